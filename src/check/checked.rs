@@ -1,0 +1,129 @@
+//! The result of checking: every field has a type, a value and a provenance.
+
+use crate::source::{FileId, Sources, Span};
+use crate::syntax::ast::Kind;
+use crate::types::core::Core;
+use serde_json::Value as Json;
+
+/// A checked experiment.
+///
+/// Invariant: when the problems that came with it hold no error, every item's `json` deserialises into its type in
+/// [`plan::spec`](crate::plan::spec).
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub sources: Sources,
+    /// The file that was asked for.
+    pub main: FileId,
+    /// Name of the experiment; absent in a module that declares none.
+    pub name: Option<String>,
+    /// Every declared item that a plan can speak of, dependencies first: those of the main file and those of modules
+    /// and the library that they reach.
+    pub items: Vec<CheckedItem>,
+    pub expects: Vec<CheckedCondition>,
+    pub claims: Vec<CheckedCondition>,
+    pub sweeps: Vec<CheckedSweep>,
+    pub params: Vec<CheckedParam>,
+}
+
+/// A declared item with all its fields.
+#[derive(Clone, Debug)]
+pub struct CheckedItem {
+    pub kind: Kind,
+    /// `stories`; for an item of another module `module.item`, as [`Ref::name`](crate::plan::spec::Ref) writes it.
+    pub name: String,
+    /// The variant's schema: `decoder`, `next_token`, `keep`.
+    pub schema: String,
+    /// As the Rust type of the schema reads it.
+    pub json: Json,
+    /// Each leaf of `json` with its place and origin, in order.
+    pub leaves: Vec<Leaf>,
+    /// Where the item is declared.
+    pub span: Span,
+    /// Whether it is declared in the main file or the files it amends (rather than in a library or module).
+    pub own: bool,
+}
+
+/// One value of an item.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Dotted path within the item: `optimizer.lr`.
+    pub path: String,
+    /// As the language writes it: `1e-3`, `16_000 tokens`, `late-bound text`.
+    pub shown: String,
+    /// Where the value was written.
+    pub span: Span,
+    pub origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Origin {
+    /// Written in the item.
+    Set,
+    /// Written in the item it is amended from.
+    Base,
+    /// The schema's default.
+    Default,
+    /// Given from outside by `--set`, or by a point of a sweep.
+    Override,
+}
+
+/// An `expect` or a `claim`.
+#[derive(Clone, Debug)]
+pub struct CheckedCondition {
+    /// A claim's name.
+    pub name: Option<String>,
+    /// As written.
+    pub text: String,
+    pub condition: Core,
+    /// A claim's confidence, as a share of one.
+    pub confidence: Option<f64>,
+    pub span: Span,
+}
+
+/// A parameter and its value.
+#[derive(Clone, Debug)]
+pub struct CheckedParam {
+    pub name: String,
+    pub docs: Option<String>,
+    /// As the language writes its type.
+    pub ty: String,
+    pub shown: String,
+    pub json: Json,
+    pub origin: Origin,
+    pub span: Span,
+}
+
+/// A sweep: its axes with their values, and its settings.
+#[derive(Clone, Debug)]
+pub struct CheckedSweep {
+    pub name: String,
+    pub axes: Vec<CheckedAxis>,
+    /// As [`spec::Sweep`](crate::plan::spec::Sweep) reads it.
+    pub json: Json,
+    /// Whether points must satisfy a `where`; it is checked for each point by [`point`](crate::check::check_with).
+    pub constrained: bool,
+    pub span: Span,
+}
+
+/// One axis of a sweep.
+#[derive(Clone, Debug)]
+pub struct CheckedAxis {
+    /// `teller.layers`.
+    pub path: String,
+    pub values: AxisValues,
+    /// Whether a `when` decides if the axis is used; it is checked for each point.
+    pub conditional: bool,
+    pub span: Span,
+}
+
+/// What an axis ranges over.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AxisValues {
+    /// Each as the language writes it, so that it can be set like an override.
+    Choices(Vec<String>),
+    /// `linear(a..b)`; the unit, if any, as the language writes it.
+    Linear { low: f64, high: f64, unit: String },
+    /// `log(a..b)`
+    Log { low: f64, high: f64, unit: String },
+}

@@ -1,0 +1,21 @@
+//! # Emberlab
+//!
+//! A language for describing language-model experiments, and the laboratory that runs them.
+//!
+//! ```text
+//! .exp text ──parse──▶ Ast ──resolve──▶ Resolved ──check──▶ Checked ──plan──▶ Plan ──run──▶ Record ──▶ Report
+//!            syntax/        resolve/             check/            plan/      run/  store/      report/
+//!                                                                              │
+//!                                                     data/ ▶ tokenizer/ ▶ model/ ▶ train/ ▶ evaluate/
+//! ```
+//!
+//! The modules above the line are the language: pure, without input or output but through [`source::World`], and
+//! built without burn (`--no-default-features`). Those below are the engine (feature `engine`).
+#![recursion_limit = "512"]
+
+pub mod check;
+pub mod diagnostics;
+pub mod plan;
+pub mod source;
+pub mod syntax;
+pub mod types;

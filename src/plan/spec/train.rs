@@ -1,0 +1,258 @@
+//! Training stages, optimisers, schedules.
+
+use super::{Dataset, Measured, Quantity, Ref};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Stage {
+    NextToken(NextToken),
+    Sft(Sft),
+    RewardModel(RewardModel),
+    Dpo(Dpo),
+    Ppo(Ppo),
+    Grpo(Grpo),
+}
+
+/// What every stage has.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageCommon {
+    /// The network to start from fresh weights; exactly one of `model` and `init` is given.
+    pub model: Option<Ref>,
+    /// The stage whose weights to start from.
+    pub init: Option<Ref>,
+    /// Absent: that of the `init` stage.
+    pub tokenizer: Option<Ref>,
+    pub data: Dataset,
+    /// When to stop: tokens, steps, epochs, documents, seconds, FLOPs.
+    pub budget: Quantity,
+    /// Per optimiser step: tokens, or documents (sequences).
+    pub batch: Quantity,
+    /// Sequences per forward pass; absent: chosen to fit.
+    pub micro_batch: Option<i64>,
+    /// Tokens in a sequence; absent: the model's context.
+    pub sequence: Option<i64>,
+    pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    /// Largest global gradient norm; absent: no clipping.
+    pub clip: Option<f64>,
+    pub validate: Option<Every>,
+    pub keep: Keeping,
+    /// Ends the stage early once it holds.
+    pub until: Option<Measured>,
+    /// Steps between checkpoints that a stopped run resumes from.
+    pub checkpoint: i64,
+    /// Added to the experiment's seed.
+    pub seed: i64,
+}
+
+/// Pretraining: every token predicts the next.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextToken {
+    pub stage: StageCommon,
+}
+
+/// Supervised fine-tuning: only responses carry loss.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sft {
+    pub stage: StageCommon,
+    pub template: Template,
+}
+
+/// A scalar reward learnt from preferences (Bradley–Terry).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardModel {
+    pub stage: StageCommon,
+    pub template: Template,
+    pub center: f64,
+}
+
+/// Direct preference optimisation (Rafailov et al. 2023).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dpo {
+    pub stage: StageCommon,
+    pub template: Template,
+    pub beta: f64,
+    pub loss: DpoLoss,
+    pub label_smoothing: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DpoLoss {
+    Sigmoid,
+    Hinge,
+    Ipo,
+}
+
+/// Proximal policy optimisation against a reward model (Schulman et al. 2017).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ppo {
+    pub stage: StageCommon,
+    pub template: Template,
+    pub reward: Ref,
+    pub kl: f64,
+    pub clip_range: f64,
+    pub value_clip: f64,
+    pub gamma: f64,
+    pub lambda: f64,
+    pub inner_epochs: i64,
+    pub temperature: f64,
+    pub max_tokens: i64,
+}
+
+/// Group-relative policy optimisation (DeepSeekMath 2024).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpo {
+    pub stage: StageCommon,
+    pub template: Template,
+    pub reward: Ref,
+    pub group: i64,
+    pub kl: f64,
+    pub clip_range: f64,
+    pub temperature: f64,
+    pub max_tokens: i64,
+}
+
+/// How a prompt and a response become text. Jinja, as chat templates of published models are.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// Jinja source over `messages` (each with `role` and `content`) and `add_generation_prompt`.
+    pub jinja: String,
+    /// Text after which generation stops, besides the end-of-text token.
+    pub stop: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Optimizer {
+    Adamw(Adamw),
+    Sgd(Sgd),
+}
+
+/// AdamW with decoupled decay on matrices only (Loshchilov & Hutter 2019).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adamw {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    pub lr: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Schedule {
+    Constant(ConstantSchedule),
+    Linear(LinearSchedule),
+    Cosine(CosineSchedule),
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConstantSchedule {
+    /// A share of the stage, or steps or tokens.
+    pub warmup: Quantity,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearSchedule {
+    pub warmup: Quantity,
+    /// Share of the peak rate that the end keeps.
+    pub floor: f64,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosineSchedule {
+    pub warmup: Quantity,
+    pub floor: f64,
+}
+
+/// `every(100 steps, on = stories.valid)`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Every {
+    /// Steps, tokens or epochs.
+    pub period: Quantity,
+    pub on: Dataset,
+    /// At most so many tokens of it; absent: all.
+    pub tokens: Option<i64>,
+}
+
+/// Which weights a stage hands on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Keeping {
+    Best(Best),
+    Last(Last),
+}
+
+/// The checkpoint at which a measurement was best.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// What to compare; lower is better.
+    pub by: Measured,
+}
+
+/// The final weights.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Last {}
+
+impl Stage {
+    /// What every stage has.
+    pub fn common(&self) -> &StageCommon {
+        match self {
+            Stage::NextToken(s) => &s.stage,
+            Stage::Sft(s) => &s.stage,
+            Stage::RewardModel(s) => &s.stage,
+            Stage::Dpo(s) => &s.stage,
+            Stage::Ppo(s) => &s.stage,
+            Stage::Grpo(s) => &s.stage,
+        }
+    }
+
+    /// The name of the variant, as the language writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Stage::NextToken(_) => "next_token",
+            Stage::Sft(_) => "sft",
+            Stage::RewardModel(_) => "reward_model",
+            Stage::Dpo(_) => "dpo",
+            Stage::Ppo(_) => "ppo",
+            Stage::Grpo(_) => "grpo",
+        }
+    }
+
+    /// The chat template of a stage that has one.
+    pub fn template(&self) -> Option<&Template> {
+        match self {
+            Stage::NextToken(_) => None,
+            Stage::Sft(s) => Some(&s.template),
+            Stage::RewardModel(s) => Some(&s.template),
+            Stage::Dpo(s) => Some(&s.template),
+            Stage::Ppo(s) => Some(&s.template),
+            Stage::Grpo(s) => Some(&s.template),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The vocabulary of the checker and the plan: types, dimensions, values, provenance, compiled expressions.
+
+pub mod core;
