@@ -16,6 +16,7 @@
 pub mod check;
 pub mod diagnostics;
 pub mod plan;
+pub mod random;
 pub mod source;
 pub mod syntax;
 pub mod types;
