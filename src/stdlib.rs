@@ -33,6 +33,14 @@ const FILES: &[(&str, &str)] = embed! {
     "prelude/sweep.exp"
     "prelude/tokenizer.exp"
     "prelude/train.exp"
+    "audits/bias.exp"
+    "chat.exp"
+    "corpora/tales.exp"
+    "data/clean.exp"
+    "models/gpt2.exp"
+    "models/llama.exp"
+    "optim.exp"
+    "tuning.exp"
 };
 
 #[cfg(test)]
