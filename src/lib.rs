@@ -17,6 +17,7 @@ pub mod check;
 pub mod diagnostics;
 pub mod plan;
 pub mod random;
+pub mod resolve;
 pub mod source;
 pub mod stdlib;
 pub mod syntax;

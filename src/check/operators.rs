@@ -123,6 +123,16 @@ impl Checker<'_> {
 
     fn combine(&mut self, op: &Spanned<BinaryOp>, l: &Traced, r: &Traced, span: Span) -> Value {
         let Some(core_op) = core_op(op.value) else { return Value::Error };
+        if let (BinaryOp::Equal | BinaryOp::NotEqual, Some(is_none)) = (op.value, compared_with_none(&l.value, &r.value)) {
+            return match is_none {
+                Some(is_none) => Value::Bool(is_none == (op.value == BinaryOp::Equal)),
+                None => Value::Later(Arc::new(Later {
+                    core: Core::Const(Constant::Bool(true)),
+                    ty: Type::Bool,
+                    phase: Phase::Generic,
+                })),
+            };
+        }
         let (lt, rt) = (self.type_of(&l.value), self.type_of(&r.value));
         let Some(result) = self.result_type(op.value, &lt, &rt) else {
             return self.misfit_operands(op, l, r, &lt, &rt);
@@ -316,6 +326,19 @@ impl Checker<'_> {
                 Value::Error
             }
         }
+    }
+}
+
+/// For a comparison with `none`: whether the other side is `none`, if that is known.
+fn compared_with_none(l: &Value, r: &Value) -> Option<Option<bool>> {
+    let other = match (l, r) {
+        (Value::None, other) | (other, Value::None) => other,
+        _ => return None,
+    };
+    match other {
+        Value::Later(later) if later.phase == Phase::Generic => Some(None),
+        Value::None => Some(Some(true)),
+        _ => Some(Some(false)),
     }
 }
 

@@ -216,7 +216,7 @@ impl Loader<'_> {
         match &import.source {
             ast::UseSource::Library(parts) => {
                 let span = parts.first()?.span.to(parts.last()?.span);
-                let dotted: Vec<&str> = parts.iter().map(|p| &**p.value).collect();
+                let dotted: Vec<&str> = parts.iter().map(|p| &*p.value).collect();
                 let target = format!("{}.exp", dotted.join("/"));
                 if dotted.first() == Some(&"std") && stdlib::file(&target).is_some() {
                     return Some((target, span, dotted.last()?.to_string()));
