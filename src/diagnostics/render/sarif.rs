@@ -12,7 +12,7 @@ pub(super) fn render(problems: &[&Problem], sources: &Sources) -> String {
     codes.sort_unstable();
     codes.dedup();
     let log = json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": { "driver": {

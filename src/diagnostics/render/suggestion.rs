@@ -45,10 +45,8 @@ fn change(fix: &Fix, sources: &Sources, width: usize, paint: &dyn Fn(Tone, &str)
     let number = (line + 1).to_string();
     let before: Vec<&str> = before.lines().collect();
     let after: Vec<&str> = after.lines().collect();
-    for (tone, mark, text) in before
-        .iter()
-        .map(|l| (Tone::Removed, '-', *l))
-        .chain(after.iter().map(|l| (Tone::Added, '+', *l)))
+    for (tone, mark, text) in
+        before.iter().map(|l| (Tone::Removed, '-', *l)).chain(after.iter().map(|l| (Tone::Added, '+', *l)))
     {
         let piece = Piece::cut(text, focus, room);
         let _ = writeln!(out, "        {}", paint(tone, &format!("{number} {mark} {}", piece.text)));

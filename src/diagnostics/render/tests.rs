@@ -99,7 +99,9 @@ fn several_fixes_and_places_on_one_line() {
         .also(case.spans[1], "steps")
         .fix("write `tokens`", case.spans[0], "tokens")
         .fix("write `token`", case.spans[0], "token");
-    problem.fixes.push(Fix { title: "remove it".into(), edits: vec![Edit { span: case.spans[0], new_text: "".into() }] });
+    problem
+        .fixes
+        .push(Fix { title: "remove it".into(), edits: vec![Edit { span: case.spans[0], new_text: "".into() }] });
     insta::assert_snapshot!(case.picture(&problem));
 }
 
