@@ -19,5 +19,6 @@ pub mod diagnostics;
 pub mod plan;
 pub mod random;
 pub mod source;
+pub mod stdlib;
 pub mod syntax;
 pub mod types;
