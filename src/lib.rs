@@ -14,6 +14,7 @@
 #![recursion_limit = "512"]
 
 pub mod check;
+pub mod cli;
 pub mod diagnostics;
 pub mod plan;
 pub mod random;
