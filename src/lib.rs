@@ -18,6 +18,7 @@ pub mod cli;
 pub mod diagnostics;
 pub mod plan;
 pub mod random;
+pub mod resolve;
 pub mod source;
 pub mod stdlib;
 pub mod syntax;
