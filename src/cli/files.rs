@@ -81,6 +81,11 @@ pub fn expand(names: &[PathBuf]) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
+/// The one file that `name` means; `-` is stdin.
+pub fn single(name: &Path) -> String {
+    if name.as_os_str() == "-" { STDIN.to_owned() } else { shown(name) }
+}
+
 /// Adds the `.exp` files below `folder`. Folders whose names begin with a dot, and `target`, hold nothing of the user's.
 fn list(folder: &Path, found: &mut Vec<String>) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::Read { path: folder.display().to_string(), cause: e.to_string() };

@@ -39,7 +39,8 @@ impl<'a> DocLines<'a> {
     pub fn of(&self, span: Span) -> Option<Docs> {
         let mut found = self.above(span);
         let (first, last) = (self.line(span.start), self.line(span.end.saturating_sub(1).max(span.start)));
-        let behind = self.behind(last, span.end).or_else(|| if first == last { None } else { self.behind(first, span.start) });
+        let behind =
+            self.behind(last, span.end).or_else(|| if first == last { None } else { self.behind(first, span.start) });
         if let Some(start) = behind {
             let end = self.going_on(start);
             found.extend(start..end);

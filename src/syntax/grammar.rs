@@ -18,7 +18,9 @@ pub fn read(rule: Rule, text: &str) -> Result<Pairs<'_, Rule>, Failure> {
             pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
         };
         match error.variant {
-            pest::error::ErrorVariant::ParsingError { positives, .. } => Failure { at, expected: positives, gave_up: false },
+            pest::error::ErrorVariant::ParsingError { positives, .. } => {
+                Failure { at, expected: positives, gave_up: false }
+            }
             // The stack guard of pest is the only one that speaks in its own words.
             pest::error::ErrorVariant::CustomError { .. } => Failure { at, expected: Vec::new(), gave_up: true },
         }

@@ -107,7 +107,9 @@ pub fn item_keyword(line: &str) -> Option<&str> {
         || next.starts_with("not ");
     let blank = next.len() < after.len();
     let item = match word {
-        "expect" => blank && !next.starts_with(['=', ':', ',', '.', ')', ']', '\n', '\r', '#']) && !next.starts_with("+="),
+        "expect" => {
+            blank && !next.starts_with(['=', ':', ',', '.', ')', ']', '\n', '\r', '#']) && !next.starts_with("+=")
+        }
         "amends" => next.starts_with('"'),
         _ => next.starts_with(['{', '"']) || blank && next.starts_with(starts_word) && !operator,
     };

@@ -85,7 +85,9 @@ pub fn parse(file: &SourceFile) -> Parsed {
     if !parsed.problems.any_error() {
         for span in docs.unused() {
             let mut problem = Problem::new(Code::E0115, span, "this documents nothing")
-                .help("`##` belongs right above an item or a field, or at the end of its line; `#` opens a plain comment")
+                .help(
+                    "`##` belongs right above an item or a field, or at the end of its line; `#` opens a plain comment",
+                )
                 .fix("make it a plain comment", Span { end: span.start + 2, ..span }, "#");
             problem.severity = Severity::Warning;
             parsed.problems.push(problem);

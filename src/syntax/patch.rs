@@ -55,17 +55,20 @@ impl Patch {
     /// The old position of a new one at which something starts.
     pub fn start(&self, at: usize) -> usize {
         let index = self.pieces.partition_point(|p| p.new <= at).saturating_sub(1);
-        self.pieces.get(index).map_or(at, |p| {
-            if p.copied { (p.old.start + at - p.new).min(p.old.end) } else { p.old.start }
-        })
+        self.pieces
+            .get(index)
+            .map_or(at, |p| if p.copied { (p.old.start + at - p.new).min(p.old.end) } else { p.old.start })
     }
 
     /// The old position of a new one at which something ends.
     pub fn end(&self, at: usize) -> usize {
         let index = self.pieces.partition_point(|p| p.new < at).saturating_sub(1);
-        self.pieces.get(index).map_or(at, |p| {
-            if p.copied { (p.old.start + at - p.new).min(p.old.end) } else { p.old.end }
-        })
+        self.pieces.get(index).map_or(
+            at,
+            |p| {
+                if p.copied { (p.old.start + at - p.new).min(p.old.end) } else { p.old.end }
+            },
+        )
     }
 }
 

@@ -59,7 +59,9 @@ impl Lower<'_> {
 
     /// Tells a mistake in the text that `patch` made of the piece at `at`.
     fn tell(&self, patch: &Patch, at: usize, mistake: mistakes::Mistake) {
-        let place = |range: &Range<usize>| self.origin.span(patch.start(range.start) + at..patch.end(range.end).max(patch.start(range.start)) + at);
+        let place = |range: &Range<usize>| {
+            self.origin.span(patch.start(range.start) + at..patch.end(range.end).max(patch.start(range.start)) + at)
+        };
         let mut problem = Problem::new(mistake.code, place(&mistake.range), mistake.message).label(mistake.label);
         for (range, role) in &mistake.also {
             problem = problem.also(place(range), role.clone());
@@ -74,7 +76,13 @@ impl Lower<'_> {
     }
 
     /// Lowers the repaired text of a piece.
-    fn again<T>(&self, entry: Rule, patch: &Patch, at: usize, lower: impl FnOnce(&Lower<'_>, Pair<'_, Rule>) -> Option<T>) -> Option<T> {
+    fn again<T>(
+        &self,
+        entry: Rule,
+        patch: &Patch,
+        at: usize,
+        lower: impl FnOnce(&Lower<'_>, Pair<'_, Rule>) -> Option<T>,
+    ) -> Option<T> {
         let origin: Origin<'_> = self.origin.slice(at, patch);
         let inner = Lower::new(origin, self.docs, self.quiet.clone());
         let value = read(entry, &patch.text).ok()?.next().and_then(|only| {
@@ -124,7 +132,12 @@ impl Lower<'_> {
         // One stretch of text that is no item is one mistake.
         let goes_on = module.items.last().is_some_and(|last| {
             matches!(last.kind, ItemKind::Error)
-                && self.origin.file.text.get(last.span.end as usize..span.start as usize).is_some_and(|gap| gap.trim().is_empty())
+                && self
+                    .origin
+                    .file
+                    .text
+                    .get(last.span.end as usize..span.start as usize)
+                    .is_some_and(|gap| gap.trim().is_empty())
         });
         if goes_on && super::layout::item_keyword(text).is_none() {
             if let Some(last) = module.items.last_mut() {

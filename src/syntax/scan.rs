@@ -12,7 +12,10 @@ pub const NESTING: usize = 64;
 /// Something that the scanner saw. Positions are bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    Comment { start: usize, end: usize },
+    Comment {
+        start: usize,
+        end: usize,
+    },
     /// One of `(`, `[`, `{` outside text.
     Open(usize, u8),
     /// One of `)`, `]`, `}` outside text.
@@ -23,11 +26,21 @@ pub enum Event {
     /// A line break outside text.
     Line(usize),
     /// A text that its line (or, for `"""`, the file) does not end; `end` is where it was given up.
-    Unterminated { start: usize, end: usize, block: bool },
+    Unterminated {
+        start: usize,
+        end: usize,
+        block: bool,
+    },
     /// A hole of a `"""` text that its line does not close.
-    HoleLost { start: usize, end: usize },
+    HoleLost {
+        start: usize,
+        end: usize,
+    },
     /// A word outside text.
-    Word { start: usize, end: usize },
+    Word {
+        start: usize,
+        end: usize,
+    },
     /// Texts nest deeper than [`NESTING`].
     TooDeep(usize),
 }
@@ -82,8 +95,7 @@ impl<'a> Scanner<'a> {
     fn open_text(&mut self) -> Option<Event> {
         let start = self.at;
         let before = self.text[..start].chars().next_back();
-        let raw = before == Some('r')
-            && !self.text[..start - 1].chars().next_back().is_some_and(goes_on_word);
+        let raw = before == Some('r') && !self.text[..start - 1].chars().next_back().is_some_and(goes_on_word);
         let block = self.bytes[start..].starts_with(b"\"\"\"");
         if block && self.blocks_are_lost {
             return Some(self.give_up_block(start));

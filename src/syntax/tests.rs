@@ -30,16 +30,28 @@ fn scratch() {
         let start = std::time::Instant::now();
         let file = file(&text);
         let parsed = parse(&file);
-        println!("{path}: {} items, {} comments, {:?}", parsed.module.items.len(), parsed.comments.len(), start.elapsed());
+        println!(
+            "{path}: {} items, {} comments, {:?}",
+            parsed.module.items.len(),
+            parsed.comments.len(),
+            start.elapsed()
+        );
         if std::env::var("EXP_DUMP").is_ok() {
             println!("{:#?}", parsed.module);
         }
         for p in parsed.problems.sorted().iter().take(30) {
             let place = file.lines.place(&file.text, p.span().start as usize);
             let line = text.lines().nth(place.line - 1).unwrap_or("");
-            println!("{} {}:{} {}\n    | {line}\n    [{}] help: {:?} fix: {:?}", p.code, place.line, place.column, p.message,
-                p.labels.iter().map(|l| l.text.clone()).collect::<Vec<_>>().join(" / "), p.help,
-                p.fixes.iter().map(|f| (f.title.clone(), f.edits[0].new_text.clone())).collect::<Vec<_>>());
+            println!(
+                "{} {}:{} {}\n    | {line}\n    [{}] help: {:?} fix: {:?}",
+                p.code,
+                place.line,
+                place.column,
+                p.message,
+                p.labels.iter().map(|l| l.text.clone()).collect::<Vec<_>>().join(" / "),
+                p.help,
+                p.fixes.iter().map(|f| (f.title.clone(), f.edits[0].new_text.clone())).collect::<Vec<_>>()
+            );
         }
     }
 }

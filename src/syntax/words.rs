@@ -4,12 +4,10 @@
 pub const ITEM_WORDS: [&str; 7] = ["use", "param", "let", "fn", "schema", "expect", "claim"];
 
 /// Words that open an item and also name the fields and schemas of that kind.
-pub const KIND_WORDS: [&str; 8] =
-    ["experiment", "dataset", "tokenizer", "model", "stage", "eval", "review", "sweep"];
+pub const KIND_WORDS: [&str; 8] = ["experiment", "dataset", "tokenizer", "model", "stage", "eval", "review", "sweep"];
 
 /// Words that shape an expression and are never names.
-pub const HARD_WORDS: [&str; 11] =
-    ["if", "then", "else", "for", "in", "and", "or", "not", "true", "false", "none"];
+pub const HARD_WORDS: [&str; 11] = ["if", "then", "else", "for", "in", "and", "or", "not", "true", "false", "none"];
 
 /// Words that mean something in one place each and are names everywhere else.
 pub const SOFT_WORDS: [&str; 12] =
@@ -23,9 +21,39 @@ pub const MULTIPLIERS: [&str; 8] = ["Ki", "Mi", "Gi", "Ti", "k", "M", "B", "T"];
 
 /// The units that the grammar knows; `%` and `$` are marks.
 pub const UNITS: [&str; 33] = [
-    "tokens", "token", "steps", "step", "epochs", "epoch", "documents", "document", "seconds", "second", "sec", "s",
-    "ms", "minutes", "minute", "min", "hours", "hour", "h", "days", "day", "bytes", "byte", "B", "KiB", "MiB", "GiB",
-    "TiB", "KB", "MB", "GB", "TB", "flops",
+    "tokens",
+    "token",
+    "steps",
+    "step",
+    "epochs",
+    "epoch",
+    "documents",
+    "document",
+    "seconds",
+    "second",
+    "sec",
+    "s",
+    "ms",
+    "minutes",
+    "minute",
+    "min",
+    "hours",
+    "hour",
+    "h",
+    "days",
+    "day",
+    "bytes",
+    "byte",
+    "B",
+    "KiB",
+    "MiB",
+    "GiB",
+    "TiB",
+    "KB",
+    "MB",
+    "GB",
+    "TB",
+    "flops",
 ];
 
 /// Whether a line that starts with this word may be the start of an item.

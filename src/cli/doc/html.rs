@@ -44,7 +44,8 @@ fn index(manual: &Manual) -> String {
 }
 
 fn module(module: &Module) -> String {
-    let body = format!("<nav><a href=\"index.html\">The standard library</a></nav>\n{}", convert(&page::module(module)));
+    let body =
+        format!("<nav><a href=\"index.html\">The standard library</a></nav>\n{}", convert(&page::module(module)));
     document(&module.name, &body)
 }
 

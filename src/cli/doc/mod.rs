@@ -57,8 +57,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
 
 /// The entries called `name`; a name may be found in several modules.
 fn find<'a>(manual: &'a Manual, name: &str) -> Result<Vec<&'a manual::Entry>, Failure> {
-    let in_module: Vec<_> =
-        manual.modules.iter().filter(|m| m.name == name || m.name == format!("std.{name}")).flat_map(|m| &m.entries).collect();
+    let in_module: Vec<_> = manual
+        .modules
+        .iter()
+        .filter(|m| m.name == name || m.name == format!("std.{name}"))
+        .flat_map(|m| &m.entries)
+        .collect();
     if !in_module.is_empty() {
         return Ok(in_module);
     }

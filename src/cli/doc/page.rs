@@ -52,7 +52,11 @@ pub fn entry(entry: &Entry) -> String {
     }
     for (condition, because) in &entry.checks {
         let condition = condition.split_whitespace().collect::<Vec<_>>().join(" ");
-        let _ = writeln!(out, "- must hold: `{condition}`{}", if because.is_empty() { String::new() } else { format!(" ({because})") });
+        let _ = writeln!(
+            out,
+            "- must hold: `{condition}`{}",
+            if because.is_empty() { String::new() } else { format!(" ({because})") }
+        );
     }
     out.trim_end().to_owned() + "\n"
 }

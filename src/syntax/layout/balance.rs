@@ -187,11 +187,7 @@ impl Balancer<'_> {
         }
         let right = closer(open.byte) as char;
         let expected = if open.byte == b'{' { self.block_end(open.at, limit) } else { self.call_end(open.at, limit) };
-        let text = if open.byte == b'{' {
-            format!("\n{}}}", self.indent(open.at))
-        } else {
-            right.to_string()
-        };
+        let text = if open.byte == b'{' { format!("\n{}}}", self.indent(open.at)) } else { right.to_string() };
         self.fault(Fault {
             code: Code::E0102,
             range: open.at..open.at + 1,
@@ -269,7 +265,8 @@ impl Balancer<'_> {
         }
         let quote = if block { "\"\"\"" } else { "\"" };
         let line = line_range(self.text, start);
-        let mut at = start + quote.len() + self.text[start + quote.len()..end.max(start + quote.len())].trim_end().len();
+        let mut at =
+            start + quote.len() + self.text[start + quote.len()..end.max(start + quote.len())].trim_end().len();
         // Brackets that were opened before the text are closed after it.
         if self.stack.last().is_some_and(|o| o.byte != b'{') {
             at = start + quote.len() + self.text[start + quote.len()..at].trim_end_matches([')', ']', ',', ' ']).len();

@@ -36,8 +36,7 @@ impl Lower<'_> {
     /// `expr` or `limits`.
     pub fn expr(&self, pair: Pair<'_, Rule>) -> Expr {
         let span = self.span(&pair);
-        let children: Vec<Pair<'_, Rule>> =
-            pair.into_inner().filter(|p| p.as_rule() != Rule::COMMENT).collect();
+        let children: Vec<Pair<'_, Rule>> = pair.into_inner().filter(|p| p.as_rule() != Rule::COMMENT).collect();
         // A lone operand adds no level of its own.
         let levels = children.len();
         self.deeper(levels, || span, || self.row(children, span)).unwrap_or_else(|| Expr::new(ExprKind::Error, span))
@@ -153,10 +152,14 @@ impl Lower<'_> {
         let mut kids = pair.into_inner();
         let postfixes = kids.len().saturating_sub(1);
         let Some(primary) = kids.next() else { return Expr::new(ExprKind::Error, span) };
-        let built = self.deeper(postfixes, || span, || {
-            let first = self.primary(primary);
-            kids.fold(first, |base, postfix| self.postfix(base, postfix))
-        });
+        let built = self.deeper(
+            postfixes,
+            || span,
+            || {
+                let first = self.primary(primary);
+                kids.fold(first, |base, postfix| self.postfix(base, postfix))
+            },
+        );
         built.unwrap_or_else(|| Expr::new(ExprKind::Error, span))
     }
 

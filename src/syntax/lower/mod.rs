@@ -94,14 +94,7 @@ impl<'i> Kids<'i> {
 
 impl<'a> Lower<'a> {
     pub fn new(origin: Origin<'a>, docs: Option<&'a DocLines<'a>>, quiet: Vec<Range<usize>>) -> Lower<'a> {
-        Lower {
-            origin,
-            docs,
-            quiet,
-            problems: RefCell::default(),
-            lost: RefCell::default(),
-            depth: Cell::new(0),
-        }
+        Lower { origin, docs, quiet, problems: RefCell::default(), lost: RefCell::default(), depth: Cell::new(0) }
     }
 
     /// Hands over what was found on the way.

@@ -119,7 +119,8 @@ fn dedent(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
             *text = text.strip_suffix('\r').unwrap_or(text);
         }
     }
-    let blank = |line: &[Piece<'_>]| line.iter().all(|p| matches!(p, Piece::Raw(t) if t.trim_matches([' ', '\t']).is_empty()));
+    let blank =
+        |line: &[Piece<'_>]| line.iter().all(|p| matches!(p, Piece::Raw(t) if t.trim_matches([' ', '\t']).is_empty()));
     let opener_line = usize::from(!lines.first().is_some_and(|l| blank(l)));
     if opener_line == 0 && lines.len() > 1 {
         lines.remove(0);

@@ -12,15 +12,18 @@ impl Lower<'_> {
     /// `type_expr`: a union, or a function from one or several types; `A => B => C` is `A => (B => C)`.
     pub fn type_expr(&self, pair: Pair<'_, Rule>) -> TypeExpr {
         let span = self.span(&pair);
-        let mut parts: Vec<Pair<'_, Rule>> =
-            pair.into_inner().filter(|p| p.as_rule() == Rule::type_union).collect();
-        let built = self.deeper(parts.len(), || span, || {
-            let last = parts.pop().map_or_else(|| error(span), |p| self.union(p));
-            parts.into_iter().rev().fold(last, |result, argument| {
-                let span = self.span(&argument).to(result.span);
-                TypeExpr { kind: TypeKind::Function(self.arguments(argument), Box::new(result)), span }
-            })
-        });
+        let mut parts: Vec<Pair<'_, Rule>> = pair.into_inner().filter(|p| p.as_rule() == Rule::type_union).collect();
+        let built = self.deeper(
+            parts.len(),
+            || span,
+            || {
+                let last = parts.pop().map_or_else(|| error(span), |p| self.union(p));
+                parts.into_iter().rev().fold(last, |result, argument| {
+                    let span = self.span(&argument).to(result.span);
+                    TypeExpr { kind: TypeKind::Function(self.arguments(argument), Box::new(result)), span }
+                })
+            },
+        );
         built.unwrap_or_else(|| error(span))
     }
 
@@ -59,9 +62,7 @@ impl Lower<'_> {
         while let Some(mark) = kids.opt(Rule::question) {
             let at = self.span(&mark);
             if optional {
-                self.problem(
-                    Problem::new(Code::E0114, at, "one `?` is enough").fix("remove `?`", at, ""),
-                );
+                self.problem(Problem::new(Code::E0114, at, "one `?` is enough").fix("remove `?`", at, ""));
                 continue;
             }
             optional = true;

@@ -54,7 +54,10 @@ pub fn found(text: &str, at: usize) -> (String, Range<usize>) {
     } else if first.is_ascii_digit() {
         rest.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.')).unwrap_or(rest.len())
     } else {
-        let pairs = ["==", "!=", "<=", ">=", "=>", "->", "&&", "||", "|>", "+=", "-=", "*=", "//", "/*", "**", ":=", "++", "..", "::", "<<", "--"];
+        let pairs = [
+            "==", "!=", "<=", ">=", "=>", "->", "&&", "||", "|>", "+=", "-=", "*=", "//", "/*", "**", ":=", "++", "..",
+            "::", "<<", "--",
+        ];
         if pairs.iter().any(|p| rest.starts_with(p)) { 2 } else { first.len_utf8() }
     };
     let described = match first {
@@ -71,12 +74,17 @@ pub fn before(text: &str, at: usize) -> Option<&str> {
     let kept = text[..at].trim_end();
     let last = kept.chars().next_back()?;
     let start = if last.is_alphanumeric() || last == '_' {
-        kept.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |n| n + kept[n..].chars().next().map_or(1, char::len_utf8))
+        kept.rfind(|c: char| !c.is_alphanumeric() && c != '_')
+            .map_or(0, |n| n + kept[n..].chars().next().map_or(1, char::len_utf8))
     } else if last == '"' {
         return None;
     } else {
         let symbol = |c: char| matches!(c, '=' | '<' | '>' | '!' | '|' | '&' | '+' | '*' | '/' | ':' | '.');
-        if symbol(last) { kept.rfind(|c: char| !symbol(c)).map_or(0, |n| n + kept[n..].chars().next().map_or(1, char::len_utf8)) } else { kept.len() - last.len_utf8() }
+        if symbol(last) {
+            kept.rfind(|c: char| !symbol(c)).map_or(0, |n| n + kept[n..].chars().next().map_or(1, char::len_utf8))
+        } else {
+            kept.len() - last.len_utf8()
+        }
     };
     kept.get(start..)
 }
