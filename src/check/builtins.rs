@@ -26,7 +26,7 @@ builtins! {
     "abs" "abs(x)" "The size of a number, without its sign."
     "min" "min(a, b, …)" "The smallest of some numbers, or of a list of them."
     "max" "max(a, b, …)" "The largest of some numbers, or of a list of them."
-    "sum" "sum(list)" "The sum of a list of numbers."
+    "sum" "sum(list)" "The sum of a list of numbers, or of named numbers."
     "round" "round(x)" "The nearest whole number."
     "floor" "floor(x)" "The whole number at or below `x`."
     "ceil" "ceil(x)" "The whole number at or above `x`."
@@ -179,6 +179,10 @@ impl Checker<'_> {
     }
 
     fn sum(&mut self, values: &[Traced], span: Span) -> Value {
+        if let Value::Map(map) = &values[0].value {
+            let items = Arc::new(map.values().cloned().collect());
+            return self.sum(&[Traced { value: Value::List(items), ..values[0].clone() }], span);
+        }
         let Value::List(items) = &values[0].value else {
             let Value::Later(later) = &values[0].value else {
                 let found = self.describe(&values[0].value);

@@ -66,7 +66,14 @@ impl Checker<'_> {
         let path: Vec<&str> = axis.path.iter().map(|p| &*p.value).collect();
         // A list of the field's type, or for a list field a list of lists.
         let list = Type::List(Arc::new(ty.clone()));
-        let value = self.eval(env, &axis.values, &list);
+        let value = match axis_function(&axis.values) {
+            // `linear` is a schedule elsewhere; an axis is never one.
+            Some((name, args)) => {
+                let value = self.call_builtin(env, name, args, axis.values.span, &list);
+                Traced::new(value, axis.values.span, super::Origin::Set)
+            }
+            None => self.eval(env, &axis.values, &list),
+        };
         let values = match &value.value {
             Value::Error => return None,
             Value::Axis(axis_values) => {
@@ -215,4 +222,12 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// `linear(…)`, `log(…)` or `choice(…)` as the values of an axis.
+fn axis_function(values: &ast::Expr) -> Option<(&'static str, &[ast::Arg])> {
+    let ast::ExprKind::Call(callee, args) = &*values.kind else { return None };
+    let ast::ExprKind::Name(name) = &*callee.kind else { return None };
+    let known = ["linear", "log", "choice"].into_iter().find(|n| **n == **name)?;
+    Some((known, args))
 }
