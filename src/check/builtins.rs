@@ -54,7 +54,14 @@ pub fn find(name: &str) -> Option<&'static str> {
 }
 
 impl Checker<'_> {
-    pub(super) fn call_builtin(&mut self, env: &Env, name: &'static str, args: &[Arg], span: Span, want: &Type) -> Value {
+    pub(super) fn call_builtin(
+        &mut self,
+        env: &Env,
+        name: &'static str,
+        args: &[Arg],
+        span: Span,
+        want: &Type,
+    ) -> Value {
         if let Some(named) = args.iter().find_map(|a| a.name.as_ref()) {
             let text = format!("`{name}` takes no named arguments");
             self.report(Problem::new(Code::E0308, named.span, text).help(format!("write `{}`", signature(name))));
@@ -75,7 +82,11 @@ impl Checker<'_> {
             _ => 1..=1,
         };
         if !wanted.contains(&values.len()) {
-            let text = format!("`{name}` takes {}, not {}", super::evaluate::plural(*wanted.start(), "argument"), values.len());
+            let text = format!(
+                "`{name}` takes {}, not {}",
+                super::evaluate::plural(*wanted.start(), "argument"),
+                values.len()
+            );
             self.report(Problem::new(Code::E0307, span, text).help(format!("write `{}`", signature(name))));
             return Value::Error;
         }
@@ -114,7 +125,8 @@ impl Checker<'_> {
                 }
             } else {
                 let list_first = index == 0 && matches!(name, "len" | "contains");
-                matches!(ty.bare(), Type::Text | Type::Path | Type::Any) || (list_first && matches!(ty.bare(), Type::List(_)))
+                matches!(ty.bare(), Type::Text | Type::Path | Type::Any)
+                    || (list_first && matches!(ty.bare(), Type::List(_)))
                     || (name == "contains" && index == 1)
             };
             if !fits {
@@ -132,7 +144,13 @@ impl Checker<'_> {
             "contains" | "starts_with" | "ends_with" => Type::Bool,
             "round" | "floor" | "ceil" if unit == Unit::One => Type::Int,
             "sqrt" | "ln" => Type::Float,
-            _ if unit == Unit::One => if whole { Type::Int } else { Type::Float },
+            _ if unit == Unit::One => {
+                if whole {
+                    Type::Int
+                } else {
+                    Type::Float
+                }
+            }
             _ => Type::Quantity(unit),
         };
         let cores: Option<Vec<Core>> = flat.iter().map(|v| self.core_of(v)).collect();
@@ -179,7 +197,11 @@ impl Checker<'_> {
                 Value::Number(n, unit) if index == 0 || *unit == total.1 => total = (total.0 + n.as_f64(), *unit),
                 other => {
                     let found = self.describe(other);
-                    self.report(Problem::new(Code::E0304, span, format!("`sum` adds numbers of one kind, not {found}")));
+                    self.report(Problem::new(
+                        Code::E0304,
+                        span,
+                        format!("`sum` adds numbers of one kind, not {found}"),
+                    ));
                     return Value::Error;
                 }
             }
@@ -236,8 +258,11 @@ impl Checker<'_> {
                     return Value::Error;
                 }
                 let unit = unit.word().to_owned();
-                let axis =
-                    if name == "log" { AxisValues::Log { low, high, unit } } else { AxisValues::Linear { low, high, unit } };
+                let axis = if name == "log" {
+                    AxisValues::Log { low, high, unit }
+                } else {
+                    AxisValues::Linear { low, high, unit }
+                };
                 Value::Axis(Arc::new(axis))
             }
             Value::Error => Value::Error,

@@ -5,8 +5,8 @@ use super::{Checker, Env, Origin};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{Arg, Expr, ExprKind, FieldOp, ItemKind, Name};
-use crate::types::{ItemId, Later, Phase, SchemaId, Traced, Type, Value};
 use crate::types::core::Core;
+use crate::types::{ItemId, Later, Phase, SchemaId, Traced, Type, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -129,9 +129,7 @@ impl Checker<'_> {
                             Some((first, _)) => {
                                 let text = format!("`{}` is given twice", name.value);
                                 let first = first.span;
-                                self.report(
-                                    Problem::new(Code::E0303, name.span, text).also(first, "first given here"),
-                                );
+                                self.report(Problem::new(Code::E0303, name.span, text).also(first, "first given here"));
                             }
                             None => extra.push((name.clone(), arg.value.clone())),
                         }
@@ -153,7 +151,8 @@ impl Checker<'_> {
                         next += 1;
                     }
                     None => {
-                        let text = format!("`{}` takes {}", info.name, super::evaluate::plural(places.len(), "argument"));
+                        let text =
+                            format!("`{}` takes {}", info.name, super::evaluate::plural(places.len(), "argument"));
                         self.report(
                             Problem::new(Code::E0307, arg.value.span, text)
                                 .label("one too many")
@@ -236,7 +235,12 @@ impl Checker<'_> {
                 Some(name) => match function.params.iter().position(|p| p.name.value == name.value) {
                     Some(at) => at,
                     None => {
-                        self.unknown_argument(&id.name, name, function.params.iter().map(|p| &*p.name.value), function.name.span);
+                        self.unknown_argument(
+                            &id.name,
+                            name,
+                            function.params.iter().map(|p| &*p.name.value),
+                            function.name.span,
+                        );
                         continue;
                     }
                 },
@@ -262,7 +266,13 @@ impl Checker<'_> {
             }
             let ty = param_type(self, id.module, &function.params[at]);
             let value = self.eval_as(env, &arg.value, &ty);
-            self.check_range(&value, &ty, &Env::module(id.module), &function.params[at].name.value, function.params[at].name.span);
+            self.check_range(
+                &value,
+                &ty,
+                &Env::module(id.module),
+                &function.params[at].name.value,
+                function.params[at].name.span,
+            );
             given[at] = Some(value);
         }
         let mut inner = Env { origin: env.origin, ..Env::module(id.module) };
@@ -332,7 +342,13 @@ impl Checker<'_> {
     }
 
     /// A declared function where a function of one document is wanted.
-    pub(super) fn convert_function(&mut self, value: &Traced, params: &[Type], result: &Type, _env: &Env) -> Option<Value> {
+    pub(super) fn convert_function(
+        &mut self,
+        value: &Traced,
+        params: &[Type],
+        result: &Type,
+        _env: &Env,
+    ) -> Option<Value> {
         match &value.value {
             Value::Lambda(_) => Some(value.value.clone()),
             Value::Function(id) => {

@@ -61,7 +61,9 @@ impl Checker<'_> {
                 Some(factor) => factor,
                 None => {
                     let text = format!("`{}` is not a multiplier", letters.value);
-                    self.report(Problem::new(Code::E0314, letters.span, text).help("there are k, M, B, T and Ki, Mi, Gi, Ti"));
+                    self.report(
+                        Problem::new(Code::E0314, letters.span, text).help("there are k, M, B, T and Ki, Mi, Gi, Ti"),
+                    );
                     return Value::Error;
                 }
             },
@@ -281,14 +283,7 @@ impl Checker<'_> {
     }
 
     /// `base.name`.
-    fn access(
-        &mut self,
-        env: &Env,
-        base: &Expr,
-        name: &crate::syntax::ast::Name,
-        span: Span,
-        want: &Type,
-    ) -> Traced {
+    fn access(&mut self, env: &Env, base: &Expr, name: &crate::syntax::ast::Name, span: Span, want: &Type) -> Traced {
         let _ = want;
         let base_value = self.eval(env, base, &Type::Any);
         let value = match &base_value.value {
@@ -345,7 +340,11 @@ impl Checker<'_> {
         let schema = *schema;
         // A split of a dataset that a function takes is not known until the function is called.
         if later.phase == Phase::Generic && self.kind_of(schema) == Some(crate::syntax::ast::Kind::Dataset) {
-            return Value::Later(Arc::new(Later { core: later.core.clone(), ty: later.ty.clone(), phase: later.phase }));
+            return Value::Later(Arc::new(Later {
+                core: later.core.clone(),
+                ty: later.ty.clone(),
+                phase: later.phase,
+            }));
         }
         match self.schema(schema).fields.get(&name.value) {
             Some(field) => {
@@ -421,9 +420,11 @@ impl Checker<'_> {
             Value::List(_) | Value::Range { .. } => self.fit(source.clone(), &Type::List(Arc::new(Type::Any)), env),
             other => {
                 let found = self.describe(other);
-                self.report(
-                    Problem::new(Code::E0304, source.span, format!("a list or a range is wanted after `in`, not {found}")),
-                );
+                self.report(Problem::new(
+                    Code::E0304,
+                    source.span,
+                    format!("a list or a range is wanted after `in`, not {found}"),
+                ));
                 return Value::Error;
             }
         };
@@ -607,7 +608,11 @@ impl Checker<'_> {
             (a, b) => {
                 let wrong = if matches!(a, Value::Number(..)) { (b, high.span) } else { (a, low.span) };
                 let found = self.describe(wrong.0);
-                self.report(Problem::new(Code::E0304, wrong.1, format!("the ends of a range are numbers, not {found}")));
+                self.report(Problem::new(
+                    Code::E0304,
+                    wrong.1,
+                    format!("the ends of a range are numbers, not {found}"),
+                ));
                 Value::Error
             }
         }
@@ -643,9 +648,7 @@ impl Checker<'_> {
             }
             Value::Map(map) => Type::Map(Arc::new(map.values().next().map_or(Type::Any, |v| self.type_of(&v.value)))),
             Value::Record(id) | Value::Item(_, id) => Type::Record(self.record(*id).schema),
-            Value::Split(..) => {
-                self.kind_schema(crate::syntax::ast::Kind::Dataset).map_or(Type::Any, Type::Record)
-            }
+            Value::Split(..) => self.kind_schema(crate::syntax::ast::Kind::Dataset).map_or(Type::Any, Type::Record),
             Value::Later(later) => later.ty.clone(),
             Value::Schema(id) => Type::Record(*id),
             Value::Range { .. } => Type::List(Arc::new(Type::Number)),

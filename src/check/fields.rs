@@ -155,9 +155,13 @@ impl Checker<'_> {
             let Value::List(old) = &value.value else {
                 let found = self.describe(&value.value);
                 self.report(
-                    Problem::new(Code::E0316, setting.span, format!("`+=` adds to a list, and `{}` is {found}", info.name))
-                        .also(value.span, "its value")
-                        .help(format!("write `{} = …` to replace it", info.name)),
+                    Problem::new(
+                        Code::E0316,
+                        setting.span,
+                        format!("`+=` adds to a list, and `{}` is {found}", info.name),
+                    )
+                    .also(value.span, "its value")
+                    .help(format!("write `{} = …` to replace it", info.name)),
                 );
                 return value;
             };
@@ -173,9 +177,13 @@ impl Checker<'_> {
                 let found = self.describe(other);
                 let head = &setting.path[0];
                 self.report(
-                    Problem::new(Code::E0310, path_span(&setting.path), format!("`{}` has no fields to set", head.value))
-                        .label(format!("it is {found}"))
-                        .also(value.span, "its value"),
+                    Problem::new(
+                        Code::E0310,
+                        path_span(&setting.path),
+                        format!("`{}` has no fields to set", head.value),
+                    )
+                    .label(format!("it is {found}"))
+                    .also(value.span, "its value"),
                 );
                 return value;
             }
@@ -271,10 +279,8 @@ impl Checker<'_> {
             ExprKind::Name(_) | ExprKind::Field(..) => {}
             _ => return,
         }
-        let interesting = matches!(
-            &*expr.kind,
-            ExprKind::Name(_) | ExprKind::Field(..) | ExprKind::Call(..) | ExprKind::Binary(..)
-        );
+        let interesting =
+            matches!(&*expr.kind, ExprKind::Name(_) | ExprKind::Field(..) | ExprKind::Call(..) | ExprKind::Binary(..));
         if interesting {
             let (value, problems) = self.quietly(|this| this.eval(env, expr, &Type::Any));
             let text = self.source_text(expr.span).split_whitespace().collect::<Vec<_>>().join(" ");

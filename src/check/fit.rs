@@ -58,7 +58,11 @@ impl Checker<'_> {
             },
             Type::Quantity(unit) => match v {
                 Value::Number(n, found) if found == unit => {
-                    if unit.is_whole() { n.whole().map(|i| Value::Number(Num::Int(i), *unit)) } else { Some(v.clone()) }
+                    if unit.is_whole() {
+                        n.whole().map(|i| Value::Number(Num::Int(i), *unit))
+                    } else {
+                        Some(v.clone())
+                    }
                 }
                 _ => None,
             },
@@ -78,7 +82,11 @@ impl Checker<'_> {
                 _ => None,
             },
             Type::Optional(inner) => {
-                if matches!(v, Value::None) { Some(Value::None) } else { self.convert(value, inner, env) }
+                if matches!(v, Value::None) {
+                    Some(Value::None)
+                } else {
+                    self.convert(value, inner, env)
+                }
             }
             Type::Union(types) => types.iter().find_map(|t| self.convert(value, t, env)),
             Type::Function(params, result) => self.convert_function(value, params, result, env),
@@ -113,9 +121,11 @@ impl Checker<'_> {
             }
             Value::None | Value::Map(_) => return None,
             // One value where a list is wanted is the list of that value: `of = aligned`.
-            _ => return self.convert(value, element, env).map(|v| {
-                Value::List(Arc::new(vec![Traced { value: v, ..value.clone() }]))
-            }),
+            _ => {
+                return self
+                    .convert(value, element, env)
+                    .map(|v| Value::List(Arc::new(vec![Traced { value: v, ..value.clone() }])));
+            }
         };
         let fitted: Vec<Traced> = items.into_iter().map(|i| self.fit(i, element, env)).collect();
         Some(Value::List(Arc::new(fitted)))
@@ -204,7 +214,8 @@ impl Checker<'_> {
                         .label(format!("`{text}` of what?"))
                         .help(format!("write it with its unit, as in `{text} {}`", first.word()));
                     for unit in units {
-                        let fixed = if unit == Unit::Dollars { format!("${text}") } else { format!("{text} {}", unit.word()) };
+                        let fixed =
+                            if unit == Unit::Dollars { format!("${text}") } else { format!("{text} {}", unit.word()) };
                         if n.whole().is_some() || !unit.is_whole() {
                             problem = problem.fix(format!("`{fixed}`"), span, fixed.clone());
                         }
@@ -225,16 +236,24 @@ impl Checker<'_> {
                         .label(format!("this is {}", super::show::show_number(*n, *unit)));
                 }
                 if want.alternatives().iter().any(quantity) {
-                    return Problem::new(Code::E0312, span, format!("{wanted} is wanted, and this is {}", unit.type_name()))
-                        .label(format!("this is in {}", if unit.word().is_empty() { "no unit" } else { unit.word() }))
-                        .help("amounts of different kinds are never converted silently; write it in the unit wanted");
+                    return Problem::new(
+                        Code::E0312,
+                        span,
+                        format!("{wanted} is wanted, and this is {}", unit.type_name()),
+                    )
+                    .label(format!("this is in {}", if unit.word().is_empty() { "no unit" } else { unit.word() }))
+                    .help("amounts of different kinds are never converted silently; write it in the unit wanted");
                 }
                 if want.alternatives().iter().any(|t| matches!(t.bare(), Type::Int | Type::Float | Type::Number)) {
                     let digits = self.source_text(span);
                     let plain = digits.trim_end_matches(|c: char| c.is_alphabetic() || c == '%' || c == ' ');
-                    return Problem::new(Code::E0312, span, format!("a plain number is wanted, and this is {}", unit.type_name()))
-                        .label("this has a unit")
-                        .fix("leave the unit out", span, plain.trim_start_matches('$'));
+                    return Problem::new(
+                        Code::E0312,
+                        span,
+                        format!("a plain number is wanted, and this is {}", unit.type_name()),
+                    )
+                    .label("this has a unit")
+                    .fix("leave the unit out", span, plain.trim_start_matches('$'));
                 }
             }
             Value::Text(text) => {

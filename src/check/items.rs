@@ -1,9 +1,7 @@
 //! Items: params, declarations, and the main module as a whole.
 
 use super::records::{Given, Layer, Setting};
-use super::{
-    Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Origin,
-};
+use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Origin};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::resolve::{EXPERIMENT, EntryKind};
 use crate::source::Span;
@@ -236,9 +234,13 @@ impl Checker<'_> {
         let known: Vec<Arc<str>> = self
             .schemas
             .iter()
-            .filter(|s| s.base == Some(family) || self.schema_ids.get(&(s.module, s.name.clone())).is_some_and(|id| {
-                *id != family && self.extends(*id, family)
-            }))
+            .filter(|s| {
+                s.base == Some(family)
+                    || self
+                        .schema_ids
+                        .get(&(s.module, s.name.clone()))
+                        .is_some_and(|id| *id != family && self.extends(*id, family))
+            })
             .map(|s| s.name.clone())
             .collect();
         let text = format!("there is no {} `{}`", kind.keyword(), variant.value);
@@ -493,7 +495,11 @@ impl Checker<'_> {
             let Some(name) = field.path.first() else { continue };
             if &*name.value != "confidence" || field.path.len() > 1 {
                 let text = format!("a claim has no `{}`", name.value);
-                let problem = Problem::new(Code::E0301, name.span, text).fix("did you mean `confidence`?", name.span, "confidence");
+                let problem = Problem::new(Code::E0301, name.span, text).fix(
+                    "did you mean `confidence`?",
+                    name.span,
+                    "confidence",
+                );
                 self.report(problem);
                 continue;
             }

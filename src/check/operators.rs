@@ -4,7 +4,7 @@ use super::{Checker, Env};
 use crate::diagnostics::{Code, Problem};
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{BinaryOp, Expr, UnaryOp};
-use crate::types::core::{CoreError, Constant, Core, Op, combine};
+use crate::types::core::{Constant, Core, CoreError, Op, combine};
 use crate::types::{Later, Num, Phase, Traced, Type, Unit, Value};
 use std::sync::Arc;
 
@@ -123,7 +123,9 @@ impl Checker<'_> {
 
     fn combine(&mut self, op: &Spanned<BinaryOp>, l: &Traced, r: &Traced, span: Span) -> Value {
         let Some(core_op) = core_op(op.value) else { return Value::Error };
-        if let (BinaryOp::Equal | BinaryOp::NotEqual, Some(is_none)) = (op.value, compared_with_none(&l.value, &r.value)) {
+        if let (BinaryOp::Equal | BinaryOp::NotEqual, Some(is_none)) =
+            (op.value, compared_with_none(&l.value, &r.value))
+        {
             return match is_none {
                 Some(is_none) => Value::Bool(is_none == (op.value == BinaryOp::Equal)),
                 None => Value::Later(Arc::new(Later {
@@ -230,7 +232,9 @@ impl Checker<'_> {
             },
             B::Divide => match (lu?, ru?) {
                 (a, b) if a == b => Some(if both_int { Type::Number } else { Type::Float }),
-                (unit, Unit::One | Unit::Ratio) => Some(if unit == Unit::One { Type::Number } else { number(unit, false) }),
+                (unit, Unit::One | Unit::Ratio) => {
+                    Some(if unit == Unit::One { Type::Number } else { number(unit, false) })
+                }
                 _ => None,
             },
             B::Power => (lu? == Unit::One && ru? == Unit::One).then(|| number(Unit::One, both_int)),

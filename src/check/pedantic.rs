@@ -63,7 +63,9 @@ fn compute_optimal(item: &CheckedItem, checked: &Checked, problems: &mut Problem
     }
     let tokens = number(&item.json, "/stage/budget/amount").unwrap_or(0.0);
     let name = item.json.pointer("/stage/model/ref").and_then(Json::as_str);
-    let Some(model) = checked.items.iter().find(|i| i.kind == Kind::Model && Some(i.name.as_str()) == name) else { return };
+    let Some(model) = checked.items.iter().find(|i| i.kind == Kind::Model && Some(i.name.as_str()) == name) else {
+        return;
+    };
     // Without the embedding, whose size the tokenizer decides: good enough for a factor of ten.
     let field = |f: &str| number(&model.json, &format!("/{f}")).unwrap_or(0.0);
     let parameters = 12.0 * field("layers") * field("width") * field("width");
@@ -73,7 +75,9 @@ fn compute_optimal(item: &CheckedItem, checked: &Checked, problems: &mut Problem
             problems.push(
                 Problem::new(Code::W1002, leaf_span(item, "budget"), "the budget is far from compute-optimal")
                     .label(format!("about {ratio:.1} tokens a parameter"))
-                    .note("about 20 tokens a parameter make the best of a given amount of compute (Hoffmann et al. 2022)"),
+                    .note(
+                        "about 20 tokens a parameter make the best of a given amount of compute (Hoffmann et al. 2022)",
+                    ),
             );
         }
     }
@@ -152,7 +156,9 @@ fn licence(item: &CheckedItem, problems: &mut Problems) {
 fn unused(checked: &Checked, resolved: &Resolved, problems: &mut Problems) {
     let module = resolved.module(resolved.main);
     let text: Vec<&str> = module.layers.iter().filter_map(|l| resolved.sources.get(l.file)).map(|f| &*f.text).collect();
-    for item in checked.items.iter().filter(|i| i.own && matches!(i.kind, Kind::Dataset | Kind::Tokenizer | Kind::Model)) {
+    for item in
+        checked.items.iter().filter(|i| i.own && matches!(i.kind, Kind::Dataset | Kind::Tokenizer | Kind::Model))
+    {
         let mentions: usize = text.iter().map(|t| words(t).filter(|w| *w == item.name).count()).sum();
         let declared = module.names.get(item.name.as_str()).map_or(1, |e| e.definitions.len());
         if mentions <= declared {

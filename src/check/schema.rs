@@ -142,10 +142,14 @@ impl Checker<'_> {
                 Member::Field(field) => {
                     if let Some(first) = own.insert(field.name.value.clone(), field.name.span) {
                         self.report(
-                            Problem::new(Code::E0303, field.name.span, format!("field `{}` is declared twice", field.name.value))
-                                .label("declared again here")
-                                .also(first, "first declared here")
-                                .help("remove one of them"),
+                            Problem::new(
+                                Code::E0303,
+                                field.name.span,
+                                format!("field `{}` is declared twice", field.name.value),
+                            )
+                            .label("declared again here")
+                            .also(first, "first declared here")
+                            .help("remove one of them"),
                         );
                         continue;
                     }
@@ -330,8 +334,24 @@ impl Checker<'_> {
 
 /// The names of the built-in types.
 pub const BUILTIN_TYPES: [&str; 18] = [
-    "Bool", "Int", "Float", "Number", "Text", "Path", "Ratio", "Tokens", "Steps", "Epochs", "Documents", "Duration",
-    "Bytes", "Flops", "Money", "Measured", "Any", "List",
+    "Bool",
+    "Int",
+    "Float",
+    "Number",
+    "Text",
+    "Path",
+    "Ratio",
+    "Tokens",
+    "Steps",
+    "Epochs",
+    "Documents",
+    "Duration",
+    "Bytes",
+    "Flops",
+    "Money",
+    "Measured",
+    "Any",
+    "List",
 ];
 
 fn builtin_type(name: &str) -> Option<Type> {

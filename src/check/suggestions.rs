@@ -61,7 +61,8 @@ impl Checker<'_> {
     pub(super) fn unknown_name(&mut self, env: &Env, name: &Arc<str>, span: Span, want: &Type) {
         let symbols = want.symbols();
         let problem = if symbols.is_empty() {
-            let mut problem = Problem::new(Code::E0201, span, format!("there is no `{name}` here")).label("unknown name");
+            let mut problem =
+                Problem::new(Code::E0201, span, format!("there is no `{name}` here")).label("unknown name");
             if matches!(want.bare(), Type::Text | Type::Path) {
                 problem = problem.help(format!("a text is written in quotes: `\"{name}\"`"));
             }
@@ -80,7 +81,9 @@ impl Checker<'_> {
         let near: Vec<String> =
             suggest::similar(name, known.iter().map(|k| &**k)).into_iter().map(str::to_owned).collect();
         near.into_iter()
-            .filter(|candidate| symbols.iter().any(|s| **s == **candidate) || self.would_fit(env, candidate, span, want))
+            .filter(|candidate| {
+                symbols.iter().any(|s| **s == **candidate) || self.would_fit(env, candidate, span, want)
+            })
             .map(|candidate| replace(span, &candidate))
             .collect()
     }
@@ -168,14 +171,20 @@ impl Checker<'_> {
     }
 
     /// A setting names no field of its schema.
-    pub(super) fn unknown_field(&mut self, schema: SchemaId, head: &Name, setting: &Setting, layer: &Layer, _owner: Span) {
+    pub(super) fn unknown_field(
+        &mut self,
+        schema: SchemaId,
+        head: &Name,
+        setting: &Setting,
+        layer: &Layer,
+        _owner: Span,
+    ) {
         let info = self.schema(schema);
         let text = format!("`{}` has no field `{}`", info.name, head.value);
         let known: Vec<Arc<str>> = info.fields.keys().cloned().collect();
         let code = if self.kind_of(schema).is_some() || layer.late { Code::E0301 } else { Code::E0308 };
-        let problem = Problem::new(code, head.span, text)
-            .label("unknown field")
-            .help(format!("it has {}", list(&known)));
+        let problem =
+            Problem::new(code, head.span, text).label("unknown field").help(format!("it has {}", list(&known)));
         let taken = layer
             .fields
             .iter()
@@ -215,17 +224,13 @@ impl Checker<'_> {
                 let name = &self.schemas[holder].name;
                 let way = format!("{}.{}", field.name, head.value);
                 let help = format!("`{}` is a field of `{name}`, which is this one's `{}`", head.value, field.name);
-                let fix = Fix {
-                    title: format!("write `{way} = …`"),
-                    edits: vec![Edit { span: head.span, new_text: way }],
-                };
+                let fix =
+                    Fix { title: format!("write `{way} = …`"), edits: vec![Edit { span: head.span, new_text: way }] };
                 return (vec![fix], Some((help, Code::E0318)));
             }
         }
-        let near: Vec<String> = suggest::similar(&head.value, fields.iter().map(|f| &*f.name))
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let near: Vec<String> =
+            suggest::similar(&head.value, fields.iter().map(|f| &*f.name)).into_iter().map(str::to_owned).collect();
         let mut fixes = Vec::new();
         for candidate in near {
             if taken.iter().any(|t| **t == *candidate) {
@@ -256,7 +261,8 @@ impl Checker<'_> {
         if owners.is_empty() {
             return (Vec::new(), None);
         }
-        let help = format!("`{}` is a field of {}", head.value, owners.iter().take(3).cloned().collect::<Vec<_>>().join(", "));
+        let help =
+            format!("`{}` is a field of {}", head.value, owners.iter().take(3).cloned().collect::<Vec<_>>().join(", "));
         (Vec::new(), Some((help, Code::E0318)))
     }
 
@@ -297,17 +303,15 @@ impl Checker<'_> {
             problem = problem.fix(format!("did you mean `{near}`?"), word.span, near);
         }
         if problem.fixes.is_empty() {
-            problem = problem.help("there are tokens, steps, epochs, documents, s, min, h, days, bytes (KiB, MB …), flops, % and $");
+            problem = problem
+                .help("there are tokens, steps, epochs, documents, s, min, h, days, bytes (KiB, MB …), flops, % and $");
         }
         self.report(problem);
     }
 }
 
 fn replace(span: Span, candidate: &str) -> Fix {
-    Fix {
-        title: format!("did you mean `{candidate}`?"),
-        edits: vec![Edit { span, new_text: candidate.to_owned() }],
-    }
+    Fix { title: format!("did you mean `{candidate}`?"), edits: vec![Edit { span, new_text: candidate.to_owned() }] }
 }
 
 fn list(names: &[Arc<str>]) -> String {

@@ -131,7 +131,9 @@ impl Checker<'_> {
 
     /// A continuous axis must be in the unit of its field.
     fn axis_unit(&mut self, value: &Traced, ty: &Type, axis: &AxisValues) -> Option<()> {
-        let (AxisValues::Linear { low, high, unit } | AxisValues::Log { low, high, unit }) = axis else { return Some(()) };
+        let (AxisValues::Linear { low, high, unit } | AxisValues::Log { low, high, unit }) = axis else {
+            return Some(());
+        };
         let unit = if unit.is_empty() { crate::types::Unit::One } else { crate::types::Unit::parse(unit)?.0 };
         for edge in [low, high] {
             let number = Traced { value: Value::Number(crate::types::Num::from_f64(*edge), unit), ..value.clone() };

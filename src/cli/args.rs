@@ -1,7 +1,7 @@
 //! What may be written on the command line, besides the arguments of single verbs.
 
 use super::screen::{error_document, sentence};
-use super::{Exit, completions, explain, init};
+use super::{Exit, check, completions, doc, explain, init, show, test};
 use crate::diagnostics::render::Format;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -87,6 +87,16 @@ pub enum ColorChoice {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Report every problem of an experiment, without computing anything.
+    Check(check::Args),
+    //FMT     /// Lay files out in the canonical way.
+    //FMT Fmt(fmt::Args),
+    /// Show a value and where it came from.
+    Show(show::Args),
+    /// Run the checks and examples that are written in the language.
+    Test(test::Args),
+    /// Print the reference manual, or a part of it.
+    Doc(doc::Args),
     /// Say what a code means, with an example and a way out.
     Explain(explain::Args),
     /// Write a first experiment into a folder.

@@ -5,14 +5,20 @@
 
 pub mod args;
 mod bug;
+pub mod check;
 pub mod completions;
+pub mod doc;
 mod exit;
 pub mod explain;
 mod failure;
+mod files;
+//FMT pub mod fmt;
 pub mod init;
 mod markdown;
 mod screen;
 pub mod shared;
+pub mod show;
+pub mod test;
 
 #[cfg(feature = "engine")]
 pub mod data;
@@ -93,6 +99,11 @@ fn enter(global: &args::Global) -> Result<(), Failure> {
 
 fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
     match command {
+        Command::Check(args) => check::run(&args, screen),
+        //FMT Command::Fmt(args) => fmt::run(&args, screen),
+        Command::Show(args) => show::run(&args, screen),
+        Command::Test(args) => test::run(&args, screen),
+        Command::Doc(args) => doc::run(&args, screen),
         Command::Explain(args) => explain::run(&args, screen),
         Command::Init(args) => init::run(&args, screen),
         Command::Completions(args) => completions::run(&args, screen),

@@ -39,7 +39,11 @@ pub fn collect(layers: &[Layer], problems: &mut Problems) -> IndexMap<Arc<str>, 
                     Problem::new(
                         Code::E0202,
                         name.span,
-                        format!("`{key}` is a {} here and a {} in the file this one amends", kind.noun(), old.kind.noun()),
+                        format!(
+                            "`{key}` is a {} here and a {} in the file this one amends",
+                            kind.noun(),
+                            old.kind.noun()
+                        ),
                     )
                     .label(format!("{} here", kind.noun()))
                     .also(old.span, format!("{} there", old.kind.noun()))

@@ -100,11 +100,19 @@ pub enum Value {
     Number(Num, Unit),
     Text(Arc<str>),
     /// The path of a data file: as written, and as the world finds it.
-    Path { written: Arc<str>, resolved: Arc<str> },
+    Path {
+        written: Arc<str>,
+        resolved: Arc<str>,
+    },
     Symbol(Arc<str>),
     List(Arc<Vec<Traced>>),
     Map(Arc<IndexMap<Arc<str>, Traced>>),
-    Range { low: Num, high: Num, unit: Unit, inclusive: bool },
+    Range {
+        low: Num,
+        high: Num,
+        unit: Unit,
+        inclusive: bool,
+    },
     Record(RecordId),
     /// A declared item, by reference.
     Item(ItemId, RecordId),
