@@ -115,6 +115,7 @@ catalogue! {
     E0608 Error "experiment declared twice"
     E0609 Error "sequence is longer than the context"
     E0610 Error "budget is less than one step"
+    E0611 Error "stage starts from or learns from the wrong kind of stage"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"
