@@ -132,3 +132,14 @@ pub(super) fn complain(error: &clap::Error, words: &[OsString]) -> Exit {
     }
     Exit::Usage
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
