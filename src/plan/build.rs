@@ -42,6 +42,9 @@ pub fn plan_with(
 ) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let items = Items::read(checked, &mut problems);
+    if problems.any_error() {
+        return Err(problems);
+    }
     let order = order(&items, &mut problems);
     if problems.any_error() {
         return Err(problems);
