@@ -14,9 +14,12 @@
 #![recursion_limit = "512"]
 
 pub mod check;
+pub mod cli;
 pub mod diagnostics;
 pub mod plan;
 pub mod random;
+pub mod resolve;
 pub mod source;
+pub mod stdlib;
 pub mod syntax;
 pub mod types;

@@ -25,6 +25,11 @@ macro_rules! catalogue {
             pub fn severity(self) -> Severity {
                 match self { $(Code::$code => Severity::$severity),* }
             }
+
+            /// What it means, an example that yields it, and how to fix it, in Markdown.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$code => include_str!(concat!("codes/", stringify!($code), ".md"))),* }
+            }
         }
     };
 }

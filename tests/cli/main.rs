@@ -1,0 +1,7 @@
+//! The binary from the outside: streams, exit codes, formats.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test drives the binary and reads its files")]
+
+mod explain;
+mod init;
+mod streams;
+mod support;
