@@ -3,7 +3,7 @@
 use emberlab::check::{Checked, CheckedCondition, CheckedItem, Leaf, Origin};
 use emberlab::diagnostics::Problems;
 use emberlab::plan::{KnownCounts, Plan, Selection, Uncounted, plan_with};
-use emberlab::source::{MemoryWorld, Sources, Span};
+use emberlab::source::{MemoryWorld, Sources, Span, path};
 use emberlab::syntax::ast::Kind;
 use emberlab::types::core::{Constant, Core, Op};
 use serde_json::{Map, Value as Json, json};
@@ -48,13 +48,13 @@ impl Lab {
             "stage": stage(json!({"init": reference("pretrain"), "data": named("questions", None),
                 "budget": amount(3.0, "epochs"), "batch": amount(8.0, "documents"), "seed": 1})),
             "template": {"jinja": "{{ messages }}", "stop": ["<|user|>"]}});
-        let metric = |name: &str, needs: &str| json!({"is": name, "metric": {"better": "higher", "needs": needs}});
+        let metric = |name: &str| json!({"is": name});
         let decoding = json!({"max_tokens": 64, "temperature": 0.0, "top_k": null, "top_p": 1.0, "seed": 0});
         let eval = |of: &[&str], on: Json, metrics: Vec<Json>| {
             let of: Vec<Json> = of.iter().map(|s| reference(s)).collect();
             json!({"of": of, "on": on, "metrics": metrics, "limit": null, "decoding": decoding, "template": null})
         };
-        let mut rouge = metric("rouge_l", "response");
+        let mut rouge = metric("rouge_l");
         rouge["stem"] = json!(true);
         let measure = |path: &[&str]| Core::Measure(path.iter().map(|p| (*p).to_owned()).collect());
         let less =
@@ -80,10 +80,10 @@ impl Lab {
             (
                 Kind::Eval,
                 "fluency",
-                eval(&["pretrain", "tuned"], named("stories", Some("valid")), vec![metric("perplexity", "text")]),
+                eval(&["pretrain", "tuned"], named("stories", Some("valid")), vec![metric("perplexity")]),
             ),
             (Kind::Eval, "answers", eval(&["tuned"], named("questions", None), vec![rouge])),
-            (Kind::Eval, "fairness", eval(&["tuned"], pairs, vec![metric("preference_gap", "pairs")])),
+            (Kind::Eval, "fairness", eval(&["tuned"], pairs, vec![metric("preference_gap")])),
         ];
         Lab {
             folder: String::new(),
@@ -149,7 +149,7 @@ impl Lab {
                 kind,
                 name: name.clone(),
                 schema: json["is"].as_str().unwrap_or(kind.keyword()).to_owned(),
-                json: if self.backwards { reversed(json) } else { json.clone() },
+                json: if self.backwards { reversed(&self.resolved(json)) } else { self.resolved(json) },
                 leaves: leaves
                     .into_iter()
                     .map(|(path, shown, place)| Leaf { path, shown, span: span(place), origin: Origin::Set })
@@ -174,6 +174,22 @@ impl Lab {
             claims: self.claims.iter().map(|(n, c, p)| condition(Some(n), c, Some(*p))).collect(),
             sweeps: Vec::new(),
             params: Vec::new(),
+        }
+    }
+
+    /// With patterns seen from the world, as the checker resolves them.
+    fn resolved(&self, json: &Json) -> Json {
+        match json {
+            Json::Array(items) => Json::Array(items.iter().map(|i| self.resolved(i)).collect()),
+            Json::Object(o) => Json::Object(
+                o.iter()
+                    .map(|(key, value)| match value {
+                        Json::String(files) if key == "files" => (key.clone(), json!(path::join(&self.folder, files))),
+                        _ => (key.clone(), self.resolved(value)),
+                    })
+                    .collect(),
+            ),
+            other => other.clone(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod lab;
 mod plan_checks;
+mod plan_files;
 mod plan_forms;
 mod plan_hash;
 mod plan_why;
