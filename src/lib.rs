@@ -18,5 +18,7 @@ pub mod diagnostics;
 pub mod plan;
 pub mod random;
 pub mod source;
+#[cfg(feature = "engine")]
+pub mod store;
 pub mod syntax;
 pub mod types;
