@@ -17,8 +17,14 @@ pub mod check;
 pub mod diagnostics;
 pub mod plan;
 pub mod random;
+#[cfg(feature = "engine")]
+pub mod run;
+#[cfg(feature = "engine")]
+pub mod share;
 pub mod source;
 #[cfg(feature = "engine")]
 pub mod store;
+#[cfg(feature = "engine")]
+pub mod sweep;
 pub mod syntax;
 pub mod types;

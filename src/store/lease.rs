@@ -77,6 +77,7 @@ impl Lease {
         if let Some(folder) = path.parent() {
             disk::make_folder(folder)?;
         }
+        let mut looks = 0;
         loop {
             let mut file = File::options()
                 .read(true)
@@ -88,6 +89,12 @@ impl Lease {
             let mut stand_in = None;
             match file.try_lock() {
                 Ok(()) => {}
+                // Someone who only looks, with `is_held`, is gone again at once.
+                Err(TryLockError::WouldBlock) if looks < 3 => {
+                    looks += 1;
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(read_owner(&mut file))),
                 Err(TryLockError::Error(e)) if has_no_locks(&e) => match take_stand_in(path)? {
                     Ok(place) => stand_in = Some(place),
@@ -118,9 +125,18 @@ impl Lease {
         }
     }
 
-    /// Whether a living process holds the lease of `path`. A lock that cannot be examined counts as held.
+    /// Whether a living process holds the lease of `path`; nothing is written. A lock that cannot be examined counts as
+    /// held.
     pub fn is_held(path: &Path) -> bool {
-        path.exists() && !matches!(Lease::attempt(path), Ok(Attempt::Taken(_)))
+        let Ok(file) = File::open(path) else { return false };
+        match file.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(e)) if has_no_locks(&e) => {
+                File::open(path.with_extension("owner")).is_ok_and(|mut stand_in| !read_owner(&mut stand_in).is_dead())
+            }
+            Err(TryLockError::Error(_)) => true,
+        }
     }
 
     /// Releases the lease and removes its file.

@@ -16,33 +16,46 @@
 //! flushed and renamed, except the append-only ones, whose readers accept a torn last line.
 
 mod curves;
+mod diff;
 pub mod disk;
 mod environment;
 mod error;
 mod event;
 mod git;
 mod id;
+mod index;
 mod journal;
 mod lab;
 mod lease;
 mod object;
 pub mod process;
+mod prune;
 mod record;
 mod run;
 mod table;
 
 pub use curves::{Curve, StepPoint, ValidPoint, curves};
+pub use diff::{Change, Comparison, Difference, compare, diff};
 pub use environment::{Device, Environment};
 pub use error::StoreError;
 pub use event::{EVENT_SCHEMA, Event, GateKind, Level, Line, Nobody, Observer, Several};
 pub use git::{Revision, revision};
 pub use id::run_id;
+pub use index::{Listing, Query, RunRow};
 pub use journal::{Journal, Journaled, read_events};
 pub use lab::{Lab, Notice};
 pub use lease::{Attempt, Lease, Owner};
 pub use object::{Check, Claim, Draft, Manifest, Object, ObjectFile, ObjectKind, ObjectRef};
+pub use prune::{Keep, Pruning, Reason, Removal};
 pub use record::{
     ClaimResult, Estimate, EvalResults, ExpectResult, Loss, RECORD_SCHEMA, Record, StageResult, Status, Verdict,
 };
 pub use run::{CheckpointRef, Run, RunFolder};
 pub use table::Table;
+
+/// Plans and records for the tests of other rooms.
+#[cfg(test)]
+pub(crate) mod run_tests {
+    pub(crate) use super::record::tests::example as record;
+    pub(crate) use super::run::tests::{environment, plan};
+}

@@ -118,6 +118,8 @@ impl Lab {
             .flatten()
             .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
             .filter_map(|e| Some(RunFolder { id: e.file_name().into_string().ok()?, path: e.path() }))
+            // What `prune` was killed over.
+            .filter(|run| !run.id.starts_with('.'))
             .collect();
         found.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(found)
