@@ -2,6 +2,7 @@
 
 use super::environment::Device;
 use super::event::finite;
+use crate::types::core::{Constant, CoreError, Leaves};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +192,13 @@ impl Record {
     /// Whether an `expect` is unmet or a `claim` is not supported.
     pub fn misses_a_gate(&self) -> bool {
         self.expects.iter().any(|e| e.met != Some(true)) || self.claims.iter().any(|c| c.verdict != Verdict::Supported)
+    }
+}
+
+/// Conditions over measurements are computed from the record.
+impl Leaves for Record {
+    fn measure(&self, path: &[String]) -> Result<Constant, CoreError> {
+        Record::measure(self, path).map(Constant::Float).ok_or_else(|| CoreError::Unknown(path.join(".")))
     }
 }
 
