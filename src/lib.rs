@@ -15,8 +15,12 @@
 
 pub mod check;
 pub mod diagnostics;
+#[cfg(feature = "engine")]
+pub mod evaluate;
 pub mod plan;
 pub mod random;
+#[cfg(feature = "engine")]
+pub mod report;
 pub mod source;
 pub mod syntax;
 pub mod types;
