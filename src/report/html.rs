@@ -78,8 +78,9 @@ impl Html {
                 '<' => self.out.push_str("\\u003c"),
                 '>' => self.out.push_str("\\u003e"),
                 '&' => self.out.push_str("\\u0026"),
-                '\u{2028}' => self.out.push_str("\\u2028"),
-                '\u{2029}' => self.out.push_str("\\u2029"),
+                '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    self.out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
                 c => self.out.push(c),
             }
         }

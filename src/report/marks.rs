@@ -18,6 +18,9 @@ pub struct Whisker {
 impl Whisker {
     /// Writes the drawing. `range` is the stretch of values that the row's table shows; `at` a value to mark.
     pub fn write(&self, range: (f64, f64), at: Option<f64>, html: &mut Html) {
+        if !self.value.is_finite() {
+            return;
+        }
         let scale = Scale { low: range.0, high: range.1, from: 6.0, to: WIDTH - 6.0, log: false };
         let middle = place(HEIGHT / 2.0);
         let label = match (self.low, self.high) {

@@ -7,7 +7,7 @@ use super::view::RunView;
 /// The files of the experiment, with numbered lines.
 pub fn files(run: &RunView, html: &mut Html) {
     for (i, file) in run.sources.iter().enumerate() {
-        let mut show = |html: &mut Html| {
+        let show = |html: &mut Html| {
             html.tag("pre", &[("class", "source")], |html| highlight::write(&file.text, html));
         };
         // The first file is the experiment; imports are a click away.

@@ -66,7 +66,7 @@ fn mistakes_are_named_with_a_way_out() {
     let text = message(scored(&["perplexity"], one, one));
     assert!(text.contains("exp logprobs"), "{text}");
     let text = message(scored(&["rouge_l"], ("p.txt", b"a\nb\nc\n"), ("r.txt", b"a\n")));
-    assert!(text.contains("p.txt` has 3 lines") && text.contains("r.txt` has 1 lines"), "{text}");
+    assert!(text.contains("p.txt` has 3 lines") && text.contains("r.txt` has 1;"), "{text}");
     let text = message(scored(&["rouge_l"], ("p.jsonl", b"{\"pred\": \"a\"}\n"), ("r.txt", b"a\n")));
     assert!(text.contains("p.jsonl`, line 1") && text.contains("the line has pred"), "{text}");
     let text = message(scored(&["rouge_l"], ("p.jsonl", b"oops\n"), ("r.txt", b"a\n")));
