@@ -1,5 +1,6 @@
 //! The plan: what will run, in canonical form, hashed by stage, priced and explained.
 
+pub mod grammar_text;
 mod graph;
 pub mod spec;
 
