@@ -14,9 +14,15 @@
 #![recursion_limit = "512"]
 
 pub mod check;
+#[cfg(feature = "engine")]
+pub mod device;
 pub mod diagnostics;
+#[cfg(feature = "engine")]
+pub mod model;
 pub mod plan;
 pub mod random;
 pub mod source;
 pub mod syntax;
+#[cfg(feature = "engine")]
+pub mod train;
 pub mod types;
