@@ -57,9 +57,25 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A share as per cent: `12.5 %`.
+/// A share as per cent, to a tenth: `12.5 %`.
 pub fn percent(share: f64) -> String {
-    format!("{} %", number(share * 100.0))
+    let rounded = (share * 1000.0).round() / 10.0;
+    // A share that is not zero is not shown as zero.
+    if rounded == 0.0 && share > 0.0 { "< 0.1 %".into() } else { format!("{} %", number(rounded)) }
+}
+
+/// A value and the bounds of its interval, all to the digit that the interval supports: two significant digits of its
+/// half width.
+pub fn estimate(value: f64, low: Option<f64>, high: Option<f64>) -> (String, Option<(String, String)>) {
+    match (low, high) {
+        (Some(low), Some(high)) if value.is_finite() && low.is_finite() && high.is_finite() && high > low => {
+            let digits = (1 - ((high - low) / 2.0).log10().floor() as i32).clamp(0, 9) as usize;
+            let show = |x: f64| format!("{x:.digits$}").replace('-', "−");
+            (show(value), Some((show(low), show(high))))
+        }
+        (Some(low), Some(high)) => (number(value), Some((number(low), number(high)))),
+        _ => (number(value), None),
+    }
 }
 
 /// The first twelve characters of a hash.
@@ -97,7 +113,7 @@ fn grouped(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, count, duration, number, percent, short};
+    use super::{bytes, count, duration, estimate, number, percent, short};
 
     #[test]
     fn numbers_are_brief_and_exact_enough() {
@@ -107,7 +123,20 @@ mod tests {
         assert_eq!(number(0.000_012_3), "1.23e-5");
         assert_eq!(number(123_456.0), "123\u{202f}456");
         assert_eq!(number(f64::NAN), "–");
-        assert_eq!(percent(0.125), "12.5 %");
+        assert_eq!(
+            (percent(0.125), percent(0.093_75), percent(0.0001)),
+            ("12.5 %".into(), "9.4 %".into(), "< 0.1 %".into())
+        );
+    }
+
+    #[test]
+    fn an_estimate_has_the_digits_that_its_interval_supports() {
+        let text = |low: &str, high: &str| Some((low.to_owned(), high.to_owned()));
+        assert_eq!(estimate(0.20432, Some(0.173), Some(0.2381)), ("0.204".into(), text("0.173", "0.238")));
+        assert_eq!(estimate(11.617, Some(11.21), Some(12.071)), ("11.62".into(), text("11.21", "12.07")));
+        assert_eq!(estimate(1234.5, Some(1100.0), Some(1400.0)), ("1234".into(), text("1100", "1400")));
+        assert_eq!(estimate(1.0, Some(1.0), Some(1.0)), ("1".into(), text("1", "1")));
+        assert_eq!(estimate(1.0, None, None), ("1".into(), None));
     }
 
     #[test]
