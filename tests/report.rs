@@ -40,7 +40,11 @@ fn stage(name: &str, kind: &str, steps: u32, from: f64, to: f64, seed: u64) -> S
     let stream = Stream::new(seed, "test/other");
     let cosine = |i: u32| {
         let (i, n) = (f64::from(i), f64::from(steps));
-        if i < n * 0.02 { 1e-3 * i / (n * 0.02) } else { 1e-3 * (0.1 + 0.45 * (1.0 + (i / n * 3.14159).cos())) }
+        if i < n * 0.02 {
+            1e-3 * i / (n * 0.02)
+        } else {
+            1e-3 * (0.1 + 0.45 * (1.0 + (i / n * std::f64::consts::PI).cos()))
+        }
     };
     StageView {
         name: name.into(),

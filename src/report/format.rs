@@ -18,7 +18,11 @@ pub fn number(x: f64) -> String {
     let text = if (-4..7).contains(&size) {
         let text = format!("{x:.*}", (3 - size).max(0) as usize);
         // Trailing zeros say nothing once the number is exact enough.
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { grouped(&text) }
+        match text.len() {
+            _ if text.contains('.') => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            0..5 => text,
+            _ => grouped(&text),
+        }
     } else {
         let text = format!("{x:.2e}");
         text.replace(".00e", "e")
@@ -98,9 +102,6 @@ fn scaled(x: f64, base: f64, units: &[&str]) -> String {
 /// Digits in groups of three, apart by a narrow space that does not break.
 fn grouped(digits: &str) -> String {
     let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |rest| ("-", rest));
-    if digits.len() < 5 {
-        return format!("{sign}{digits}");
-    }
     let mut out = String::from(sign);
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i) % 3 == 0 {
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn amounts_have_fitting_units() {
-        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!((count(1_234_567), count(999)), ("1\u{202f}234\u{202f}567".into(), "999".into()));
         assert_eq!((short(999.0), short(12_400_000.0)), ("999".into(), "12.4 M".into()));
         assert_eq!((short(999.6), bytes(1536)), ("1.0 k".into(), "1.5 KiB".into()));
         assert_eq!(duration(0.25), "250 ms");

@@ -145,7 +145,7 @@ fn metrics(who: &str, rows: &[(&str, &MetricView)], html: &mut Html) {
             html.tag("thead", &[], |html| {
                 html.raw("<tr><th>Metric</th>").leaf("th", &[], who);
                 html.raw(
-                    "<th class=\"num\">Value</th><th class=\"num\">95 % interval</th><th>from zero</th>\
+                    "<th class=\"num\">Value</th><th class=\"num\">95 % interval</th><th class=\"mark\">from zero</th>\
                      <th class=\"num\">Items</th></tr>",
                 );
             });
@@ -254,7 +254,7 @@ pub fn audits(run: &RunView, html: &mut Html) {
             html.tag("table", &[("class", "metrics")], |html| {
                 html.raw(
                     "<thead><tr><th>Contrast</th><th class=\"num\">Pairs</th><th class=\"num\">First likelier</th>\
-                     <th class=\"num\">95 % interval</th><th>even at the line</th><th class=\"num\">Gap</th>\
+                     <th class=\"num\">95 % interval</th><th class=\"mark\">even at the line</th><th class=\"num\">Gap</th>\
                      <th class=\"num\">Mean |Δ|, nats</th></tr></thead>",
                 );
                 html.tag("tbody", &[], |html| {
