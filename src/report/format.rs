@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn numbers_are_brief_and_exact_enough() {
-        assert_eq!(number(3.141_592), "3.142");
+        assert_eq!(number(3.333_333), "3.333");
         assert_eq!(number(0.000_3), "0.0003");
         assert_eq!(number(-12.0), "−12");
         assert_eq!(number(0.000_012_3), "1.23e-5");
