@@ -58,8 +58,7 @@ fn every_document_is_kept_or_removed_for_a_reason() {
         keep(json!({"is": "collapse_whitespace", "input": text("a.txt", "line")}), "words", 2)}});
     let (out, made) = made(base.path(), &dataset(spec)).unwrap();
     assert_eq!(texts(out.path(), None), ["one two three", "four five six seven", "mail me: [EMAIL] now"]);
-    let steps: Vec<_> =
-        made.report.steps.iter().map(|s| (s.step.as_str(), s.kept, s.removed, s.changed)).collect();
+    let steps: Vec<_> = made.report.steps.iter().map(|s| (s.step.as_str(), s.kept, s.removed, s.changed)).collect();
     assert_eq!(
         steps,
         [
@@ -83,7 +82,8 @@ fn every_document_is_kept_or_removed_for_a_reason() {
 #[test]
 fn the_same_bytes_for_any_number_of_threads_and_in_any_folder() {
     let lines: String = (0..3000).map(|i| format!("document {} says {}\n", i % 2500, i % 2500 * 7919)).collect();
-    let spec = dataset(json!({"is": "split", "by": "hash", "parts": {"train": 0.9, "valid": 0.05, "test": 0.05}, "input":
+    let spec =
+        dataset(json!({"is": "split", "by": "hash", "parts": {"train": 0.9, "valid": 0.05, "test": 0.05}, "input":
         {"is": "shuffle", "seed": 3, "input": {"is": "dedup", "near": 0.9, "input":
             keep(json!({"is": "normalize", "form": "nfc", "input": text("*.txt", "line")}), "words", 2)}}}));
     let run = |threads: usize| -> Vec<Vec<u8>> {
@@ -114,7 +114,8 @@ fn take_and_mix_give_what_they_say() {
 #[test]
 fn other_datasets_are_read_by_name() {
     let base = files(&[("a.txt", "one\ntwo\nthree\nfour\n")]);
-    let spec = json!({"is": "split", "by": "order", "parts": {"train": 0.5, "test": 0.5}, "input": text("a.txt", "line")});
+    let spec =
+        json!({"is": "split", "by": "order", "parts": {"train": 0.5, "test": 0.5}, "input": text("a.txt", "line")});
     let (first, _) = made(base.path(), &dataset(spec)).unwrap();
     let folder = first.path().to_path_buf();
     let scratch = tempfile::tempdir().unwrap();
@@ -165,7 +166,8 @@ fn what_cannot_work_says_why() {
 #[test]
 fn an_empty_split_is_there_and_warned_of() {
     let base = files(&[("a.txt", "one\n")]);
-    let spec = json!({"is": "split", "by": "hash", "parts": {"train": 0.5, "test": 0.5}, "input": text("a.txt", "line")});
+    let spec =
+        json!({"is": "split", "by": "hash", "parts": {"train": 0.5, "test": 0.5}, "input": text("a.txt", "line")});
     let (out, made) = made(base.path(), &dataset(spec)).unwrap();
     assert_eq!(made.report.splits.len(), 2);
     assert!(made.report.warnings[0].contains("has no documents"));
