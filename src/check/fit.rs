@@ -158,6 +158,7 @@ impl Checker<'_> {
         match want {
             Type::Any | Type::Measured => return keep(),
             Type::Error => return Some(Value::Error),
+            Type::Optional(inner) if **inner == Type::Measured => return keep(),
             _ => {}
         }
         if later.phase == Phase::Measured {

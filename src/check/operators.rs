@@ -212,7 +212,9 @@ impl Checker<'_> {
         match op {
             B::And | B::Or => (*l == Type::Bool && *r == Type::Bool).then_some(Type::Bool),
             B::Equal | B::NotEqual => {
-                let comparable = self.assignable(l, r) || self.assignable(r, l) || agree(lu, ru).is_some();
+                // The right symbol has been read by the type of the left one, so both belong to one type.
+                let symbols = matches!((l, r), (Type::Symbols(_), Type::Symbols(_)));
+                let comparable = symbols || self.assignable(l, r) || self.assignable(r, l) || agree(lu, ru).is_some();
                 comparable.then_some(Type::Bool)
             }
             B::Less | B::LessEqual | B::Greater | B::GreaterEqual => {
