@@ -1,7 +1,8 @@
 //! The catalogue keeps its word: every example yields its code, and every repair removes it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use emberlab::check::{Options, check_file};
+use emberlab::check::Options;
+use emberlab::cli::analysis::analyse;
 use emberlab::diagnostics::render::{Format, Style, render};
 use emberlab::diagnostics::{Code, Problems, Severity};
 use emberlab::source::{MemoryWorld, Sources};
@@ -41,7 +42,7 @@ fn check(code: Code, section: &str) -> (Problems, Sources) {
     }
     let main = main.unwrap_or_else(|| panic!("{code} has no block in `{section}`"));
     let pedantic = code.severity() != Severity::Error;
-    let (checked, problems) = check_file(&world, &main, &Options { overrides: Vec::new(), pedantic });
+    let (checked, problems) = analyse(&world, &main, &Options { overrides: Vec::new(), pedantic });
     (problems, checked.sources)
 }
 

@@ -479,7 +479,7 @@ impl Checker<'_> {
                 let value = self.eval(env, taken, want);
                 // The other branch must make sense too, though its values do not matter.
                 self.dry += 1;
-                let unused = self.eval(env, other, want);
+                let unused = self.eval_as(env, other, want);
                 self.dry -= 1;
                 self.same_branches(&value, &unused, want, span);
                 value

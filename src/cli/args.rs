@@ -1,7 +1,7 @@
 //! What may be written on the command line, besides the arguments of single verbs.
 
 use super::screen::{error_document, sentence};
-use super::{Exit, check, completions, doc, explain, init, show, test};
+use super::{Exit, check, completions, doc, explain, init, plan, show, test};
 use crate::diagnostics::render::Format;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -91,6 +91,8 @@ pub enum Command {
     Check(check::Args),
     //FMT     /// Lay files out in the canonical way.
     //FMT Fmt(fmt::Args),
+    /// Say what would run and what it costs.
+    Plan(plan::Args),
     /// Show a value and where it came from.
     Show(show::Args),
     /// Run the checks and examples that are written in the language.
@@ -129,4 +131,15 @@ pub(super) fn complain(error: &clap::Error, words: &[OsString]) -> Exit {
         let _ = error.print();
     }
     Exit::Usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -1,9 +1,10 @@
 //! `exp check`: all problems, no compute.
 
+use super::analysis::analyse;
 use super::files::{self, Files};
 use super::shared::Overrides;
 use super::{Exit, Failure, Screen};
-use crate::check::{Options, check_file};
+use crate::check::Options;
 use crate::diagnostics::batch::Batch;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let mut batch = Batch::default();
     let paths = files::expand(&args.files)?;
     for path in &paths {
-        let (checked, problems) = check_file(&world, path, &options);
+        let (checked, problems) = analyse(&world, path, &options);
         batch.add(&problems, &checked.sources);
     }
     screen.problems(&batch.problems, &batch.sources);

@@ -32,3 +32,39 @@ pub enum EngineCommand {
     /// List what this machine can compute on.
     Devices(devices::Args),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::EngineCommand;
+    use clap::Parser;
+
+    #[derive(Parser, Debug)]
+    struct Alone {
+        #[command(subcommand)]
+        command: EngineCommand,
+    }
+
+    #[test]
+    fn every_verb_takes_its_arguments() {
+        for words in [
+            "run a.exp --set a.b=1 --device cpu --until pretrain --locked --events json --lab lab",
+            "sweep a.exp rates --jobs 2",
+            "data a.exp stories --split test --out a.jsonl --removed b.jsonl",
+            "tokenize tokenizer.json --decode",
+            "score rouge_l token_f1 --predictions p.txt --references r.txt --by-item i.jsonl",
+            "generate RUN.tuned --prompt Once --max-tokens 8 --temperature 0 --seed 1",
+            "logprobs RUN",
+            "runs",
+            "runs show RUN",
+            "runs compare A B C",
+            "report A B --out r.html",
+            "lock a.exp --check",
+            "pack a.exp --out a.tar.zst",
+            "reproduce a.tar.zst --device cpu",
+            "devices",
+        ] {
+            let parsed = Alone::try_parse_from(["exp"].into_iter().chain(words.split(' ')));
+            assert!(parsed.is_ok(), "{words}: {parsed:?}");
+        }
+    }
+}

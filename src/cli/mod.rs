@@ -3,6 +3,7 @@
 //! Results go to stdout; problems and progress go to stderr. With `--format json` stdout holds one document and nothing
 //! else, also when something fails. A verb returns an [`Exit`] or a [`Failure`]; nothing here ends the process.
 
+pub mod analysis;
 pub mod args;
 mod bug;
 pub mod check;
@@ -15,6 +16,7 @@ mod files;
 //FMT pub mod fmt;
 pub mod init;
 mod markdown;
+pub mod plan;
 mod screen;
 pub mod shared;
 pub mod show;
@@ -101,6 +103,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(&args, screen),
         //FMT Command::Fmt(args) => fmt::run(&args, screen),
+        Command::Plan(args) => plan::run(&args, screen),
         Command::Show(args) => show::run(&args, screen),
         Command::Test(args) => test::run(&args, screen),
         Command::Doc(args) => doc::run(&args, screen),

@@ -102,6 +102,13 @@ impl Screen {
         }
     }
 
+    /// Warnings beside a result: to stderr, and nowhere in a machine format, whose document is the result.
+    pub fn problems_for_people(&self, problems: &Problems, sources: &Sources) {
+        if self.format == Format::Human && !problems.is_empty() {
+            self.problems(problems, sources);
+        }
+    }
+
     /// A failure: a sentence on stderr, and with `--format json` a document on stdout as well.
     pub fn failure(&self, failure: &Failure) {
         let help = failure.help();

@@ -1,9 +1,10 @@
 //! `exp show`: a value, and where it came from.
 
+use super::analysis::analyse;
 use super::files::Files;
 use super::shared::Overrides;
 use super::{Exit, Failure, Screen};
-use crate::check::{Checked, Options, Origin, check_file};
+use crate::check::{Checked, Options, Origin};
 use crate::diagnostics::render::text;
 use crate::diagnostics::suggest::similar;
 use crate::source::Span;
@@ -41,7 +42,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let world = Files::new(&names)?;
     let file = super::files::single(&args.file);
     let options = Options { overrides: args.overrides.set.clone(), pedantic: false };
-    let (checked, problems) = check_file(&world, &file, &options);
+    let (checked, problems) = analyse(&world, &file, &options);
     if problems.any_error() {
         screen.problems(&problems, &checked.sources);
         return Ok(Exit::Problems);

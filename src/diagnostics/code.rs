@@ -69,7 +69,7 @@ catalogue! {
     E0208 Error "nothing to amend"
     E0209 Error "unknown kind of item"
     E0210 Error "unknown type"
-    E0211 Error "import path leaves the project or is malformed"
+    E0211 Error "malformed path of a module"
     E0212 Error "override does not name anything"
     // E03: fields and types.
     E0301 Error "unknown field"
@@ -99,7 +99,7 @@ catalogue! {
     E0405 Error "parts do not add up to 100%"
     E0406 Error "no such split"
     E0407 Error "unsupported edition of the language"
-    E0408 Error "malformed text pattern"
+    E0408 Error "malformed file pattern"
     // E05: what is known when.
     E0501 Error "measured value where a known one is needed"
     E0502 Error "known value where a measured one is needed"

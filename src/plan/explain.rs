@@ -87,6 +87,8 @@ impl fmt::Display for Change {
         }
         let path = &self.path;
         match (&self.old, &self.new) {
+            // Long texts that differ only beyond what is shown.
+            (Some(old), Some(new)) if short(old) == short(new) => write!(f, "`{path}` changed")?,
             (Some(old), Some(new)) => write!(f, "`{path}` changed {} → {}", short(old), short(new))?,
             (None, Some(new)) => write!(f, "`{path}` is now {}", short(new))?,
             (Some(old), None) => write!(f, "`{path}` is gone (it was {})", short(old))?,

@@ -103,6 +103,25 @@ fn a_changed_field_is_named_where_it_stands() {
 }
 
 #[test]
+fn a_change_deep_in_a_long_text_is_noticed() {
+    let template = format!("template(jinja = \"{} END\")", "word ".repeat(100));
+    let tuned = format!(
+        "{TINY}\ndataset questions = jsonl(\"q.jsonl\", prompt = \"q\", response = \"a\")\n\nstage tuned : sft {{\n  \
+         init = pretrain\n  data = questions\n  budget = 1 epoch\n  template = {template}\n}}\n"
+    );
+    let plan = |text: &str| {
+        let mut world = MemoryWorld::with("tiny.exp", text);
+        world.insert("stories/a.txt", "Once there was a fox.");
+        world.insert("q.jsonl", "{}");
+        let (checked, problems) = check_file(&world, "tiny.exp", &Options::default());
+        assert!(!problems.any_error(), "{problems:#?}");
+        plan(&checked, &world, &Selection::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    };
+    let reason = why("tuned", &plan(&tuned.replace("END", "FIN")), Some(&plan(&tuned)));
+    assert!(reason.starts_with("will run: `tuned.template.jinja` changed (tiny.exp:"), "{reason}");
+}
+
+#[test]
 fn experiments_of_the_tree_plan() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
     let Ok(entries) = std::fs::read_dir(folder) else { return println!("skipped: there is no {folder}") };

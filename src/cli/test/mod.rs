@@ -6,9 +6,10 @@
 
 mod expectation;
 
+use super::analysis::analyse;
 use super::files::{self, Files};
 use super::{Exit, Failure, Screen};
-use crate::check::{Options, check_file};
+use crate::check::Options;
 use crate::diagnostics::batch::Batch;
 use crate::source::{Sources, World, WorldError};
 use crate::syntax::ast::Docs;
@@ -61,7 +62,7 @@ fn try_file(world: &dyn World, path: &str, name: &str, batch: &mut Batch) -> Out
     let text = world.read(path).unwrap_or_default();
     let expected = expectations(&text);
     let pedantic = expected.iter().any(|e| e.code.severity() != crate::diagnostics::Severity::Error);
-    let (checked, problems) = check_file(world, path, &Options { overrides: Vec::new(), pedantic });
+    let (checked, problems) = analyse(world, path, &Options { overrides: Vec::new(), pedantic });
     let Verdict { unexpected, missing } = compare(&expected, &problems, &checked.sources, path);
     let mut wrong: Vec<String> = missing.iter().map(|e| format!("line {}: expected {}", e.line, e.code)).collect();
     for problem in &unexpected {
