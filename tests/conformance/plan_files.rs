@@ -106,8 +106,8 @@ fn a_changed_field_is_named_where_it_stands() {
 fn a_change_deep_in_a_long_text_is_noticed() {
     let template = format!("template(jinja = \"{} END\")", "word ".repeat(100));
     let tuned = format!(
-        "{TINY}\ndataset questions = jsonl(\"q.jsonl\", prompt = \"q\", response = \"a\")\n\nstage tuned : sft {{\n  \
-         init = pretrain\n  data = questions\n  budget = 1 epoch\n  template = {template}\n}}\n"
+        "{TINY}\nlet chat = {template}\n\ndataset questions = jsonl(\"q.jsonl\", prompt = \"q\", response = \"a\")\n\nstage tuned : sft {{\n  \
+         init = pretrain\n  data = questions\n  budget = 1 epoch\n  template = chat\n}}\n"
     );
     let plan = |text: &str| {
         let mut world = MemoryWorld::with("tiny.exp", text);
