@@ -57,7 +57,7 @@ pub struct Lower<'a> {
     pub origin: Origin<'a>,
     pub docs: Option<&'a DocLines<'a>>,
     /// Parts of the file where a problem was already told.
-    pub quiet: Vec<Range<usize>>,
+    pub quiet: RefCell<Vec<Range<usize>>>,
     problems: RefCell<Problems>,
     pub(super) lost: RefCell<Vec<Name>>,
     depth: Cell<usize>,
@@ -94,7 +94,7 @@ impl<'i> Kids<'i> {
 
 impl<'a> Lower<'a> {
     pub fn new(origin: Origin<'a>, docs: Option<&'a DocLines<'a>>, quiet: Vec<Range<usize>>) -> Lower<'a> {
-        Lower { origin, docs, quiet, problems: RefCell::default(), lost: RefCell::default(), depth: Cell::new(0) }
+        Lower { origin, docs, quiet: RefCell::new(quiet), problems: RefCell::default(), lost: RefCell::default(), depth: Cell::new(0) }
     }
 
     /// Hands over what was found on the way.
@@ -103,9 +103,9 @@ impl<'a> Lower<'a> {
         lost.extend(self.lost.into_inner());
     }
 
+    /// The place of a pair, without the blanks and comments that pest lets a rule end with.
     pub fn span(&self, pair: &Pair<'_, Rule>) -> Span {
-        let span = pair.as_span();
-        self.origin.span(span.start()..span.end())
+        self.origin.span(pair.as_span().start()..end_of(pair))
     }
 
     pub fn name(&self, pair: &Pair<'_, Rule>) -> Name {
@@ -124,7 +124,7 @@ impl<'a> Lower<'a> {
 
     /// Whether a problem in `span` would only echo one that was told.
     pub fn is_quiet(&self, span: Span) -> bool {
-        self.quiet.iter().any(|q| (span.start as usize) <= q.end && q.start <= span.end as usize)
+        self.quiet.borrow().iter().any(|q| (span.start as usize) <= q.end && q.start <= span.end as usize)
     }
 
     /// Runs `inner` `levels` deeper in the tree; `None` when that is too deep.
@@ -142,4 +142,13 @@ impl<'a> Lower<'a> {
         self.depth.set(depth);
         Some(value)
     }
+}
+
+/// Where the last thing of a pair ends; every mark is a rule, so that is the last leaf that is no comment.
+fn end_of(pair: &Pair<'_, Rule>) -> usize {
+    let mut last = pair.clone();
+    while let Some(child) = last.clone().into_inner().rev().find(|p| p.as_rule() != Rule::COMMENT) {
+        last = child;
+    }
+    last.as_span().end()
 }
