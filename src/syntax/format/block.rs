@@ -10,9 +10,17 @@ pub enum Row {
     Blank,
     Comment(String),
     /// `head mark value`: a field, an axis, a declared field.
-    Field { head: String, mark: &'static str, value: Doc, behind: Option<String> },
+    Field {
+        head: String,
+        mark: &'static str,
+        value: Doc,
+        behind: Option<String>,
+    },
     /// Anything else, laid out already, without indentation on its first line.
-    Other { text: String, behind: Option<String> },
+    Other {
+        text: String,
+        behind: Option<String>,
+    },
 }
 
 /// Collects the rows of a block.

@@ -1,8 +1,8 @@
 //! Items and their blocks.
 
 use super::super::ast::{
-    Axis, Check, Claim, Decl, Expr, Field, FieldDecl, FieldOp, FnItem, Item, ItemKind, Let, Member, Module, Name, Param,
-    Schema, Sweep, Use, UseSource,
+    Axis, Check, Claim, Decl, Expr, Field, FieldDecl, FieldOp, FnItem, Item, ItemKind, Let, Member, Module, Name,
+    Param, Schema, Sweep, Use, UseSource,
 };
 use super::Formatter;
 use super::block::{Row, Rows};
@@ -87,7 +87,8 @@ impl Formatter<'_> {
         }
         let Some(names) = &used.names else { return start };
         start.push(' ');
-        let open = self.file.text.get(span.range()).and_then(|t| t.rfind('{')).map_or(span.start, |n| span.start + n as u32);
+        let open =
+            self.file.text.get(span.range()).and_then(|t| t.rfind('{')).map_or(span.start, |n| span.start + n as u32);
         let list = self.sequence("{", names, |n| n.span, |n| text(&*n.value), "}", open, span.end);
         self.line(&start, list)
     }
@@ -210,7 +211,9 @@ impl Formatter<'_> {
             for member in &schema.members {
                 match member {
                     Member::Field(field) => rows.add(field.span, || self.field_decl(field)),
-                    Member::Check(check) => rows.add(check.span, || Row::Other { text: self.check(check), behind: None }),
+                    Member::Check(check) => {
+                        rows.add(check.span, || Row::Other { text: self.check(check), behind: None })
+                    }
                     Member::Error(span) => rows.add(*span, || Row::Other {
                         text: self.file.text.get(span.range()).unwrap_or("").to_owned(),
                         behind: None,
@@ -247,7 +250,8 @@ impl Formatter<'_> {
             comments.extend(self.comments.above(value.span.start).into_iter().map(|c| c.text));
             values.push((*name, self.expr(value, true)));
         }
-        let was_broken = named.first().is_some_and(|(_, e)| self.comments.breaks(check.condition.span.end, e.span.start));
+        let was_broken =
+            named.first().is_some_and(|(_, e)| self.comments.breaks(check.condition.span.end, e.span.start));
         if !was_broken && comments.is_empty() {
             let mut parts = vec![text("check("), condition.clone()];
             for (name, value) in &values {
