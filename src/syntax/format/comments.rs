@@ -60,6 +60,26 @@ impl<'a> Comments<'a> {
         Some(self.text(comment))
     }
 
+    /// The comment behind `end`, and the ones that go on with it below in the same column.
+    pub fn behind_lines(&self, end: u32) -> Vec<String> {
+        let Some(first) = self.behind(end) else { return Vec::new() };
+        let mut found = vec![first];
+        let lines = &self.file.lines;
+        let place = |c: &Comment| {
+            let line = lines.line_of(c.span.start as usize);
+            (line, c.span.start as usize - lines.start_of(line))
+        };
+        while let (Some(last), Some(next)) = (self.list.get(self.next.get() - 1), self.list.get(self.next.get())) {
+            let ((line, column), below) = (place(last), place(next));
+            if !next.own_line || below != (line + 1, column) {
+                break;
+            }
+            self.next.set(self.next.get() + 1);
+            found.push(self.text(next));
+        }
+        found
+    }
+
     /// Whether the text between two places has a line break.
     pub fn breaks(&self, start: u32, end: u32) -> bool {
         self.file.text.get(start as usize..end as usize).is_some_and(|t| t.contains('\n'))
