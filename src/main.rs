@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `exp`.
+
+fn main() -> std::process::ExitCode {
+    emberlab::cli::main()
+}

@@ -3,6 +3,7 @@
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::ast::Kind;
 use crate::types::core::Core;
+pub use crate::types::{AxisValues, Origin};
 use serde_json::Value as Json;
 
 /// A checked experiment.
@@ -55,19 +56,6 @@ pub struct Leaf {
     pub origin: Origin,
 }
 
-/// Where a value came from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Origin {
-    /// Written in the item.
-    Set,
-    /// Written in the item it is amended from.
-    Base,
-    /// The schema's default.
-    Default,
-    /// Given from outside by `--set`, or by a point of a sweep.
-    Override,
-}
-
 /// An `expect` or a `claim`.
 #[derive(Clone, Debug)]
 pub struct CheckedCondition {
@@ -101,8 +89,11 @@ pub struct CheckedSweep {
     pub axes: Vec<CheckedAxis>,
     /// As [`spec::Sweep`](crate::plan::spec::Sweep) reads it.
     pub json: Json,
-    /// Whether points must satisfy a `where`; it is checked for each point by [`point`](crate::check::check_with).
-    pub constrained: bool,
+    /// The condition of `where`, as written.
+    pub constraint: Option<String>,
+    /// Whether it holds for the values the experiment has now. True without one; it is asked for each point by checking
+    /// the experiment with the point's overrides.
+    pub holds: bool,
     pub span: Span,
 }
 
@@ -112,18 +103,9 @@ pub struct CheckedAxis {
     /// `teller.layers`.
     pub path: String,
     pub values: AxisValues,
-    /// Whether a `when` decides if the axis is used; it is checked for each point.
-    pub conditional: bool,
+    /// The condition of `when`, as written.
+    pub condition: Option<String>,
+    /// Whether it holds for the values the experiment has now; true without one.
+    pub active: bool,
     pub span: Span,
-}
-
-/// What an axis ranges over.
-#[derive(Clone, PartialEq, Debug)]
-pub enum AxisValues {
-    /// Each as the language writes it, so that it can be set like an override.
-    Choices(Vec<String>),
-    /// `linear(a..b)`; the unit, if any, as the language writes it.
-    Linear { low: f64, high: f64, unit: String },
-    /// `log(a..b)`
-    Log { low: f64, high: f64, unit: String },
 }

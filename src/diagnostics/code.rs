@@ -25,6 +25,11 @@ macro_rules! catalogue {
             pub fn severity(self) -> Severity {
                 match self { $(Code::$code => Severity::$severity),* }
             }
+
+            /// What it means, an example that yields it, and how to fix it, in Markdown.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Code::$code => include_str!(concat!("codes/", stringify!($code), ".md"))),* }
+            }
         }
     };
 }
@@ -64,7 +69,7 @@ catalogue! {
     E0208 Error "nothing to amend"
     E0209 Error "unknown kind of item"
     E0210 Error "unknown type"
-    E0211 Error "import path leaves the project or is malformed"
+    E0211 Error "malformed path of a module"
     E0212 Error "override does not name anything"
     // E03: fields and types.
     E0301 Error "unknown field"
@@ -94,7 +99,7 @@ catalogue! {
     E0405 Error "parts do not add up to 100%"
     E0406 Error "no such split"
     E0407 Error "unsupported edition of the language"
-    E0408 Error "malformed text pattern"
+    E0408 Error "malformed file pattern"
     // E05: what is known when.
     E0501 Error "measured value where a known one is needed"
     E0502 Error "known value where a measured one is needed"
@@ -110,6 +115,7 @@ catalogue! {
     E0608 Error "experiment declared twice"
     E0609 Error "sequence is longer than the context"
     E0610 Error "budget is less than one step"
+    E0611 Error "stage starts from or learns from the wrong kind of stage"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"

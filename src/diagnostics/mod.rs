@@ -3,6 +3,7 @@
 //! A [`Problem`] is plain data. The catalogue of codes is in [`code`], the renderers are in [`render`], and every
 //! sentence shown to a person about a code lives beside that code in `codes/*.md`.
 
+pub mod batch;
 pub mod code;
 pub mod render;
 pub mod suggest;

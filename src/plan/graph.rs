@@ -50,6 +50,28 @@ impl<T> Known<T> {
             Known::Unknown(why) => Some(why),
         }
     }
+
+    /// The figure made from this one; a reason stays as it is.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Known::Value(v) => Known::Value(f(v)),
+            Known::Unknown(why) => Known::Unknown(why),
+        }
+    }
+
+    /// As [`Known::map`], for a figure that may be unknown itself.
+    pub fn and_then<U>(self, f: impl FnOnce(T) -> Known<U>) -> Known<U> {
+        match self {
+            Known::Value(v) => f(v),
+            Known::Unknown(why) => Known::Unknown(why),
+        }
+    }
+}
+
+impl<T> From<Result<T, String>> for Known<T> {
+    fn from(result: Result<T, String>) -> Known<T> {
+        result.map_or_else(Known::Unknown, Known::Value)
+    }
 }
 
 /// One value that enters a hash, kept so that a changed hash can be explained.
@@ -65,14 +87,44 @@ pub struct Fact {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PlannedDataset {
+    /// An item's name; of a dataset written in place the field's path: `pretrain.data`.
     pub name: String,
     pub spec: spec::Dataset,
+    pub shape: Shape,
     pub hash: Known<Digest>,
-    /// Data files it reads, with their contents' hashes.
+    /// Data files it reads, with their contents' hashes, source by source.
     pub inputs: Vec<Input>,
+    /// Which of `inputs` belong to which source, in order.
+    pub sources: Vec<PlannedSource>,
+    /// Documents, samples or pairs in it; known once it was made.
+    pub documents: Known<u64>,
+    /// Bytes of text in it; known once it was made.
+    pub bytes: Known<u64>,
     /// Datasets it is made from.
     pub depends_on: Vec<String>,
     pub facts: Vec<Fact>,
+}
+
+/// A source of files: so many of the dataset's inputs, after those of the sources before it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedSource {
+    /// The pattern, as the world sees it.
+    pub files: String,
+    pub inputs: usize,
+}
+
+/// What the items of a dataset are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// Items with a text.
+    Documents,
+    /// Items with a prompt and a response.
+    Samples,
+    /// Items with a prompt, a preferred and a rejected response.
+    Preferences,
+    /// Pairs of sentences that differ in one group.
+    Pairs,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -80,13 +132,20 @@ pub struct PlannedTokenizer {
     pub name: String,
     pub spec: spec::Tokenizer,
     pub hash: Known<Digest>,
+    /// Entries; of a character tokenizer known once it was trained.
+    pub vocab: Known<u64>,
+    /// The file of a pretrained one.
+    pub inputs: Vec<Input>,
     pub depends_on: Vec<String>,
     pub facts: Vec<Fact>,
+    /// Why this version cannot make it, if it cannot.
+    pub unsupported: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PlannedStage {
     pub name: String,
+    /// Its datasets are always named ones: those written in place stand in [`Plan::datasets`] too.
     pub spec: spec::Stage,
     /// The network, whether given here or inherited through `init`.
     pub model_name: String,
@@ -107,9 +166,18 @@ pub struct PlannedEval {
     pub name: String,
     pub spec: spec::Eval,
     pub hash: Known<Digest>,
+    /// The judgement of each stage, which can be kept while another stage is judged again.
+    pub cells: Vec<PlannedCell>,
     pub depends_on: Vec<String>,
     pub facts: Vec<Fact>,
     pub unsupported: Option<String>,
+}
+
+/// One stage judged by one evaluation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PlannedCell {
+    pub stage: String,
+    pub hash: Known<Digest>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -117,6 +185,8 @@ pub struct PlannedReview {
     pub name: String,
     pub spec: spec::Review,
     pub hash: Known<Digest>,
+    pub depends_on: Vec<String>,
+    pub facts: Vec<Fact>,
     pub unsupported: Option<String>,
 }
 
@@ -125,13 +195,21 @@ pub struct PlannedReview {
 pub struct Estimate {
     /// Exact, to the unit; unknown until the size of the vocabulary is.
     pub parameters: Known<u64>,
+    /// The same, part by part.
+    pub parts: Known<super::Parameters>,
+    /// Sequences in an optimiser step.
+    pub sequences: u64,
+    /// Tokens in a sequence.
+    pub sequence: u64,
+    /// Sequences in one forward pass.
+    pub micro_batch: Known<u64>,
     /// Tokens trained on.
     pub tokens: Known<u64>,
     pub steps: Known<u64>,
     pub epochs: Known<f64>,
     /// How tokens, steps and epochs were derived from the budget.
     pub derivation: String,
-    /// Forward and backward: 6N plus attention, a token.
+    /// Forward and backward over all steps, as [`flops`](super::flops) defines them.
     pub flops: Known<f64>,
     /// Upper bound on memory, and its parts.
     pub memory: Known<Memory>,

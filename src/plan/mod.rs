@@ -1,6 +1,50 @@
 //! The plan: what will run, in canonical form, hashed by stage, priced and explained.
+//!
+//! [`plan`] is the only way to a [`Plan`]. It reads each checked item as its type in [`spec`], orders the items, checks
+//! what must hold between them, gives each an identity that depends on its meaning alone, and prices each stage.
 
+mod build;
+mod canonical;
+mod chain;
+mod checks;
+mod counts;
+mod datasets;
+pub mod display;
+mod estimate;
+mod explain;
+mod facts;
+mod figures;
+mod flops;
+pub mod grammar_text;
 mod graph;
+mod inputs;
+mod items;
+pub mod json;
+mod length;
+mod meaning;
+mod memory;
+mod nodes;
+mod parameters;
+mod references;
+mod select;
+mod shape;
 pub mod spec;
+mod status;
+mod totals;
+pub mod unsupported;
+pub mod version;
 
+pub use build::{plan, plan_with};
+pub use canonical::{VERSION as CANONICAL_VERSION, digest};
+pub use counts::{ACTIVATION_BYTES, DataCount, KnownCounts, Uncounted, Workload};
+pub use explain::{Change, explain, why};
+pub use flops::{forward_flops, training_flops_per_token};
 pub use graph::*;
+pub use length::{Amounts, Budget, Length, Rows, Step, length};
+pub use meaning::{effective_seed, split_digest};
+pub use memory::{activations, memory, micro_batch};
+pub use nodes::Node;
+pub use parameters::{Parameters, parameters};
+pub use select::Selection;
+pub use status::{Status, Statuses};
+pub use totals::{Price, Totals, price, totals};

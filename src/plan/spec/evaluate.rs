@@ -75,37 +75,63 @@ pub enum Needs {
 }
 
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $common:literal {
+        $($(#[$fdoc:meta])* $field:ident : $ty:ty),*
+    })*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
+            /// Not a matter of choice, so the language has no field for it.
+            #[serde(skip, default = $common)]
             pub metric: MetricCommon,
             $($(#[$fdoc])* pub $field: $ty,)*
         }
     )*};
 }
 
+/// Metrics of how likely a text is.
+fn likelihood() -> MetricCommon {
+    MetricCommon { better: Better::Lower, needs: Needs::Text }
+}
+
+/// Metrics that compare a response with a reference.
+fn comparison() -> MetricCommon {
+    MetricCommon { better: Better::Higher, needs: Needs::Response }
+}
+
+/// Metrics over paired sentences.
+fn audit() -> MetricCommon {
+    MetricCommon { better: Better::Lower, needs: Needs::Pairs }
+}
+
 metrics! {
     /// exp of the mean negative log-likelihood per token.
-    Perplexity {}
+    Perplexity: "likelihood" {}
     /// Negative log-likelihood in bits per UTF-8 byte; comparable across tokenizers.
-    BitsPerByte {}
+    BitsPerByte: "likelihood" {}
     /// ROUGE-1 F (Lin 2004; google rouge_score).
-    Rouge1 {
+    Rouge1: "comparison" {
         /// Porter-stem words first.
         stem: bool
     }
-    Rouge2 { stem: bool }
+    /// ROUGE-2 F.
+    Rouge2: "comparison" {
+        /// Porter-stem words first.
+        stem: bool
+    }
     /// ROUGE-L F over the longest common subsequence.
-    RougeL { stem: bool }
+    RougeL: "comparison" {
+        /// Porter-stem words first.
+        stem: bool
+    }
     /// F1 over normalised tokens (SQuAD).
-    TokenF1 {}
+    TokenF1: "comparison" {}
     /// Equality after normalisation (SQuAD).
-    ExactMatch {}
+    ExactMatch: "comparison" {}
     /// Paired-sentence bias audit (after CrowS-Pairs): how far the share of pairs whose first sentence is likelier
     /// lies from one half.
-    PreferenceGap {}
+    PreferenceGap: "audit" {}
 }
 
 impl Metric {

@@ -21,6 +21,7 @@ pub use sweep::*;
 pub use tokenizer::*;
 pub use train::*;
 
+pub use crate::types::Unit;
 use crate::types::core::Core;
 use serde::{Deserialize, Serialize};
 
@@ -30,24 +31,6 @@ use serde::{Deserialize, Serialize};
 pub struct Quantity {
     pub amount: f64,
     pub unit: Unit,
-}
-
-/// The base unit of each dimension.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// A plain number.
-    One,
-    /// A share of one; `96%` is 0.96.
-    Ratio,
-    Tokens,
-    Steps,
-    Epochs,
-    Documents,
-    Seconds,
-    Bytes,
-    Flops,
-    Dollars,
 }
 
 /// Another item of the experiment.

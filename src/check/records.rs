@@ -1,0 +1,197 @@
+//! Records: a schema, and layers of settings above its defaults.
+
+use super::{Checker, Env, State};
+use crate::diagnostics::{Code, Problem};
+use crate::source::Span;
+use crate::syntax::ast::{Expr, FieldOp, Name};
+use crate::types::{ItemId, RecordId, SchemaId, Traced, Type, Value};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A record, evaluated field by field.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub schema: SchemaId,
+    /// The item it is, if it is declared.
+    pub item: Option<ItemId>,
+    /// Settings; later ones of the same field win: the first layer is the uppermost.
+    pub layers: Vec<Layer>,
+    /// Where it is declared or constructed.
+    pub span: Span,
+    pub values: HashMap<Arc<str>, State>,
+}
+
+/// Settings from one place.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub fields: Rc<Vec<Setting>>,
+    pub env: Env,
+    /// Whether expressions see the fields of the record they end up in (a declaration) rather than those around the
+    /// place where they are written (the arguments of a call).
+    pub late: bool,
+}
+
+impl Layer {
+    /// What names mean in this layer's expression for a field of `record`.
+    pub fn scope(&self, record: RecordId, field: &Arc<str>) -> Env {
+        if self.late {
+            Env { record: Some(record), field: Some(field.clone()), ..self.env.clone() }
+        } else {
+            self.env.clone()
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    /// Never empty.
+    pub path: Vec<Name>,
+    pub op: FieldOp,
+    pub value: Given,
+    /// The whole field.
+    pub span: Span,
+}
+
+/// What a field is set to.
+#[derive(Clone, Debug)]
+pub(crate) enum Given {
+    Expr(Expr),
+    /// Already evaluated: the left side of `|>`, the argument of a function.
+    Value(Traced),
+    /// All further arguments of a call.
+    List(Vec<Expr>),
+    Map(Vec<(Name, Expr)>),
+    /// Text from outside, taken as it is.
+    Text(Arc<str>),
+}
+
+impl Checker<'_> {
+    pub(super) fn record(&self, id: RecordId) -> &Record {
+        &self.records[id.0 as usize]
+    }
+
+    /// Makes a record and checks that its settings name fields. Their values are evaluated when asked for.
+    pub(super) fn make_record(
+        &mut self,
+        schema: SchemaId,
+        item: Option<ItemId>,
+        layers: Vec<Layer>,
+        span: Span,
+    ) -> RecordId {
+        let id = RecordId(self.records.len() as u32);
+        self.records.push(Record { schema, item, layers, span, values: HashMap::new() });
+        id
+    }
+
+    /// A copy of a record with one more layer above.
+    pub(super) fn amend(&mut self, base: RecordId, layer: Layer, span: Span) -> RecordId {
+        let old = self.record(base);
+        let (schema, mut layers) = (old.schema, old.layers.clone());
+        for layer in &mut layers {
+            // What the base set is no longer set here.
+            if layer.env.origin == super::Origin::Set {
+                layer.env.origin = super::Origin::Base;
+            }
+        }
+        self.check_settings(schema, &layer, span);
+        layers.insert(0, layer);
+        self.make_record(schema, None, layers, span)
+    }
+
+    /// Reports settings that name no field, a final field, or the same field twice.
+    pub(super) fn check_settings(&mut self, schema: SchemaId, layer: &Layer, owner: Span) {
+        let mut seen: HashMap<Vec<Arc<str>>, Span> = HashMap::new();
+        for setting in layer.fields.iter() {
+            let Some(head) = setting.path.first() else { continue };
+            let info = self.schema(schema).fields.get(&head.value).cloned();
+            match info {
+                None => self.unknown_field(schema, head, setting, layer, owner),
+                Some(field) if field.is_final => {
+                    self.report(
+                        Problem::new(Code::E0306, head.span, format!("`{}` is final", head.value))
+                            .label("it may not be set")
+                            .also(field.span, "declared final here")
+                            .help("remove it"),
+                    );
+                }
+                Some(_) => {}
+            }
+            if setting.op == FieldOp::Set {
+                let key: Vec<Arc<str>> = setting.path.iter().map(|p| p.value.clone()).collect();
+                let whole = path_span(&setting.path);
+                if let Some(first) = seen.insert(key.clone(), whole) {
+                    let name: Vec<&str> = key.iter().map(|k| &**k).collect();
+                    self.report(
+                        Problem::new(Code::E0303, whole, format!("`{}` is set twice", name.join(".")))
+                            .label("set again here")
+                            .also(first, "first set here")
+                            .help("remove one of them"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Evaluates every field of a record, those of the records within it, and its constraints.
+    pub(super) fn force_record(&mut self, id: RecordId) {
+        if !self.forced.insert(id) {
+            return;
+        }
+        let schema = self.record(id).schema;
+        let names: Vec<Arc<str>> = self.schema(schema).fields.keys().cloned().collect();
+        let span = self.record(id).span;
+        let mut sound = true;
+        self.at_site(span, |this| {
+            for name in &names {
+                let value = this.field(id, name, span);
+                sound &= !value.is_error();
+                this.force(&value.value);
+            }
+            this.constraints(id, sound);
+        });
+    }
+
+    /// Evaluates everything within a value.
+    pub(super) fn force(&mut self, value: &Value) {
+        match value {
+            Value::Record(id) => self.force_record(*id),
+            Value::List(items) => items.iter().for_each(|i| self.force(&i.value)),
+            Value::Map(map) => map.values().for_each(|v| self.force(&v.value)),
+            _ => {}
+        }
+    }
+
+    /// Checks the constraints of a record's schema.
+    fn constraints(&mut self, id: RecordId, sound: bool) {
+        let checks = self.schema(self.record(id).schema).checks.clone();
+        for info in checks {
+            let env = Env { record: Some(id), ..Env::module(info.module) };
+            let before = self.problems.len();
+            let outcome = self.eval(&env, &info.check.condition, &Type::Bool);
+            if !sound && self.problems.len() > before {
+                // A field that is missing or wrong has been reported; what follows from it says nothing new.
+                self.problems.truncate(before);
+                continue;
+            }
+            match outcome.value {
+                Value::Bool(false) => self.broken_constraint(id, &info, &env),
+                Value::Bool(true) | Value::Error | Value::Later(_) => {}
+                other => {
+                    let found = self.describe(&other);
+                    let span = info.check.condition.span;
+                    let text = format!("a constraint must be a condition; this is {found}");
+                    self.report(Problem::new(Code::E0304, span, text));
+                }
+            }
+        }
+    }
+}
+
+/// From the first name to the last.
+pub(super) fn path_span(path: &[Name]) -> Span {
+    match (path.first(), path.last()) {
+        (Some(first), Some(last)) => first.span.to(last.span),
+        _ => Span::new(crate::source::FileId(0), 0, 0),
+    }
+}

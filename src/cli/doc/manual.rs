@@ -1,0 +1,179 @@
+//! What the library defines, with its documentation, read from the library itself.
+
+use crate::source::{FileId, SourceFile, Span};
+use crate::stdlib;
+use crate::syntax::ast::{Decl, Docs, FieldDecl, FnItem, Item, ItemKind, Let, Member, Param, Schema};
+use crate::syntax::parse;
+
+/// All modules, the prelude first.
+pub struct Manual {
+    pub modules: Vec<Module>,
+}
+
+pub struct Module {
+    /// `std.models.llama`; the prelude's parts need no `use` and are called `std.prelude.model`.
+    pub name: String,
+    pub docs: String,
+    pub entries: Vec<Entry>,
+}
+
+/// Something with a name.
+pub struct Entry {
+    /// `tiny`
+    pub name: String,
+    /// Of its module.
+    pub module: String,
+    /// `schema`, `fn`, `model`, …
+    pub kind: &'static str,
+    /// As it is written, without the body.
+    pub signature: String,
+    pub docs: String,
+    pub fields: Vec<Field>,
+    /// What a schema demands, as written, with the reason.
+    pub checks: Vec<(String, String)>,
+}
+
+/// A field of a schema, a parameter of a function, or a field that an item sets.
+pub struct Field {
+    pub name: String,
+    pub ty: String,
+    pub default: String,
+    pub docs: String,
+}
+
+impl Manual {
+    /// The manual of the compiled-in library.
+    pub fn of_library() -> Manual {
+        Manual { modules: stdlib::files().map(|(path, text)| Module::read(path, text)).collect() }
+    }
+
+    pub fn entries(&self) -> Vec<&Entry> {
+        self.modules.iter().flat_map(|m| &m.entries).collect()
+    }
+}
+
+impl Module {
+    fn read(path: &str, text: &str) -> Module {
+        let file = SourceFile::new(FileId(0), path, text);
+        let parsed = parse(&file);
+        let name = path.trim_end_matches(".exp").replace('/', ".");
+        let reader = Reader { file: &file, module: &name };
+        let entries = parsed.module.items.iter().filter_map(|item| reader.entry(item)).collect();
+        Module { docs: text_of(parsed.module.docs.as_ref()), entries, name }
+    }
+
+    /// Whether its names are known everywhere.
+    pub fn is_prelude(&self) -> bool {
+        self.name.starts_with("std.prelude.")
+    }
+}
+
+impl Entry {
+    /// `tiny`, `llama.tiny` and `std.models.llama.tiny` are the same.
+    pub fn is_called(&self, name: &str) -> bool {
+        let full = self.full_name();
+        full == name || full.ends_with(&format!(".{name}"))
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.module, self.name)
+    }
+}
+
+struct Reader<'a> {
+    file: &'a SourceFile,
+    module: &'a str,
+}
+
+impl Reader<'_> {
+    fn entry(&self, item: &Item) -> Option<Entry> {
+        let (name, kind, signature, fields, checks) = match &item.kind {
+            ItemKind::Schema(schema) => self.schema(schema),
+            ItemKind::Fn(function) => self.function(function),
+            ItemKind::Decl(decl) => self.declaration(decl),
+            ItemKind::Let(value) => self.named_value("let", value),
+            ItemKind::Dataset(value) => self.named_value("dataset", value),
+            ItemKind::Param(param) => {
+                let signature = format!("param {}", self.param(param));
+                (param.name.to_string(), "param", signature, Vec::new(), Vec::new())
+            }
+            _ => return None,
+        };
+        let docs = text_of(item.docs.as_ref());
+        Some(Entry { name, module: self.module.to_owned(), kind, signature, docs, fields, checks })
+    }
+
+    fn schema(&self, schema: &Schema) -> Parts {
+        let base = schema.base.as_ref().map_or_else(String::new, |b| format!(" is {}", b.value));
+        let mut fields = Vec::new();
+        let mut checks = Vec::new();
+        for member in &schema.members {
+            match member {
+                Member::Field(field) => fields.push(self.field(field)),
+                Member::Check(check) => {
+                    let because = check.because.as_ref().map_or("", |b| self.text(b.span));
+                    checks.push((self.text(check.condition.span).to_owned(), because.trim_matches('"').to_owned()));
+                }
+                Member::Error(_) => {}
+            }
+        }
+        (schema.name.to_string(), "schema", format!("schema {}{base}", schema.name.value), fields, checks)
+    }
+
+    fn field(&self, field: &FieldDecl) -> Field {
+        let rest = if field.is_rest { "rest " } else { "" };
+        let last = if field.is_final { "final " } else { "" };
+        Field {
+            name: format!("{last}{rest}{}", field.name.value),
+            ty: self.text(field.ty.span).to_owned(),
+            default: field.default.as_ref().map_or_else(String::new, |d| self.text(d.span).to_owned()),
+            docs: text_of(field.docs.as_ref()),
+        }
+    }
+
+    fn function(&self, function: &FnItem) -> Parts {
+        let params: Vec<String> = function.params.iter().map(|p| self.param(p)).collect();
+        let result = function.result.as_ref().map_or_else(String::new, |t| format!(" : {}", self.text(t.span)));
+        let signature = format!("fn {}({}){result}", function.name.value, params.join(", "));
+        (function.name.to_string(), "fn", signature, Vec::new(), Vec::new())
+    }
+
+    fn param(&self, param: &Param) -> String {
+        let ty = param.ty.as_ref().map_or_else(String::new, |t| format!(" : {}", self.text(t.span)));
+        let default = param.default.as_ref().map_or_else(String::new, |d| format!(" = {}", self.text(d.span)));
+        format!("{}{ty}{default}", param.name.value)
+    }
+
+    fn declaration(&self, decl: &Decl) -> Parts {
+        let kind = decl.kind.value.keyword();
+        let base = decl.base.as_ref().map_or_else(String::new, |b| format!(" from {}", self.text(b.span)));
+        let variant = decl.variant.as_ref().map_or_else(String::new, |v| format!(" : {}", v.value));
+        let fields = decl
+            .fields
+            .iter()
+            .map(|f| Field {
+                name: f.path.iter().map(|n| n.value.to_string()).collect::<Vec<_>>().join("."),
+                ty: String::new(),
+                default: self.text(f.value.span).to_owned(),
+                docs: text_of(f.docs.as_ref()),
+            })
+            .collect();
+        (decl.name.to_string(), kind, format!("{kind} {}{base}{variant}", decl.name.value), fields, Vec::new())
+    }
+
+    fn named_value(&self, kind: &'static str, value: &Let) -> Parts {
+        let ty = value.ty.as_ref().map_or_else(String::new, |t| format!(" : {}", self.text(t.span)));
+        (value.name.to_string(), kind, format!("{kind} {}{ty}", value.name.value), Vec::new(), Vec::new())
+    }
+
+    fn text(&self, span: Span) -> &str {
+        self.file.text.get(span.range()).unwrap_or("")
+    }
+}
+
+/// Name, kind, signature, fields, checks.
+type Parts = (String, &'static str, String, Vec<Field>, Vec<(String, String)>);
+
+fn text_of(docs: Option<&Docs>) -> String {
+    docs.map_or_else(String::new, |d| d.text.trim().to_owned())
+}

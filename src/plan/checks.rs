@@ -1,0 +1,286 @@
+//! What must hold between items for the experiment to make sense.
+
+use super::chain::{Chain, sequence, stated_vocab};
+use super::items::Items;
+use super::references::{reward, trained_on};
+use super::shape::{self, kindred};
+use super::spec::{Dataset, Keeping, Needs, Stage};
+use super::{Known, Shape};
+use crate::check::CheckedItem;
+use crate::diagnostics::{Code, Problem, Problems};
+use std::collections::BTreeMap;
+
+/// Reports everything that does not fit together. Names must be known and nothing in a circle.
+pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'a>>, problems: &mut Problems) {
+    for dataset in items.datasets.values() {
+        shape::check(items, dataset.from, &dataset.spec, "", problems);
+    }
+    for tokenizer in items.tokenizers.values() {
+        if let Some(text) = trained_on(&tokenizer.spec) {
+            shape::check(items, tokenizer.from, text, "train_on", problems);
+        }
+    }
+    for (name, stage) in &items.stages {
+        let (item, spec) = (stage.from, &stage.spec);
+        start(item, spec, problems);
+        ancestry(items, item, spec, problems);
+        if let Some(chain) = chains.get(name) {
+            tokenizer(items, item, spec, chain, chains, problems);
+            lengths(item, spec, chain, problems);
+        }
+        data(items, item, spec, problems);
+        keeping(item, spec, problems);
+    }
+    for eval in items.evals.values() {
+        shape::check(items, eval.from, &eval.spec.on, "on", problems);
+        metrics(items, eval.from, &eval.spec, problems);
+    }
+    for review in items.reviews.values() {
+        shape::check(items, review.from, &review.spec.on, "on", problems);
+    }
+}
+
+/// Exactly one of `model` and `init`.
+fn start(item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
+    let common = stage.common();
+    let name = &item.name;
+    match (&common.model, &common.init) {
+        (None, None) => problems.push(
+            Problem::new(Code::E0601, item.span, format!("`{name}` has neither a model nor a stage to start from"))
+                .note("a stage trains fresh weights of a `model`, or goes on from those of another stage")
+                .help("add `model = …` for fresh weights, or `init = …` to continue a stage"),
+        ),
+        (Some(_), Some(init)) => problems.push(
+            Problem::new(
+                Code::E0602,
+                item.span_of("model"),
+                format!("`{name}` has both a model and a stage to start from"),
+            )
+            .label("fresh weights of this model …")
+            .also(item.span_of("init"), format!("… or the weights that `{}` leaves", init.name))
+            .help("remove `model` to continue that stage, or `init` to start afresh"),
+        ),
+        _ => {}
+    }
+}
+
+/// A stage goes on from a language model, and is rewarded by a reward model.
+fn ancestry(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
+    let kind = |name: &str| items.stages.get(name);
+    if let Some(init) = &stage.common().init
+        && let Some(before) = kind(&init.name)
+        && matches!(before.spec, Stage::RewardModel(_))
+        && !matches!(stage, Stage::RewardModel(_))
+    {
+        let message = format!("`{}` cannot start from `{}`, which is a reward model", item.name, init.name);
+        problems.push(
+            Problem::new(Code::E0611, item.span_of("init"), message)
+                .label("needs a language model")
+                .also(before.from.span, "a reward model ends in a score instead of a next token")
+                .help("start from the stage that the reward model started from"),
+        );
+    }
+    if let Some(by) = reward(stage)
+        && let Some(rewarding) = kind(&by.name)
+        && !matches!(rewarding.spec, Stage::RewardModel(_))
+    {
+        let found = rewarding.spec.kind();
+        let message = format!("`{}` is rewarded by `{}`, which is not a reward model", item.name, by.name);
+        problems.push(
+            Problem::new(Code::E0611, item.span_of("reward"), message)
+                .label("needs a stage of the kind `reward_model`")
+                .also(rewarding.from.span, format!("this is a stage of the kind `{found}`"))
+                .help("name a stage of the kind `reward_model`"),
+        );
+    }
+}
+
+/// A tokenizer, the same along the chain, with no more entries than the embedding.
+fn tokenizer(
+    items: &Items<'_>,
+    item: &CheckedItem,
+    stage: &Stage,
+    chain: &Chain<'_>,
+    chains: &BTreeMap<&str, Chain<'_>>,
+    problems: &mut Problems,
+) {
+    let common = stage.common();
+    let Some((tokens, _)) = chain.tokenizer else {
+        // A stage that goes on from another is silent: the one it goes on from is reported.
+        if common.init.is_none() {
+            problems.push(
+                Problem::new(Code::E0604, item.span, format!("`{}` has no tokenizer", item.name))
+                    .note("a stage that starts from fresh weights has no other stage to take one from")
+                    .help("add `tokenizer = …`"),
+            );
+        }
+        return;
+    };
+    let before = common.init.as_ref().and_then(|i| chains.get(i.name.as_str())).and_then(|c| c.tokenizer);
+    if let Some((theirs, place)) = before
+        && theirs != tokens
+        && items.tokenizers.get(theirs).map(|t| &t.spec) != items.tokenizers.get(tokens).map(|t| &t.spec)
+    {
+        let message =
+            format!("`{}` uses the tokenizer `{tokens}`, but starts from weights trained with `{theirs}`", item.name);
+        problems.push(
+            Problem::new(Code::E0607, item.span_of("tokenizer"), message)
+                .label(format!("`{tokens}` here"))
+                .also(place.span_of("tokenizer"), format!("`{theirs}` there"))
+                .note("the entries of an embedding mean what the tokenizer it was trained with says")
+                .help("leave `tokenizer` out: it is taken from the stage this one starts from"),
+        );
+        return;
+    }
+    let (Some((model_item, model)), Some(with)) = (chain.model, items.tokenizers.get(tokens)) else { return };
+    if common.model.is_some()
+        && let Some(rows) = model.vocab
+        && let Some(entries) = stated_vocab(&with.spec)
+        && rows < entries
+    {
+        let message = format!("`{}` has {rows} embeddings, but `{tokens}` has {entries} entries", model_item.name);
+        problems.push(
+            Problem::new(Code::E0607, model_item.span_of("vocab"), message)
+                .label(format!("{rows} embeddings"))
+                .also(with.from.span_of("vocab"), format!("{entries} entries"))
+                .also(item.span_of("tokenizer"), "brought together here")
+                .help("leave `vocab` out of the model: it then has as many as the tokenizer"),
+        );
+    }
+}
+
+/// Sequences fit the context.
+fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut Problems) {
+    let Some((model_item, model)) = chain.model else { return };
+    let length = sequence(stage, model);
+    if length > super::parameters::size(model.context) {
+        let message = format!(
+            "sequences of `{}` are {length} tokens, longer than the {} of `{}`",
+            item.name, model.context, model_item.name
+        );
+        problems.push(
+            Problem::new(Code::E0609, item.span_of("sequence"), message)
+                .label(format!("{length} tokens"))
+                .also(model_item.span_of("context"), format!("at most {}", model.context))
+                .help("shorten `sequence`, leave it out, or give the model a longer context"),
+        );
+    }
+}
+
+/// Training and validation data are of the shape that the objective learns from.
+fn data(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
+    let common = stage.common();
+    let mut fits = |data: &Dataset, path: &str| {
+        shape::check(items, item, data, path, problems);
+        let Some(found) = kindred(items, item, data, path) else { return };
+        let (allowed, wanted): (&[Shape], &str) = match stage {
+            Stage::NextToken(_) => (&[Shape::Documents, Shape::Samples], "documents or samples"),
+            Stage::Sft(_) => (&[Shape::Samples], "samples with a prompt and a response"),
+            Stage::RewardModel(_) | Stage::Dpo(_) => (&[Shape::Preferences], "preferences"),
+            Stage::Ppo(_) | Stage::Grpo(_) => {
+                (&[Shape::Samples, Shape::Preferences], "prompts: samples or preferences")
+            }
+        };
+        if allowed.contains(&found.shape) {
+            return;
+        }
+        let message = format!("`{}` ({}) learns from {wanted}, not from {}", item.name, stage.kind(), found.shape);
+        problems.push(
+            Problem::new(Code::E0605, item.span_of(path), message)
+                .label(format!("holds {}", found.shape))
+                .also(found.place, format!("because its source is `{}`", found.source))
+                .help(remedy(stage, found.shape)),
+        );
+    };
+    fits(&common.data, "data");
+    if let Some(every) = &common.validate {
+        fits(&every.on, "validate.on");
+    }
+}
+
+fn remedy(stage: &Stage, found: Shape) -> String {
+    match (stage, found) {
+        (Stage::Sft(_), Shape::Documents) => {
+            "name the fields of each sample, as in `jsonl(\"…\", prompt = \"question\", response = \"answer\")`, or use a \
+             `next_token` stage"
+        }
+        (Stage::Dpo(_) | Stage::RewardModel(_), _) => "read the data with `preferences(\"…\")`",
+        (_, Shape::Preferences) => "use a `dpo` or `reward_model` stage for preferences",
+        (_, Shape::Pairs) => "pairs of sentences are for an `eval`; train on text or samples",
+        _ => "choose data of that shape, or another kind of stage",
+    }
+    .to_owned()
+}
+
+/// `keep = best(by = valid.loss)` needs validation.
+fn keeping(item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
+    let common = stage.common();
+    if common.validate.is_some() {
+        return;
+    }
+    let best = if let Keeping::Best(best) = &common.keep { Some((&best.by.0, "keep.by")) } else { None };
+    let until = common.until.as_ref().map(|until| (&until.0, "until"));
+    for (condition, path) in best.into_iter().chain(until) {
+        let validates = |measure: &&[String]| match measure {
+            [first, ..] if first == "valid" => true,
+            [own, second, ..] => *own == item.name && second == "valid",
+            _ => false,
+        };
+        if let Some(measure) = condition.measures().iter().find(|m| validates(m)) {
+            let message = format!("nothing measures `{}`: `{}` does not validate", measure.join("."), item.name);
+            problems.push(
+                Problem::new(Code::E0503, item.span_of(path), message)
+                    .label("needs validation")
+                    .help("add `validate = every(100 steps, on = …)`"),
+            );
+        }
+    }
+}
+
+/// Each metric can be computed from the items of the data.
+fn metrics(items: &Items<'_>, item: &CheckedItem, eval: &super::spec::Eval, problems: &mut Problems) {
+    let Some(found) = kindred(items, item, &eval.on, "on") else { return };
+    for (i, metric) in eval.metrics.iter().enumerate() {
+        let needs = metric.common().needs;
+        let (fits, wanted) = match needs {
+            Needs::Text => (matches!(found.shape, Shape::Documents | Shape::Samples), "text"),
+            Needs::Response => (found.shape == Shape::Samples, "samples with a response to compare with"),
+            Needs::Pairs => (found.shape == Shape::Pairs, "pairs of sentences"),
+        };
+        if fits {
+            continue;
+        }
+        let help = match needs {
+            Needs::Pairs => "judge on pairs, such as `bias.paired_sentences` of `std.audits.bias`",
+            Needs::Response => "judge on samples, such as `jsonl(\"…\", prompt = \"…\", response = \"…\")`",
+            Needs::Text => "judge on documents or samples",
+        };
+        problems.push(
+            Problem::new(
+                Code::E0606,
+                item.span_of(&format!("metrics.{i}")),
+                format!("`{}` needs {wanted}", metric.name()),
+            )
+            .label(format!("cannot be computed from {}", found.shape))
+            .also(item.span_of("on"), format!("holds {}", found.shape))
+            .also(found.place, format!("because its source is `{}`", found.source))
+            .help(help),
+        );
+    }
+}
+
+/// A budget that buys no step.
+pub(super) fn budget(item: &CheckedItem, steps: &Known<u64>, derivation: &str, problems: &mut Problems) {
+    if steps == &Known::Value(0) {
+        problems.push(
+            Problem::new(
+                Code::E0610,
+                item.span_of("budget"),
+                format!("the budget of `{}` is less than one step", item.name),
+            )
+            .label(derivation)
+            .also(item.span_of("batch"), "the size of a step")
+            .help("raise `budget`, or lower `batch`"),
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! What a stage will cost.
+
+use super::chain::sequence;
+use super::checks;
+use super::counts::{KnownCounts, Workload};
+use super::flops::training_flops_per_token;
+use super::graph::{Digest, Estimate, Known};
+use super::length::{Amounts, Budget, Rows, Step, length};
+use super::memory::{memory, micro_batch};
+use super::parameters::{Parameters, parameters};
+use super::spec::{Decoder, Keeping, Optimizer, Stage};
+use super::unsupported;
+use crate::check::CheckedItem;
+use crate::diagnostics::Problems;
+
+/// Everything that the cost of a stage follows from.
+pub(super) struct Costed<'a> {
+    pub item: &'a CheckedItem,
+    pub stage: &'a Stage,
+    pub model: &'a Decoder,
+    /// How the training data is called, and its identity.
+    pub data: (String, Known<Digest>),
+    pub tokenizer: Known<Digest>,
+    /// Entries of the tokenizer.
+    pub vocab: Known<u64>,
+    pub hash: Known<Digest>,
+}
+
+/// Prices a stage; reports a budget that buys no step.
+pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut Problems) -> Estimate {
+    let common = of.stage.common();
+    let sequence = sequence(of.stage, of.model);
+    let step = Step::of(common.batch, sequence);
+    let vocab = match of.model.vocab {
+        Some(rows) => Known::Value(super::parameters::size(rows)),
+        None => of.vocab.clone(),
+    };
+    let parts: Known<Parameters> = vocab.clone().map(|v| parameters(of.model, v));
+    let executed: Known<()> = match unsupported::stage(of.stage) {
+        None => Known::Value(()),
+        Some(why) => Known::Unknown(why),
+    };
+    let flops_per_token =
+        executed.clone().and_then(|()| parts.clone()).map(|parts| training_flops_per_token(of.model, &parts, sequence));
+    let micro = executed.clone().and_then(|()| vocab.clone()).map(|vocab| match common.micro_batch {
+        Some(given) => super::parameters::size(given).clamp(1, step.sequences),
+        None => micro_batch(of.model, sequence, step.sequences, vocab, counts.activation_bytes()),
+    });
+    let speed = micro.clone().and_then(|micro_batch| {
+        let (Known::Value(vocab), Known::Value(flops_per_token)) = (&vocab, &flops_per_token) else {
+            return Known::Unknown("its cost is not known yet".to_owned());
+        };
+        counts.tokens_per_second(&Workload {
+            model: of.model,
+            vocab: *vocab,
+            sequence,
+            micro_batch,
+            flops_per_token: *flops_per_token,
+            stage: of.hash.value(),
+        })
+    });
+    let length = length(&Budget {
+        budget: common.budget,
+        step,
+        rows: if matches!(of.stage, Stage::NextToken(_)) { Rows::Packed } else { Rows::Padded },
+        data: amounts(of, counts),
+        flops_per_token: flops_per_token.clone(),
+        tokens_per_second: speed.clone(),
+    });
+    checks::budget(of.item, &length.steps, &length.derivation, problems);
+    let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.tokens()));
+    let mut derivation = length.derivation;
+    if common.until.is_some() {
+        derivation.push_str("; fewer if `until` holds earlier");
+    }
+    let memory = executed.and_then(|()| vocab.clone()).and_then(|vocab| {
+        micro.clone().map(|m| memory(of.model, vocab, sequence, m, m < step.sequences, &common.optimizer))
+    });
+    Estimate {
+        parameters: parts.clone().map(|p| p.total()),
+        disk_bytes: parts.clone().map(|p| disk(&p, &common.optimizer, &common.keep)),
+        parts,
+        sequences: step.sequences,
+        sequence,
+        micro_batch: micro,
+        tokens: length.tokens,
+        steps: length.steps,
+        epochs: length.epochs,
+        derivation,
+        flops: flops_per_token.and_then(|each| positions.clone().map(|n| each * n as f64)),
+        memory,
+        seconds: speed.and_then(|speed| positions.map(|n| n as f64 / speed.max(f64::MIN_POSITIVE))),
+    }
+}
+
+fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
+    let (name, hash) = &of.data;
+    let not_yet = |what: &str| Known::Unknown(format!("{what} of `{name}` have not been counted yet"));
+    let documents = hash.clone().and_then(|h| match counts.data(&h) {
+        Some(count) => Known::Value(count.documents),
+        None => not_yet("the documents"),
+    });
+    let tokens = hash.clone().and_then(|data| {
+        of.tokenizer.clone().and_then(|tokenizer| match counts.tokens(&data, &tokenizer) {
+            Some(tokens) => Known::Value(tokens),
+            None => not_yet("the tokens"),
+        })
+    });
+    Amounts { name: name.clone(), tokens, documents }
+}
+
+/// Bytes on disk at most: the weights that are handed on, those that were best so far, and two checkpoints to resume from
+/// (the last one and the one being written), each with weights and the optimiser's moments; all in f32.
+fn disk(parts: &Parameters, optimizer: &Optimizer, keep: &Keeping) -> u64 {
+    let moments = match optimizer {
+        Optimizer::Adamw(_) => 2,
+        Optimizer::Sgd(s) => u64::from(s.momentum != 0.0),
+    };
+    let best = u64::from(matches!(keep, Keeping::Best(_)));
+    parts.total().saturating_mul(4).saturating_mul(1 + best + 2 * (1 + moments))
+}

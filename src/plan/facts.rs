@@ -1,0 +1,72 @@
+//! The values that enter a hash, kept so that a changed hash can be explained.
+
+use super::figures::plural;
+use super::inputs::Found;
+use super::items::Items;
+use super::{Digest, Fact};
+use crate::check::{CheckedItem, Leaf};
+use crate::source::{Sources, Span};
+
+/// Up to so many files of one pattern are told apart; above, they are one fact.
+const FILES: usize = 500;
+
+/// Fields that change no result, by their last name.
+const LEFT_OUT: [&str; 5] = ["license", "because", "files", "checkpoint", "micro_batch"];
+
+/// The facts of an item: leaves at or below `within` (all of them if empty), but none below `without`.
+pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, without: &[String]) -> Vec<Fact> {
+    let path = |leaf: &Leaf| leaf.path.strip_prefix("stage.").unwrap_or(&leaf.path).to_owned();
+    let lies_in = |path: &str, field: &str| {
+        field.is_empty() || path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    (item.leaves.iter().map(|leaf| (path(leaf), leaf)))
+        .filter(|(path, _)| lies_in(path, within) && !without.iter().any(|w| lies_in(path, w)))
+        .filter(|(path, _)| !LEFT_OUT.contains(&path.rsplit('.').next().unwrap_or(path)))
+        .map(|(path, leaf)| Fact {
+            path: format!("{}.{path}", item.name),
+            value: leaf.shown.clone(),
+            place: place(sources, leaf.span),
+        })
+        .collect()
+}
+
+/// The fact that the experiment's seed has its value.
+pub(super) fn of_seed(items: &Items<'_>, seed: i64) -> Fact {
+    let place = items.experiment.as_ref().map(|e| place(&items.checked.sources, e.from.span_of("seed")));
+    Fact { path: "experiment.seed".into(), value: seed.to_string(), place: place.unwrap_or_default() }
+}
+
+/// The fact that a part of the engine has its version.
+pub(super) fn of_version(part: &str, version: u32) -> Fact {
+    Fact { path: format!("emberlab.{part}"), value: format!("version {version}"), place: String::new() }
+}
+
+/// The contents of the files that a pattern found, seen from the folder the pattern is relative to.
+pub(super) fn of_files(found: &Found) -> Vec<Fact> {
+    let Some(inputs) = found.inputs.value() else { return Vec::new() };
+    let fact = |path: String, digest: &Digest| Fact {
+        path: format!("contents of {path}"),
+        value: digest.chars().take(12).collect(),
+        place: String::new(),
+    };
+    let near = |path: &str| match path.strip_prefix(&found.base) {
+        Some(rest) if !found.base.is_empty() => rest.trim_start_matches('/').to_owned(),
+        _ => path.to_owned(),
+    };
+    if inputs.len() > FILES {
+        let digests: Vec<&Digest> = inputs.iter().map(|i| &i.digest).collect();
+        let all = super::canonical::digest("files", &serde_json::json!(digests));
+        let name = format!("{} ({})", near(&found.files), plural(inputs.len() as u64, "file", "files"));
+        return vec![fact(name, &all)];
+    }
+    inputs.iter().map(|i| fact(near(&i.path), &i.digest)).collect()
+}
+
+/// `storyteller.exp:52:15`.
+pub(super) fn place(sources: &Sources, span: Span) -> String {
+    let place = sources.place(span);
+    match sources.get(span.file) {
+        Some(file) => format!("{}:{}:{}", file.path, place.line, place.column),
+        None => String::new(),
+    }
+}

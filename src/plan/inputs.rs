@@ -1,0 +1,58 @@
+//! Data files: what a pattern matches.
+
+use super::Known;
+use super::items::Items;
+use crate::check::CheckedItem;
+use crate::diagnostics::{Code, Problem, Problems};
+use crate::source::{Input, World, WorldError, path};
+use std::collections::BTreeMap;
+
+/// Fingerprints data files, each pattern once.
+pub(super) struct Inputs<'a> {
+    world: &'a dyn World,
+    seen: BTreeMap<String, Result<Vec<Input>, WorldError>>,
+}
+
+/// The files of one pattern.
+pub(super) struct Found {
+    /// The pattern as the world sees it; the checker has resolved it against the file that says it.
+    pub files: String,
+    /// The folder of that file, from which its contents are named to people.
+    pub base: String,
+    pub inputs: Known<Vec<Input>>,
+}
+
+impl<'a> Inputs<'a> {
+    pub fn new(world: &'a dyn World) -> Inputs<'a> {
+        Inputs { world, seen: BTreeMap::new() }
+    }
+
+    /// The files that `pattern`, written at the leaf `leaf` of `item`, names. A malformed pattern is reported.
+    pub fn find(
+        &mut self,
+        items: &Items<'_>,
+        item: &CheckedItem,
+        leaf: &str,
+        pattern: &str,
+        problems: &mut Problems,
+    ) -> Found {
+        let span = item.span_of(leaf);
+        let found = self.seen.entry(pattern.to_owned()).or_insert_with(|| self.world.inputs("", pattern)).clone();
+        let name = &item.name;
+        let inputs = match found {
+            Ok(inputs) if inputs.is_empty() => {
+                Known::Unknown(format!("no file matches `{pattern}`, which `{name}` reads"))
+            }
+            Ok(inputs) => Known::Value(inputs),
+            Err(error @ WorldError::BadPattern(..)) => {
+                let help =
+                    "`*` stands for any part of a name, `**` for any folders, `?` for one character, `[ab]` for either";
+                problems.push(Problem::new(Code::E0408, span, error.to_string()).help(help));
+                Known::Unknown(error.to_string())
+            }
+            Err(error) => Known::Unknown(format!("`{pattern}`, which `{name}` reads, cannot be read: {error}")),
+        };
+        let base = items.checked.sources.get(span.file).map_or("", |f| path::folder(&f.path)).to_owned();
+        Found { files: pattern.to_owned(), base, inputs }
+    }
+}

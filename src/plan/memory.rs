@@ -1,0 +1,180 @@
+//! An upper bound on the memory of training, and the micro-batch that fits.
+//!
+//! The bound is for this engine: f32 throughout, attention written out (scores of every pair of positions), automatic
+//! differentiation that keeps the result of every operation until the backward pass, AdamW. It counts tensors that the
+//! network, read literally, makes; an engine that fuses, frees early or recomputes uses less. Allocators round up and
+//! devices hold kernels and pools besides, which is not memory of the model and is not in the bound.
+
+use super::Memory;
+use super::parameters::{parameters, size};
+use super::spec::{Activation, Decoder, Norm, Optimizer, Position};
+
+const F32: u64 = 4;
+
+/// Tensors of the size of the logits `[tokens, vocab]` alive at once: the logits, shifted, exponentials, log
+/// probabilities, the gradient scattered into zeros, its product with the exponentials, and the gradient of the logits.
+const LOGIT_COPIES: u64 = 7;
+
+/// Bytes to train `model` with `vocab` embeddings on micro-batches of `micro_batch` sequences of `sequence` tokens;
+/// `accumulated` when a step has several of them.
+pub fn memory(
+    model: &Decoder,
+    vocab: u64,
+    sequence: u64,
+    micro_batch: u64,
+    accumulated: bool,
+    optimizer: &Optimizer,
+) -> Memory {
+    let parts = parameters(model, vocab);
+    let weights = parts.total().saturating_mul(F32);
+    let moments = match optimizer {
+        Optimizer::Adamw(_) => 2,
+        Optimizer::Sgd(s) if s.momentum != 0.0 => 1,
+        Optimizer::Sgd(_) => 0,
+    };
+    // A tied embedding receives a gradient from each of its two uses before they are added up. Accumulation holds the
+    // sum so far beside the gradient of the current micro-batch.
+    let uses = parts.embedding.saturating_mul(F32);
+    let sums = if accumulated { 2 } else { 1 };
+    // Updating a parameter makes its new moments and value before the old ones go, one tensor at a time.
+    let update = parts.largest().saturating_mul(F32).saturating_mul(moments + 2);
+    Memory {
+        weights,
+        gradients: weights.saturating_mul(sums).saturating_add(uses),
+        optimizer: weights.saturating_mul(moments).saturating_add(update),
+        activations: activations(model, vocab, sequence, micro_batch),
+    }
+}
+
+/// Bytes of activations, of those that the backward pass needs at once, and of the loss.
+pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64) -> u64 {
+    let width = size(model.width);
+    let block = block(model, sequence);
+    // The forward pass keeps every block; the backward pass adds gradients of the one it is in.
+    let blocks = block.saturating_mul(size(model.layers).saturating_add(1));
+    // Embedding, position, their sum and dropout; the last norm; gradients of the same.
+    let ends = width.saturating_mul(4 + norm(model) + 6);
+    let per_token = blocks.saturating_add(ends).saturating_add(vocab.saturating_mul(LOGIT_COPIES));
+    per_token.saturating_mul(sequence).saturating_mul(micro_batch).saturating_mul(F32)
+}
+
+/// The largest power of two whose activations fit in `limit_bytes`, but no more than `batch_sequences` and no less
+/// than one.
+pub fn micro_batch(model: &Decoder, sequence: u64, batch_sequences: u64, vocab: u64, limit_bytes: u64) -> u64 {
+    let one = activations(model, vocab, sequence, 1).max(1);
+    let fitting = (limit_bytes / one).max(1);
+    let power = 1u64 << fitting.ilog2();
+    power.min(batch_sequences.max(1))
+}
+
+/// Numbers that one block keeps for one token of a sequence of `sequence` tokens, every operation's result counted.
+fn block(model: &Decoder, sequence: u64) -> u64 {
+    let width = size(model.width);
+    let queries = size(model.heads).saturating_mul(size(model.head_dim));
+    let keys = size(model.kv_heads).saturating_mul(size(model.head_dim));
+    let hidden = size(model.hidden);
+    let scores = size(model.heads).saturating_mul(sequence);
+    let bias = u64::from(model.bias);
+    let dropout = if model.dropout > 0.0 { 2 } else { 0 };
+    let grouped = model.kv_heads < model.heads;
+    let rotated = if model.position == Position::Rotary { 5 } else { 0 };
+    let heads = queries.saturating_add(keys.saturating_mul(2));
+    let counted = [
+        // Two norms, and two sums into the residual stream.
+        width.saturating_mul(2 * norm(model) + 2),
+        // Projections to queries, keys and values, with bias, laid out by head.
+        heads.saturating_mul(2 + bias),
+        // Halves, products with sine and cosine, and their sums, for queries and keys.
+        queries.saturating_add(keys).saturating_mul(rotated),
+        // Keys and values repeated for each query head.
+        if grouped { queries.saturating_mul(2) } else { 0 },
+        // Scores: raw, scaled, masked, shifted, exponentials, probabilities, and dropout.
+        scores.saturating_mul(6 + dropout),
+        // The mixture of values, laid out by token, and its projection.
+        queries.saturating_mul(2).saturating_add(width.saturating_mul(1 + bias + dropout)),
+        hidden.saturating_mul(feed_forward(model)),
+        width.saturating_mul(1 + bias + dropout),
+    ];
+    counted.iter().fold(0, |sum: u64, part| sum.saturating_add(*part))
+}
+
+/// Tensors of the size of the residual stream that a norm makes.
+fn norm(model: &Decoder) -> u64 {
+    match model.norm {
+        // Square, scaled, times the gain; and room for one cast.
+        Norm::Rms => 4,
+        // Centred, squared, scaled, times the gain, plus the bias.
+        Norm::Layer => 5 + u64::from(model.bias),
+    }
+}
+
+/// Tensors of the size of the hidden layer that the feed-forward layer makes.
+fn feed_forward(model: &Decoder) -> u64 {
+    let bias = u64::from(model.bias);
+    match model.activation {
+        // Two projections, sigmoid, its product, the product with the gate.
+        Activation::Swiglu => 5 + 2 * bias,
+        // The cube and its sum, scaled, tanh, one more, halved, the product.
+        Activation::Gelu => 9 + bias,
+        Activation::Relu => 2 + bias,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameters::published::{gpt2, llama};
+    use super::super::spec::{Adamw, Sgd};
+    use super::*;
+
+    fn adamw() -> Optimizer {
+        Optimizer::Adamw(Adamw { lr: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 })
+    }
+
+    #[test]
+    fn the_parts_of_gpt2() {
+        let m = memory(&gpt2(true), 50_257, 1024, 1, false, &adamw());
+        let weights = 4 * 124_439_808;
+        assert_eq!(m.weights, weights);
+        assert_eq!(m.gradients, weights + 4 * 38_597_376, "one for each use of the tied embedding");
+        assert_eq!(m.optimizer, 2 * weights + 4 * 4 * 38_597_376, "two moments and the update of the largest tensor");
+        // Published rule for 16-bit: s·b·h·L·(34 + 5·a·s/h) bytes, without logits. In 32 bits and with every
+        // intermediate kept the bound must lie above twice that, and not absurdly far.
+        let published = 1024.0 * 768.0 * 12.0 * (34.0 + 5.0 * 12.0 * 1024.0 / 768.0);
+        let logits = 4.0 * 1024.0 * 50_257.0;
+        let ratio = (m.activations as f64 - 7.0 * logits) / published;
+        assert!((2.0..8.0).contains(&ratio), "{ratio}");
+        assert_eq!(memory(&gpt2(true), 50_257, 1024, 1, true, &adamw()).gradients, 2 * weights + 4 * 38_597_376);
+        let sgd = |momentum| Optimizer::Sgd(Sgd { lr: 0.1, momentum, weight_decay: 0.0 });
+        assert!(memory(&gpt2(true), 50_257, 1024, 1, false, &sgd(0.0)).optimizer < weights);
+        assert!(memory(&gpt2(true), 50_257, 1024, 1, false, &sgd(0.9)).optimizer > weights);
+    }
+
+    #[test]
+    fn activations_grow_with_every_size() {
+        let model = llama([4, 128, 4, 2, 32, 512], true);
+        let base = activations(&model, 512, 64, 2);
+        assert_eq!(activations(&model, 512, 64, 4), 2 * base);
+        assert!(activations(&model, 512, 128, 2) > 2 * base, "attention is quadratic");
+        assert!(activations(&model, 1024, 64, 2) > base);
+        for wider in [
+            Decoder { layers: 5, ..model.clone() },
+            Decoder { hidden: 1024, ..model.clone() },
+            Decoder { heads: 8, ..model.clone() },
+            Decoder { width: 256, ..model.clone() },
+            Decoder { dropout: 0.1, ..model.clone() },
+            Decoder { bias: true, ..model.clone() },
+        ] {
+            assert!(activations(&wider, 512, 64, 2) > base, "{wider:?}");
+        }
+    }
+
+    #[test]
+    fn the_micro_batch_fits() {
+        let model = llama([4, 128, 4, 2, 32, 512], true);
+        let one = activations(&model, 512, 64, 1);
+        assert_eq!(micro_batch(&model, 64, 64, 512, 5 * one), 4);
+        assert_eq!(micro_batch(&model, 64, 3, 512, 5 * one), 3, "never more than the batch");
+        assert_eq!(micro_batch(&model, 64, 64, 512, 1), 1, "never less than one");
+        assert_eq!(micro_batch(&model, 64, 12, 512, u64::MAX), 12, "a batch that fits is not cut");
+    }
+}

@@ -1,0 +1,190 @@
+//! Exact numbers of parameters.
+
+use super::spec::{Activation, Decoder, Norm, Position};
+use serde::{Deserialize, Serialize};
+
+/// The parameters of a decoder, part by part.
+///
+/// With `bias`, every linear layer inside a block has a bias vector and so has every `layer` norm. An `rms` norm never
+/// has one, and neither has the output layer (as in GPT-2 and Llama).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Parameters {
+    /// `[vocab, width]`.
+    pub embedding: u64,
+    /// `[context, width]`, with learned positions.
+    pub positions: u64,
+    /// Projections of one block: `[width, heads·head_dim]`, two of `[width, kv_heads·head_dim]`, and back.
+    pub attention: u64,
+    /// Feed-forward layer of one block: two matrices `[width, hidden]`, three with a gate.
+    pub feed_forward: u64,
+    /// The two norms of one block.
+    pub norms: u64,
+    /// Blocks.
+    pub layers: u64,
+    /// The norm after the last block.
+    pub final_norm: u64,
+    /// `[width, vocab]`; nothing when tied to the embedding.
+    pub output: u64,
+}
+
+/// Counts the parameters of `model` with `vocab` entries in its embedding.
+pub fn parameters(model: &Decoder, vocab: u64) -> Parameters {
+    let [width, hidden] = [model.width, model.hidden].map(size);
+    let queries = size(model.heads).saturating_mul(size(model.head_dim));
+    let keys = size(model.kv_heads).saturating_mul(size(model.head_dim));
+    let when = |yes: bool, n: u64| if yes { n } else { 0 };
+    let matrix = |rows: u64, columns: u64, bias: bool| rows.saturating_mul(columns).saturating_add(when(bias, columns));
+    let norm = width.saturating_add(when(model.bias && model.norm == Norm::Layer, width));
+    let attention = matrix(width, queries, model.bias)
+        .saturating_add(matrix(width, keys, model.bias).saturating_mul(2))
+        .saturating_add(matrix(queries, width, model.bias));
+    let into = if model.activation == Activation::Swiglu { 2 } else { 1 };
+    let feed_forward =
+        matrix(width, hidden, model.bias).saturating_mul(into).saturating_add(matrix(hidden, width, model.bias));
+    Parameters {
+        embedding: vocab.saturating_mul(width),
+        positions: when(model.position == Position::Learned, size(model.context).saturating_mul(width)),
+        attention,
+        feed_forward,
+        norms: norm.saturating_mul(2),
+        layers: size(model.layers),
+        final_norm: norm,
+        output: when(!model.tied, vocab.saturating_mul(width)),
+    }
+}
+
+impl Parameters {
+    /// Of one block.
+    pub fn block(&self) -> u64 {
+        self.attention.saturating_add(self.feed_forward).saturating_add(self.norms)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        [self.block().saturating_mul(self.layers), self.positions, self.final_norm, self.output]
+            .iter()
+            .fold(self.embedding, |sum, part| sum.saturating_add(*part))
+    }
+
+    /// Those that every token is multiplied with, the N of "6N": all but learned positions and an embedding that only
+    /// looks up (that is, one which is not also the output layer).
+    pub fn multiplied(&self) -> u64 {
+        let looked_up = if self.output > 0 { self.embedding } else { 0 };
+        self.total().saturating_sub(self.positions).saturating_sub(looked_up)
+    }
+
+    /// The largest single tensor: an embedding or a feed-forward matrix.
+    pub fn largest(&self) -> u64 {
+        self.embedding.max(self.feed_forward / 2).max(self.attention / 2)
+    }
+}
+
+/// A size from the experiment; the checker rules out negative ones.
+pub(super) fn size(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+#[cfg(test)]
+pub(super) mod published {
+    //! Networks whose sizes are published.
+    use super::super::spec::{Activation, Decoder, Norm, Position};
+
+    pub fn gpt2(bias: bool) -> Decoder {
+        Decoder {
+            layers: 12,
+            heads: 12,
+            kv_heads: 12,
+            width: 768,
+            head_dim: 64,
+            hidden: 3072,
+            context: 1024,
+            vocab: None,
+            norm: Norm::Layer,
+            norm_epsilon: 1e-5,
+            position: Position::Learned,
+            rope_theta: 10_000.0,
+            activation: Activation::Gelu,
+            bias,
+            tied: true,
+            dropout: 0.0,
+            init_std: 0.02,
+            init_scaled: true,
+        }
+    }
+
+    /// `[layers, width, heads, kv_heads, head_dim, hidden]` in the shape of Llama.
+    pub fn llama(sizes: [i64; 6], tied: bool) -> Decoder {
+        let [layers, width, heads, kv_heads, head_dim, hidden] = sizes;
+        Decoder {
+            layers,
+            heads,
+            kv_heads,
+            width,
+            head_dim,
+            hidden,
+            context: 2048,
+            vocab: None,
+            norm: Norm::Rms,
+            norm_epsilon: 1e-5,
+            position: Position::Rotary,
+            rope_theta: 10_000.0,
+            activation: Activation::Swiglu,
+            bias: false,
+            tied,
+            dropout: 0.0,
+            init_std: 0.02,
+            init_scaled: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::published::{gpt2, llama};
+    use super::*;
+
+    #[test]
+    fn gpt2_counts_to_the_unit() {
+        let bare = parameters(&gpt2(false), 50_257);
+        assert_eq!(bare.total(), 124_337_664);
+        assert_eq!(bare.block(), 7_079_424);
+        assert_eq!(bare.embedding, 38_597_376);
+        assert_eq!(bare.positions, 786_432);
+        assert_eq!(parameters(&gpt2(true), 50_257).total(), 124_439_808);
+        let medium = Decoder { layers: 24, heads: 16, kv_heads: 16, width: 1024, hidden: 4096, ..gpt2(true) };
+        assert_eq!(parameters(&medium, 50_257).total(), 354_823_168);
+        let xl = Decoder { layers: 48, heads: 25, kv_heads: 25, width: 1600, hidden: 6400, ..gpt2(true) };
+        assert_eq!(parameters(&xl, 50_257).total(), 1_557_611_200);
+    }
+
+    #[test]
+    fn llamas_count_to_the_unit() {
+        let count = |sizes, tied, vocab| parameters(&llama(sizes, tied), vocab).total();
+        assert_eq!(count([30, 576, 9, 3, 64, 1536], true, 49_152), 134_515_008, "SmolLM 135M");
+        assert_eq!(count([32, 960, 15, 5, 64, 2560], true, 49_152), 361_821_120, "SmolLM 360M");
+        assert_eq!(count([16, 2048, 32, 8, 64, 8192], true, 128_256), 1_235_814_400, "Llama 3.2 1B");
+        assert_eq!(count([28, 3072, 24, 8, 128, 8192], true, 128_256), 3_212_749_824, "Llama 3.2 3B");
+        assert_eq!(count([22, 2048, 32, 4, 64, 5632], false, 32_000), 1_100_048_384, "TinyLlama 1.1B");
+        assert_eq!(count([32, 4096, 32, 32, 128, 11_008], false, 32_000), 6_738_415_616, "Llama 2 7B");
+        assert_eq!(count([32, 4096, 32, 8, 128, 14_336], false, 128_256), 8_030_261_248, "Llama 3 8B");
+    }
+
+    #[test]
+    fn every_choice_counts() {
+        let base = llama([2, 8, 2, 1, 4, 16], true);
+        let total = |m: Decoder| parameters(&m, 10).total();
+        // Embedding 80; a block: 64 + 2·32 + 64 attention, 3·128 feed-forward, 16 norms; the last norm 8.
+        assert_eq!(total(base.clone()), 80 + 2 * (192 + 384 + 16) + 8);
+        assert_eq!(total(Decoder { tied: false, ..base.clone() }), 1272 + 80);
+        assert_eq!(total(Decoder { position: Position::Learned, context: 5, ..base.clone() }), 1272 + 40);
+        assert_eq!(total(Decoder { position: Position::Absent, ..base.clone() }), 1272);
+        assert_eq!(total(Decoder { activation: Activation::Relu, ..base.clone() }), 1272 - 2 * 128);
+        assert_eq!(total(Decoder { kv_heads: 2, ..base.clone() }), 1272 + 2 * 64);
+        assert_eq!(total(Decoder { head_dim: 6, ..base.clone() }), 1272 + 2 * 96, "heads wider than the stream");
+        // Biases: 8 + 2·4 + 8 attention, 2·16 + 8 feed-forward a block; norms have none under rms.
+        let biased = Decoder { bias: true, ..base.clone() };
+        assert_eq!(total(biased.clone()), 1272 + 2 * (24 + 40));
+        assert_eq!(total(Decoder { norm: Norm::Layer, ..biased }), 1272 + 2 * (24 + 40) + 2 * 16 + 8);
+        assert_eq!(total(Decoder { norm: Norm::Layer, ..base }), 1272, "no bias, no norm biases");
+    }
+}

@@ -1,0 +1,115 @@
+//! Sums over a plan, and over the plans of a sweep.
+
+use super::graph::{Digest, Known, Plan, PlannedStage};
+use super::status::Statuses;
+use std::collections::BTreeSet;
+
+/// What a plan costs in all, without what is in the store already.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Totals {
+    /// Stages in the plan, and those of them in the store.
+    pub stages: u64,
+    pub cached: u64,
+    pub tokens: Known<u64>,
+    pub steps: Known<u64>,
+    pub flops: Known<f64>,
+    /// The stage that needs most; stages run one after another.
+    pub memory_bytes: Known<u64>,
+    pub disk_bytes: Known<u64>,
+    pub seconds: Known<f64>,
+}
+
+/// Sums up the stages that will run.
+pub fn totals(plan: &Plan, statuses: &Statuses) -> Totals {
+    let cached = |s: &PlannedStage| statuses.get(&s.name).is_some_and(|s| s.cached);
+    let waiting: Vec<&PlannedStage> = plan.stages.iter().filter(|s| !cached(s)).collect();
+    let stages = plan.stages.len() as u64;
+    let cached = stages - waiting.len() as u64;
+    let Sums { tokens, steps, flops, memory_bytes, disk_bytes, seconds } = sums(&waiting);
+    Totals { stages, cached, tokens, steps, flops, memory_bytes, disk_bytes, seconds }
+}
+
+/// What a sweep costs: what several points have in common is made once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Price {
+    pub points: u64,
+    /// Stages over all points, and how many of them differ.
+    pub stages: u64,
+    pub distinct_stages: u64,
+    /// Everything else that is made (datasets, tokenizers, evaluations), likewise.
+    pub others: u64,
+    pub distinct_others: u64,
+    /// Over the stages that differ.
+    pub tokens: Known<u64>,
+    pub flops: Known<f64>,
+    pub seconds: Known<f64>,
+    pub disk_bytes: Known<u64>,
+    /// The stage that needs most.
+    pub memory_bytes: Known<u64>,
+    /// Over all points, as if nothing were shared.
+    pub unshared_flops: Known<f64>,
+}
+
+/// Prices the points of a sweep, each given by its plan. A thing without an identity counts as one of a kind.
+pub fn price(plans: &[Plan]) -> Price {
+    let mut seen: BTreeSet<&Digest> = BTreeSet::new();
+    let all: Vec<&PlannedStage> = plans.iter().flat_map(|p| &p.stages).collect();
+    let distinct: Vec<&PlannedStage> =
+        all.iter().copied().filter(|s| s.hash.value().is_none_or(|hash| seen.insert(hash))).collect();
+    let (mut others, mut distinct_others) = (0, 0);
+    for node in plans.iter().flat_map(Plan::nodes).filter(|n| n.kind != "stage") {
+        others += 1;
+        distinct_others += u64::from(node.hash.value().is_none_or(|hash| seen.insert(hash)));
+    }
+    let Sums { tokens, flops, memory_bytes, disk_bytes, seconds, .. } = sums(&distinct);
+    Price {
+        points: plans.len() as u64,
+        stages: all.len() as u64,
+        distinct_stages: distinct.len() as u64,
+        others,
+        distinct_others,
+        tokens,
+        flops,
+        seconds,
+        disk_bytes,
+        memory_bytes,
+        unshared_flops: sums(&all).flops,
+    }
+}
+
+struct Sums {
+    tokens: Known<u64>,
+    steps: Known<u64>,
+    flops: Known<f64>,
+    memory_bytes: Known<u64>,
+    disk_bytes: Known<u64>,
+    seconds: Known<f64>,
+}
+
+fn sums(stages: &[&PlannedStage]) -> Sums {
+    Sums {
+        tokens: fold(stages, |s| s.estimate.tokens.clone(), 0, u64::saturating_add),
+        steps: fold(stages, |s| s.estimate.steps.clone(), 0, u64::saturating_add),
+        flops: fold(stages, |s| s.estimate.flops.clone(), 0.0, |a, b| a + b),
+        memory_bytes: fold(stages, |s| s.estimate.memory.clone().map(|m| m.total()), 0, u64::max),
+        disk_bytes: fold(stages, |s| s.estimate.disk_bytes.clone(), 0, u64::saturating_add),
+        seconds: fold(stages, |s| s.estimate.seconds.clone(), 0.0, |a, b| a + b),
+    }
+}
+
+/// The stages' figures put together, or the first reason, which names its stage.
+fn fold<T>(
+    stages: &[&PlannedStage],
+    figure: impl Fn(&PlannedStage) -> Known<T>,
+    start: T,
+    join: impl Fn(T, T) -> T,
+) -> Known<T> {
+    let mut sum = start;
+    for stage in stages {
+        match figure(stage) {
+            Known::Value(value) => sum = join(sum, value),
+            Known::Unknown(why) => return Known::Unknown(format!("`{}`: {why}", stage.name)),
+        }
+    }
+    Known::Value(sum)
+}

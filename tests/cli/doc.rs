@@ -1,0 +1,35 @@
+//! `exp doc`.
+
+use crate::support::Folder;
+
+#[test]
+fn the_contents_and_one_name() {
+    let folder = Folder::new();
+    let contents = folder.exp("doc").code(0).out;
+    assert!(contents.contains("std.models.llama") && contents.contains("decoder"), "{contents}");
+    let decoder = folder.exp("doc decoder").code(0).out;
+    assert!(decoder.contains("schema decoder is model"), "{decoder}");
+    assert!(decoder.contains("`layers : Int in 1..=512` — "), "{decoder}");
+    assert!(folder.exp("doc llama.tiny").code(0).out.contains("model tiny"));
+    assert!(folder.exp("doc std.models.llama").code(0).out.contains("`use std.models.llama` brings it in."));
+    let wrong = folder.exp("doc decodr").code(2);
+    assert!(wrong.err.contains("did you mean `decoder`?"), "{}", wrong.err);
+}
+
+#[test]
+fn every_name_has_a_page_in_every_form() {
+    let folder = Folder::new();
+    let document = folder.exp("doc --format json").code(0).json();
+    let entries = document["entries"].as_array().unwrap();
+    assert!(entries.len() > 50, "{}", entries.len());
+    let markdown = folder.exp("doc --markdown").code(0).out;
+    folder.exp("doc --html manual").code(0);
+    for entry in entries {
+        let (name, module) = (entry["name"].as_str().unwrap(), entry["module"].as_str().unwrap());
+        assert!(!entry["docs"].as_str().unwrap().is_empty(), "{module}.{name} has no documentation");
+        assert!(markdown.contains(&format!("## {name}\n")), "{name}");
+        assert!(folder.read(&format!("manual/{module}.html")).contains(&format!("id=\"{name}\"")), "{name}");
+    }
+    let index = folder.read("manual/index.html");
+    assert!(!index.contains("<script") && !index.contains("http"), "a page needs neither scripts nor a network");
+}

@@ -1,0 +1,32 @@
+//! `exp init` and `exp completions`.
+
+use crate::support::Folder;
+
+#[test]
+fn a_first_experiment_is_written_once() {
+    let folder = Folder::new();
+    let ran = folder.exp("init my-study").code(0);
+    assert_eq!(ran.out, "my-study/my_study.exp\nmy-study/.gitignore\n");
+    assert!(folder.read("my-study/my_study.exp").contains("experiment my_study {"));
+    let ignore = folder.read("my-study/.gitignore");
+    assert!(ignore.lines().any(|l| l == "!*.exp") && ignore.lines().any(|l| l == ".emberlab/"));
+    let again = folder.exp("init my-study").code(2);
+    assert!(again.err.contains("already exists"), "{}", again.err);
+}
+
+#[test]
+fn an_ignore_file_is_left_alone() {
+    let folder = Folder::with(&[("a/.gitignore", "target\n")]);
+    let ran = folder.exp("init a --format json").code(0);
+    assert_eq!(ran.json()["written"].as_array().unwrap().len(), 1);
+    assert_eq!(folder.read("a/.gitignore"), "target\n");
+    assert!(ran.err.contains("!*.exp"), "{}", ran.err);
+}
+
+#[test]
+fn shells_get_their_scripts() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = Folder::new().exp(&format!("completions {shell}")).code(0);
+        assert!(ran.out.contains("explain"), "{shell}");
+    }
+}
