@@ -96,7 +96,7 @@ mod tests {
         });
         let expected = "\
 storyteller  run 20261124-081530-able-agate-acorn  done
-on cpu (, )
+on cpu
 
 stage      loss  valid  tokens  with loss  took  tokens/s  memory
 pretrain  2.500  2.000   16000      16000  8.0s      2000  -
