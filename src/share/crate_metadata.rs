@@ -131,7 +131,6 @@ fn run(about: &About<'_>, record: &Record, files: &[BundleFile]) -> Vec<Json> {
             "name": "Emberlab",
             "url": PROGRAM,
             "version": env!("CARGO_PKG_VERSION"),
-            "softwareVersion": env!("CARGO_PKG_VERSION"),
         }),
         json!({ "@id": PROCESS_PROFILE, "@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.6" }),
     ];
