@@ -120,7 +120,7 @@ impl Lower<'_> {
     }
 
     fn schema(&self, kids: &mut Kids<'_>, span: Span) -> Option<Schema> {
-        let name = self.new_name(&kids.find(Rule::new_name)?);
+        let name = self.new_name(&kids.find(Rule::name)?);
         let base = match kids.opt(Rule::kw_is) {
             Some(_) => kids.find(Rule::type_name).map(|n| self.name(&n)),
             None => None,

@@ -103,9 +103,9 @@ impl<'a> Lower<'a> {
         lost.extend(self.lost.into_inner());
     }
 
+    /// The place of a pair, without the blanks and comments that pest lets a rule end with.
     pub fn span(&self, pair: &Pair<'_, Rule>) -> Span {
-        let span = pair.as_span();
-        self.origin.span(span.start()..span.end())
+        self.origin.span(pair.as_span().start()..end_of(pair))
     }
 
     pub fn name(&self, pair: &Pair<'_, Rule>) -> Name {
@@ -142,4 +142,13 @@ impl<'a> Lower<'a> {
         self.depth.set(depth);
         Some(value)
     }
+}
+
+/// Where the last thing of a pair ends; every mark is a rule, so that is the last leaf that is no comment.
+fn end_of(pair: &Pair<'_, Rule>) -> usize {
+    let mut last = pair.clone();
+    while let Some(child) = last.clone().into_inner().rev().find(|p| p.as_rule() != Rule::COMMENT) {
+        last = child;
+    }
+    last.as_span().end()
 }
