@@ -34,3 +34,26 @@ pub mod source;
 pub mod stdlib;
 pub mod syntax;
 pub mod types;
+
+#[cfg(feature = "engine")]
+pub mod data;
+#[cfg(feature = "engine")]
+pub mod device;
+#[cfg(feature = "engine")]
+pub mod evaluate;
+#[cfg(feature = "engine")]
+pub mod model;
+#[cfg(feature = "engine")]
+pub mod report;
+#[cfg(feature = "engine")]
+pub mod run;
+#[cfg(feature = "engine")]
+pub mod share;
+#[cfg(feature = "engine")]
+pub mod store;
+#[cfg(feature = "engine")]
+pub mod sweep;
+#[cfg(feature = "engine")]
+pub mod tokenizer;
+#[cfg(feature = "engine")]
+pub mod train;

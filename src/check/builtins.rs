@@ -26,7 +26,7 @@ builtins! {
     "abs" "abs(x)" "The size of a number, without its sign."
     "min" "min(a, b, …)" "The smallest of some numbers, or of a list of them."
     "max" "max(a, b, …)" "The largest of some numbers, or of a list of them."
-    "sum" "sum(list)" "The sum of a list of numbers."
+    "sum" "sum(list)" "The sum of a list of numbers, or of named ones."
     "round" "round(x)" "The nearest whole number."
     "floor" "floor(x)" "The whole number at or below `x`."
     "ceil" "ceil(x)" "The whole number at or above `x`."
@@ -179,13 +179,17 @@ impl Checker<'_> {
     }
 
     fn sum(&mut self, values: &[Traced], span: Span) -> Value {
-        let Value::List(items) = &values[0].value else {
-            let Value::Later(later) = &values[0].value else {
-                let found = self.describe(&values[0].value);
+        let items: Vec<&Traced> = match &values[0].value {
+            Value::List(items) => items.iter().collect(),
+            Value::Map(items) => items.values().collect(),
+            Value::Later(later) => {
+                return Value::Later(Arc::new(Later { core: later.core.clone(), ty: Type::Number, phase: later.phase }));
+            }
+            other => {
+                let found = self.describe(other);
                 self.report(Problem::new(Code::E0304, values[0].span, format!("`sum` takes a list, not {found}")));
                 return Value::Error;
-            };
-            return Value::Later(Arc::new(Later { core: later.core.clone(), ty: Type::Number, phase: later.phase }));
+            }
         };
         let mut total = (0.0, Unit::One);
         for (index, item) in items.iter().enumerate() {

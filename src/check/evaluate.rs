@@ -430,12 +430,15 @@ impl Checker<'_> {
         };
         let Value::List(items) = items.value else { return Value::Error };
         let mut results = Vec::new();
+        // What decides whether an element belongs, when that is not known yet.
+        let mut undecided = None;
         for item in items.iter() {
             let env = env.with(name.value.clone(), item.clone());
             if let Some(condition) = condition {
                 match self.eval_as(&env, condition, &Type::Bool).value {
                     Value::Bool(true) => {}
                     Value::Error => return Value::Error,
+                    Value::Later(later) => undecided = Some(later),
                     _ => continue,
                 }
             }
@@ -445,7 +448,19 @@ impl Checker<'_> {
             }
             results.push(value);
         }
-        Value::List(Arc::new(results))
+        let Some(later) = undecided else { return Value::List(Arc::new(results)) };
+        if later.phase != Phase::Generic {
+            let at = condition.map_or(source.span, |c| c.span);
+            self.report(
+                Problem::new(Code::E0501, at, "what a list holds cannot depend on this")
+                    .label("this is known only when the experiment runs")
+                    .help("write the cases out, joined by `and`, `or` and `+`"),
+            );
+            return Value::Error;
+        }
+        // A function's body, checked for all callers: only the type of the list is known.
+        let ty = results.first().map_or(Type::Any, |first| self.type_of(&first.value));
+        Value::Later(Arc::new(Later { core: later.core.clone(), ty: Type::List(Arc::new(ty)), phase: later.phase }))
     }
 
     fn conditional(
@@ -464,7 +479,7 @@ impl Checker<'_> {
                 let value = self.eval(env, taken, want);
                 // The other branch must make sense too, though its values do not matter.
                 self.dry += 1;
-                let unused = self.eval(env, other, want);
+                let unused = self.eval_as(env, other, want);
                 self.dry -= 1;
                 self.same_branches(&value, &unused, want, span);
                 value

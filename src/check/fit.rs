@@ -155,9 +155,11 @@ impl Checker<'_> {
     /// A value of a later phase fits by its type. A measured one stands only where a measurement is meant.
     fn convert_later(&mut self, later: &Arc<Later>, want: &Type, value: &Traced) -> Option<Value> {
         let keep = || Some(Value::Later(later.clone()));
-        match want {
-            Type::Any | Type::Measured => return keep(),
+        let measured = want.alternatives().iter().any(|t| matches!(t.bare(), Type::Measured));
+        match want.bare() {
+            Type::Any => return keep(),
             Type::Error => return Some(Value::Error),
+            _ if measured => return keep(),
             _ => {}
         }
         if later.phase == Phase::Measured {

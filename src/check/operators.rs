@@ -58,7 +58,15 @@ impl Checker<'_> {
             }
             B::And | B::Or => {
                 let l = self.eval(env, left, &Type::Bool);
-                (l, self.eval(env, right, &Type::Bool))
+                // `x == none or x > 1`: what stands behind a decided condition is not computed.
+                let decided = matches!((&l.value, op.value), (Value::Bool(true), B::Or) | (Value::Bool(false), B::And));
+                self.dry += u32::from(decided);
+                let r = self.eval(env, right, &Type::Bool);
+                self.dry -= u32::from(decided);
+                if decided {
+                    return l.value;
+                }
+                (l, r)
             }
             _ => {
                 let l = self.eval(env, left, &Type::Any);
@@ -212,7 +220,8 @@ impl Checker<'_> {
         match op {
             B::And | B::Or => (*l == Type::Bool && *r == Type::Bool).then_some(Type::Bool),
             B::Equal | B::NotEqual => {
-                let comparable = self.assignable(l, r) || self.assignable(r, l) || agree(lu, ru).is_some();
+                let symbols = matches!((l.bare(), r.bare()), (Type::Symbols(_), Type::Symbols(_)));
+                let comparable = symbols || self.assignable(l, r) || self.assignable(r, l) || agree(lu, ru).is_some();
                 comparable.then_some(Type::Bool)
             }
             B::Less | B::LessEqual | B::Greater | B::GreaterEqual => {
@@ -241,6 +250,10 @@ impl Checker<'_> {
     }
 
     fn misfit_operands(&mut self, op: &Spanned<BinaryOp>, l: &Traced, r: &Traced, lt: &Type, rt: &Type) -> Value {
+        if self.dry > 0 && (*lt == Type::None || *rt == Type::None) {
+            // `if x == none then 0 else x * 2`: the branch that is not taken would have had a value.
+            return Value::Error;
+        }
         let units = (unit_of(lt), unit_of(rt));
         let code = if units.0.is_some() && units.1.is_some() { Code::E0312 } else { Code::E0311 };
         let (one, two) = (self.show_type(lt), self.show_type(rt));

@@ -66,7 +66,7 @@ impl Checker<'_> {
         let path: Vec<&str> = axis.path.iter().map(|p| &*p.value).collect();
         // A list of the field's type, or for a list field a list of lists.
         let list = Type::List(Arc::new(ty.clone()));
-        let value = self.eval(env, &axis.values, &list);
+        let value = self.axis_values(env, &axis.values, &list);
         let values = match &value.value {
             Value::Error => return None,
             Value::Axis(axis_values) => {
@@ -90,6 +90,18 @@ impl Checker<'_> {
             self.one_line(when.span)
         });
         Some(CheckedAxis { path: path.join("."), values, condition, active, span: axis.span })
+    }
+
+    /// The values of an axis. `linear` and `log` are the axis functions here, although `linear` is also a schedule.
+    fn axis_values(&mut self, env: &Env, values: &ast::Expr, list: &Type) -> Traced {
+        if let ast::ExprKind::Call(callee, args) = &*values.kind
+            && let ast::ExprKind::Name(name) = &*callee.kind
+            && matches!(&**name, "linear" | "log" | "choice")
+            && let Some(name) = super::builtins::find(name)
+        {
+            return Traced::new(self.call_builtin(env, name, args, values.span, list), values.span, env.origin);
+        }
+        self.eval(env, values, list)
     }
 
     fn choices(&mut self, env: &Env, value: &Traced, ty: &Type, path: &str) -> Option<AxisValues> {

@@ -42,6 +42,9 @@ pub fn plan_with(
 ) -> Result<Plan, Problems> {
     let mut problems = Problems::default();
     let items = Items::read(checked, &mut problems);
+    if problems.any_error() {
+        return Err(problems);
+    }
     let order = order(&items, &mut problems);
     if problems.any_error() {
         return Err(problems);
@@ -115,10 +118,9 @@ impl Build<'_> {
         let mut inputs = Vec::new();
         let hash = match &mut spec {
             spec::Tokenizer::Pretrained(pretrained) => {
-                let file = &mut pretrained.file;
+                let file = &pretrained.file;
                 let found = self.data.inputs.find(self.items, from, "file", file, &mut self.data.problems);
                 own = facts::of_files(&found);
-                file.clone_from(&found.files);
                 inputs = found.inputs.value().cloned().unwrap_or_default();
                 found.inputs.map(|i| {
                     let contents: Vec<Digest> = i.into_iter().map(|i| i.digest).collect();
@@ -351,8 +353,11 @@ fn asked(plan: &Plan, path: &[String]) -> Json {
     let hash = |name: &str| plan.node(name).and_then(|n| n.hash.value());
     let Some((first, rest)) = path.split_first() else { return json!([]) };
     let judged = plan.evals.iter().find(|e| e.name == *first).and_then(|eval| {
-        let stage = rest.first().filter(|s| eval.cells.iter().any(|c| c.stage == **s))?;
-        Some(json!([hash(first), hash(stage), rest.get(1..)]))
+        // A stage of a module may be called by its own name alone.
+        let called = rest.first()?;
+        let own = |stage: &str| stage.rsplit('.').next() == Some(called);
+        let cell = eval.cells.iter().find(|c| c.stage == *called).or(eval.cells.iter().find(|c| own(&c.stage)))?;
+        Some(json!([hash(first), hash(&cell.stage), rest.get(1..)]))
     });
     judged.unwrap_or_else(|| match hash(first) {
         Some(identity) => json!([identity, rest]),

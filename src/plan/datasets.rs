@@ -53,9 +53,8 @@ impl<'a> Datasets<'a> {
 
     /// Plans the expression at `path` of `item` as the dataset `name`. Datasets it names must have been planned.
     pub fn plan(&mut self, name: String, item: &CheckedItem, data: &Dataset, path: &str) {
-        let mut spec = data.clone();
         let mut gathered = Gathered::default();
-        let hash = self.walk(item, &mut spec, path, &mut gathered);
+        let hash = self.walk(item, data, path, &mut gathered);
         let mut facts = facts::of_item(&self.items.checked.sources, item, path, &[]);
         facts.append(&mut gathered.facts);
         if gathered.random {
@@ -63,7 +62,7 @@ impl<'a> Datasets<'a> {
         }
         facts.push(facts::of_version("data", version::DATA));
         let mut depends_on: Vec<String> = Vec::new();
-        for reference in of_dataset(&spec, path) {
+        for reference in of_dataset(data, path) {
             if !depends_on.contains(&reference.to.name) {
                 depends_on.push(reference.to.name.clone());
             }
@@ -76,7 +75,7 @@ impl<'a> Datasets<'a> {
             // Expressions whose shape is not known have been reported.
             shape: kindred(self.items, item, data, path).map_or(Shape::Documents, |k| k.shape),
             name,
-            spec,
+            spec: data.clone(),
             hash,
             inputs: gathered.inputs,
             sources: gathered.sources,
@@ -119,8 +118,8 @@ impl<'a> Datasets<'a> {
         }
     }
 
-    /// Rewrites patterns to what the world sees, and gives the identity of the expression.
-    fn walk(&mut self, item: &CheckedItem, data: &mut Dataset, path: &str, into: &mut Gathered) -> Known<Digest> {
+    /// Finds the files of an expression and gives its identity.
+    fn walk(&mut self, item: &CheckedItem, data: &Dataset, path: &str, into: &mut Gathered) -> Known<Digest> {
         let below = |field: &str| if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
         into.random |= meaning::is_random(data);
         let mut from = DataFrom { input: None, contents: None, parts: Vec::new() };
@@ -128,8 +127,8 @@ impl<'a> Datasets<'a> {
             Dataset::Named(named) => return self.hash_of(&named.dataset),
             Dataset::Mix(mix) => {
                 // Every part is walked, so that all files are known, before the first reason ends it.
-                let parts: Vec<Known<Digest>> = (mix.parts.iter_mut().enumerate())
-                    .map(|(i, part)| self.walk(item, &mut part.data, &below(&format!("parts.{i}.data")), into))
+                let parts: Vec<Known<Digest>> = (mix.parts.iter().enumerate())
+                    .map(|(i, part)| self.walk(item, &part.data, &below(&format!("parts.{i}.data")), into))
                     .collect();
                 for part in parts {
                     match part {
@@ -140,12 +139,12 @@ impl<'a> Datasets<'a> {
             }
             _ => {}
         }
-        if let Some(files) = files_mut(data) {
+        if let Some(files) = files_of(data) {
             match self.read(item, files, &below("files"), into) {
                 Known::Value(contents) => from.contents = Some(contents),
                 Known::Unknown(why) => return Known::Unknown(why),
             }
-        } else if let Some(input) = input_mut(data) {
+        } else if let Some(input) = data.input() {
             match self.walk(item, input, &below("input"), into) {
                 Known::Value(hash) => from.input = Some(hash),
                 Known::Unknown(why) => return Known::Unknown(why),
@@ -154,10 +153,9 @@ impl<'a> Datasets<'a> {
         Known::Value(meaning::data(data, from, self.seed))
     }
 
-    fn read(&mut self, item: &CheckedItem, files: &mut String, leaf: &str, into: &mut Gathered) -> Known<Vec<Digest>> {
+    fn read(&mut self, item: &CheckedItem, files: &str, leaf: &str, into: &mut Gathered) -> Known<Vec<Digest>> {
         let found = self.inputs.find(self.items, item, leaf, files, &mut self.problems);
         into.facts.extend(facts::of_files(&found));
-        files.clone_from(&found.files);
         let inputs = found.inputs.value().map_or(&[][..], Vec::as_slice);
         into.sources.push(PlannedSource { files: found.files.clone(), inputs: inputs.len() });
         into.inputs.extend_from_slice(inputs);
@@ -201,26 +199,11 @@ pub(super) fn summary(planned: &PlannedDataset) -> String {
     steps.join(" → ")
 }
 
-fn files_mut(data: &mut Dataset) -> Option<&mut String> {
+fn files_of(data: &Dataset) -> Option<&str> {
     match data {
-        Dataset::Text(s) => Some(&mut s.files),
-        Dataset::Jsonl(s) => Some(&mut s.files),
-        Dataset::Preferences(s) => Some(&mut s.files),
-        _ => None,
-    }
-}
-
-fn input_mut(data: &mut Dataset) -> Option<&mut Dataset> {
-    match data {
-        Dataset::Normalize(s) => Some(&mut s.input),
-        Dataset::StripHtml(s) => Some(&mut s.input),
-        Dataset::CollapseWhitespace(s) => Some(&mut s.input),
-        Dataset::Keep(s) => Some(&mut s.input),
-        Dataset::Redact(s) => Some(&mut s.input),
-        Dataset::Dedup(s) => Some(&mut s.input),
-        Dataset::Take(s) => Some(&mut s.input),
-        Dataset::Shuffle(s) => Some(&mut s.input),
-        Dataset::Split(s) => Some(&mut s.input),
+        Dataset::Text(s) => Some(&s.files),
+        Dataset::Jsonl(s) => Some(&s.files),
+        Dataset::Preferences(s) => Some(&s.files),
         _ => None,
     }
 }

@@ -49,16 +49,16 @@ pub(super) fn of_files(found: &Found) -> Vec<Fact> {
         value: digest.chars().take(12).collect(),
         place: String::new(),
     };
-    if inputs.len() > FILES {
-        let digests: Vec<&Digest> = inputs.iter().map(|i| &i.digest).collect();
-        let all = super::canonical::digest("files", &serde_json::json!(digests));
-        let name = format!("{} ({})", found.written, plural(inputs.len() as u64, "file", "files"));
-        return vec![fact(name, &all)];
-    }
     let near = |path: &str| match path.strip_prefix(&found.base) {
         Some(rest) if !found.base.is_empty() => rest.trim_start_matches('/').to_owned(),
         _ => path.to_owned(),
     };
+    if inputs.len() > FILES {
+        let digests: Vec<&Digest> = inputs.iter().map(|i| &i.digest).collect();
+        let all = super::canonical::digest("files", &serde_json::json!(digests));
+        let name = format!("{} ({})", near(&found.files), plural(inputs.len() as u64, "file", "files"));
+        return vec![fact(name, &all)];
+    }
     inputs.iter().map(|i| fact(near(&i.path), &i.digest)).collect()
 }
 

@@ -89,7 +89,6 @@ pub struct Fact {
 pub struct PlannedDataset {
     /// An item's name; of a dataset written in place the field's path: `pretrain.data`.
     pub name: String,
-    /// Patterns of files are as the world sees them, rather than relative to the file that wrote them.
     pub spec: spec::Dataset,
     pub shape: Shape,
     pub hash: Known<Digest>,
@@ -131,7 +130,6 @@ pub enum Shape {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PlannedTokenizer {
     pub name: String,
-    /// The file of a pretrained one is as the world sees it.
     pub spec: spec::Tokenizer,
     pub hash: Known<Digest>,
     /// Entries; of a character tokenizer known once it was trained.

@@ -15,6 +15,7 @@ mod explain;
 mod facts;
 mod figures;
 mod flops;
+pub mod grammar_text;
 mod graph;
 mod inputs;
 mod items;

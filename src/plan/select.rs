@@ -12,8 +12,8 @@ pub struct Selection {
     pub until: Option<String>,
 }
 
-/// Leaves in the plan only what the selected item needs, what only needs that, and what can be asked of that. The hash
-/// stays that of the whole experiment, because it is the same experiment, run in part.
+/// Leaves in the plan only what the selected item needs, and the conditions that can be decided then. The hash stays that
+/// of the whole experiment, because it is the same experiment, run in part.
 pub(super) fn select(mut plan: Plan, selection: &Selection, whole: Span) -> Result<Plan, Problems> {
     let Some(until) = &selection.until else { return Ok(plan) };
     if plan.node(until).is_none() {
@@ -30,18 +30,6 @@ pub(super) fn select(mut plan: Plan, selection: &Selection, whole: Span) -> Resu
     }
     let mut wanted = vec![until.clone()];
     let mut next = 0;
-    while let Some(name) = wanted.get(next).cloned() {
-        let needs = plan.node(&name).map_or(&[][..], |n| n.depends_on).to_vec();
-        wanted.extend(needs.into_iter().filter(|n| !wanted.contains(n)).collect::<Vec<_>>());
-        next += 1;
-    }
-    // An evaluation of selected stages belongs to them, and so does the data it is on.
-    for eval in &plan.evals {
-        if eval.cells.iter().all(|c| wanted.contains(&c.stage)) && !wanted.contains(&eval.name) {
-            wanted.push(eval.name.clone());
-            wanted.extend(eval.depends_on.iter().filter(|d| !wanted.contains(d)).cloned().collect::<Vec<_>>());
-        }
-    }
     while let Some(name) = wanted.get(next).cloned() {
         let needs = plan.node(&name).map_or(&[][..], |n| n.depends_on).to_vec();
         wanted.extend(needs.into_iter().filter(|n| !wanted.contains(n)).collect::<Vec<_>>());

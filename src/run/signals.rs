@@ -1,0 +1,83 @@
+//! Stopping on request. The first signal asks; the second ends the process at once, which is safe at any moment because
+//! nothing that lasts is written in place.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Exit status of a run that was stopped on request and can be resumed.
+pub const STOPPED: i32 = 75;
+
+/// Exit status of a process that a second request ended.
+pub const ENDED: i32 = 130;
+
+/// A request to stop, shared by everyone who can act on it. Clones are one and the same request.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    /// Number of the signal, 0 before any.
+    signal: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    /// A request that only [`Stop::ask`] makes.
+    pub fn new() -> Stop {
+        Stop::default()
+    }
+
+    /// A request made by SIGINT (Ctrl-C), SIGTERM or SIGUSR1, the signals of people and of schedulers.
+    ///
+    /// # Errors
+    /// When the system does not let the signals be handled.
+    pub fn on_signals() -> io::Result<Stop> {
+        let stop = Stop::new();
+        for signal in SIGNALS {
+            // The order matters: the first handler ends the process only if the flag was set by an earlier signal.
+            signal_hook::flag::register_conditional_shutdown(*signal, ENDED, Arc::clone(&stop.asked))?;
+            signal_hook::flag::register(*signal, Arc::clone(&stop.asked))?;
+            signal_hook::flag::register_usize(*signal, Arc::clone(&stop.signal), *signal as usize)?;
+        }
+        Ok(stop)
+    }
+
+    /// Whether work should finish its step, checkpoint and end.
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Asks from within the program.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag itself, for loops that know nothing of this type.
+    pub fn flag(&self) -> &AtomicBool {
+        &self.asked
+    }
+
+    /// What asked: `SIGTERM`, or `a request` from within.
+    pub fn name(&self) -> &'static str {
+        let signal = i32::try_from(self.signal.load(Ordering::Relaxed)).unwrap_or(0);
+        signal_hook::low_level::signal_name(signal).unwrap_or("a request")
+    }
+}
+
+#[cfg(unix)]
+const SIGNALS: &[i32] = &[signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGUSR1];
+#[cfg(not(unix))]
+const SIGNALS: &[i32] = &[signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_are_one_request() {
+        let stop = Stop::new();
+        let other = stop.clone();
+        assert!(!other.asked());
+        stop.ask();
+        assert!(other.asked() && other.flag().load(Ordering::Relaxed));
+        assert_eq!(other.name(), "a request");
+    }
+}

@@ -1,0 +1,29 @@
+//! Why something could not be shared, or a bundle not be trusted.
+
+use crate::store::StoreError;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot read the lock `{}`: {why}; make it again with `exp lock`", path.display())]
+    BadLock { path: PathBuf, why: String },
+    #[error("the input `{path}` has changed since the experiment was planned; plan it again, then pack")]
+    Changed { path: String },
+    #[error(
+        "the experiment names its data by the absolute path `{0}`, which means nothing elsewhere; write it relative to \
+         the experiment, or pack with --no-data"
+    )]
+    AbsolutePath(String),
+    #[error("`{path}` cannot go into a bundle: {why}")]
+    Unpackable { path: String, why: String },
+    #[error("the experiment and its files have no folder in common")]
+    Scattered,
+    #[error("`{}` is not a bundle, or is damaged: {why}", path.display())]
+    NotABundle { path: PathBuf, why: String },
+    #[error("the bundle was refused, and nothing was unpacked: `{entry}` {why}")]
+    Refused { entry: String, why: String },
+    #[error("`{}` exists already; choose a folder that does not", .0.display())]
+    Occupied(PathBuf),
+}

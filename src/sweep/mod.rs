@@ -1,0 +1,20 @@
+//! Sweeps: the points of a search, which of them are valid and what they share, running them, and ranking them.
+
+mod axis;
+mod error;
+mod goal;
+mod jobs;
+mod points;
+mod prepare;
+mod result;
+mod run;
+mod state;
+
+pub use error::SweepError;
+pub use goal::Goal;
+pub use jobs::{Jobs, run_jobs};
+pub use points::{Point, points};
+pub use prepare::{Candidate, Node, Prepared, Sharing, Skipped, prepare};
+pub use result::{Cost, PointRow, SweepResult};
+pub use run::{PointFailure, PointResult, Progress, run};
+pub use state::{Entry, PointStatus, State};

@@ -1,0 +1,5 @@
+//! Training.
+
+mod corpus;
+
+pub use corpus::Corpus;

@@ -1,0 +1,9 @@
+//! What other people's work relies on: identities that survive moving, renaming and reformatting, and the forms that other
+//! programs read.
+
+mod lab;
+mod plan_checks;
+mod plan_files;
+mod plan_forms;
+mod plan_hash;
+mod plan_why;

@@ -1,0 +1,199 @@
+//! What must hold between items, and what is said when it does not.
+
+use crate::lab::{Lab, amount, named, reference, stage};
+use emberlab::plan::{Known, Selection, plan};
+use emberlab::syntax::ast::Kind;
+use serde_json::json;
+
+#[track_caller]
+fn refused(change: impl FnOnce(&mut Lab), expected: &[&str]) {
+    let mut lab = Lab::storyteller();
+    change(&mut lab);
+    assert_eq!(lab.problems(), expected);
+}
+
+#[test]
+fn a_stage_starts_from_one_thing() {
+    refused(
+        |lab| lab.common("pretrain")["model"] = json!(null),
+        &["E0601 `pretrain` has neither a model nor a stage to start from\n  [stage pretrain {]"],
+    );
+    refused(
+        |lab| lab.common("tuned")["model"] = reference("teller"),
+        &["E0602 `tuned` has both a model and a stage to start from\n  [model] fresh weights of this model …\n  \
+           [init] … or the weights that `pretrain` leaves"],
+    );
+}
+
+#[test]
+fn stages_do_not_need_each_other() {
+    refused(
+        |lab| {
+            lab.common("pretrain")["model"] = json!(null);
+            lab.common("pretrain")["init"] = reference("tuned");
+        },
+        &[
+            "E0603 `pretrain`, `tuned` need each other\n  [init] `pretrain` needs `tuned`\n  [init] `tuned` needs `pretrain`",
+        ],
+    );
+    refused(
+        |lab| *lab.item("questions") = named("questions", None),
+        &["E0206 `questions` needs itself\n  [dataset questions {] `questions` needs `questions`"],
+    );
+}
+
+#[test]
+fn a_tokenizer_is_given_once_and_kept() {
+    refused(
+        |lab| lab.common("pretrain")["tokenizer"] = json!(null),
+        &["E0604 `pretrain` has no tokenizer\n  [stage pretrain {]"],
+    );
+    refused(
+        |lab| {
+            let mut other = lab.item("words").clone();
+            other["vocab"] = json!(512);
+            lab.add(Kind::Tokenizer, "letters", other);
+            lab.common("tuned")["tokenizer"] = reference("letters");
+        },
+        &["E0607 `tuned` uses the tokenizer `letters`, but starts from weights trained with `words`\n  \
+           [tokenizer] `letters` here\n  [tokenizer] `words` there"],
+    );
+    refused(
+        |lab| lab.item("teller")["vocab"] = json!(1000),
+        &["E0607 `teller` has 1000 embeddings, but `words` has 4096 entries\n  [vocab] 1000 embeddings\n  \
+           [vocab] 4096 entries\n  [tokenizer] brought together here"],
+    );
+}
+
+#[test]
+fn data_fits_the_stage() {
+    refused(
+        |lab| lab.common("tuned")["data"] = named("stories", Some("train")),
+        &["E0605 `tuned` (sft) learns from samples with a prompt and a response, not from documents\n  \
+           [data] holds documents\n  [input.input.input.input.files] because its source is `text`"],
+    );
+    refused(
+        |lab| lab.item("questions")["response"] = json!(null),
+        &[
+            "E0605 `questions` names a prompt but no response\n  [prompt] there is no `response` to go with it",
+            "E0605 `tuned` (sft) learns from samples with a prompt and a response, not from documents\n  \
+           [data] holds documents\n  [files] because its source is `jsonl`",
+            "E0606 `rouge_l` needs samples with a response to compare with\n  \
+           [metrics.0.stem] cannot be computed from documents\n  [on] holds documents\n  \
+           [files] because its source is `jsonl`",
+        ],
+    );
+    refused(
+        |lab| {
+            let part = |name| json!({"data": named(name, None), "weight": 1.0});
+            lab.add(Kind::Dataset, "both", json!({"is": "mix", "parts": [part("stories"), part("questions")]}));
+        },
+        &["E0605 `both` mixes documents with samples with a prompt and a response\n  \
+           [parts.1.data] samples with a prompt and a response from `jsonl`\n  [parts.0.data] documents from `text`"],
+    );
+}
+
+#[test]
+fn metrics_fit_the_data() {
+    refused(
+        |lab| lab.item("fairness")["on"] = named("questions", None),
+        &["E0606 `preference_gap` needs pairs of sentences\n  \
+           [eval fairness {] cannot be computed from samples with a prompt and a response\n  \
+           [on] holds samples with a prompt and a response\n  [files] because its source is `jsonl`"],
+    );
+}
+
+#[test]
+fn sequences_fit_the_context() {
+    refused(
+        |lab| lab.common("pretrain")["sequence"] = json!(512),
+        &["E0609 sequences of `pretrain` are 512 tokens, longer than the 256 of `teller`\n  [sequence] 512 tokens\n  \
+           [context] at most 256"],
+    );
+}
+
+#[test]
+fn a_budget_buys_a_step() {
+    refused(
+        |lab| lab.common("pretrain")["budget"] = amount(1000.0, "tokens"),
+        &["E0610 the budget of `pretrain` is less than one step\n  \
+           [budget] 1,000 tokens ÷ 16,384 tokens a step = 0 steps\n  [batch] the size of a step"],
+    );
+}
+
+#[test]
+fn the_best_is_measured() {
+    refused(
+        |lab| lab.common("pretrain")["validate"] = json!(null),
+        &["E0503 nothing measures `valid.loss`: `pretrain` does not validate\n  [keep.by] needs validation"],
+    );
+}
+
+#[test]
+fn rewards_come_from_reward_models() {
+    let template = json!({"jinja": "x", "stop": []});
+    let common = |start: &str| {
+        stage(json!({"init": reference(start), "data": named("questions", None),
+        "budget": amount(10.0, "steps"), "batch": amount(8.0, "documents")}))
+    };
+    refused(
+        |lab| {
+            let grpo = json!({"is": "grpo", "stage": common("tuned"), "template": template, "reward": reference("pretrain"),
+                "group": 4, "kl": 0.1, "clip_range": 0.2, "temperature": 1.0, "max_tokens": 16});
+            lab.add(Kind::Stage, "grown", grpo);
+        },
+        &["E0611 `grown` is rewarded by `pretrain`, which is not a reward model\n  \
+           [reward] needs a stage of the kind `reward_model`\n  \
+           [stage pretrain {] this is a stage of the kind `next_token`"],
+    );
+}
+
+#[test]
+fn a_value_that_does_not_fit_its_type_is_our_bug() {
+    let mut lab = Lab::storyteller();
+    lab.item("words")["vocab"] = json!("many");
+    let problems = lab.problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("E0304 bug in Emberlab: the checked value of `words` does not fit its type"));
+}
+
+#[test]
+fn what_cannot_run_is_planned_and_says_what_is_missing() {
+    let mut lab = Lab::storyteller();
+    let preferred = json!({"is": "preferences", "files": "data/questions.jsonl", "prompt": "p", "chosen": "c",
+        "rejected": "r", "license": null});
+    lab.add(Kind::Dataset, "preferred", preferred);
+    let dpo = json!({"is": "dpo", "template": {"jinja": "x", "stop": []}, "beta": 0.1, "loss": "sigmoid",
+        "label_smoothing": 0.0, "stage": stage(json!({"init": reference("tuned"), "data": named("preferred", None),
+            "budget": amount(1.0, "epochs"), "batch": amount(8.0, "documents")}))});
+    lab.add(Kind::Stage, "aligned", dpo);
+    lab.item("fairness")["of"] = json!([reference("aligned")]);
+    let plan = lab.plan();
+    let aligned = &plan.stages[2];
+    let why =
+        "this version does not have stages of the kind `dpo`: a frozen reference model and the loss over preferences";
+    assert_eq!(aligned.unsupported.as_deref(), Some(why));
+    assert!(aligned.hash.value().is_some() && aligned.estimate.parameters.value().is_some());
+    assert_eq!(aligned.estimate.flops, Known::Unknown(why.to_owned()), "no figure is made up");
+    let fairness = plan.evals.iter().find(|e| e.name == "fairness").and_then(|e| e.unsupported.clone());
+    assert_eq!(fairness, Some(format!("needs `aligned`: {why}")));
+    assert!(plan.stages[..2].iter().all(|s| s.unsupported.is_none()));
+}
+
+#[test]
+fn a_part_of_a_plan_is_what_it_needs() {
+    let lab = Lab::storyteller();
+    let until = |name: &str| plan(&lab.checked(), &lab.world(), &Selection { until: Some(name.to_owned()) });
+    let part = until("pretrain").expect("it plans");
+    let names: Vec<&str> = part.nodes().map(|n| n.name).collect();
+    assert_eq!(names, ["stories", "words", "pretrain"]);
+    assert_eq!(part.hash, lab.plan().hash, "it is the same experiment");
+    assert!(part.expects.is_empty() && part.claims.is_empty());
+    let part = until("answers").expect("it plans");
+    assert_eq!((part.stages.len(), part.evals.len(), part.expects.len()), (2, 1, 0));
+    assert_eq!(part.claims.len(), 1, "what can be decided then is");
+    let problems = until("pretrian").expect_err("there is no such stage");
+    let problem = &problems.sorted()[0];
+    assert_eq!(problem.message, "there is no stage `pretrian` to run until");
+    assert_eq!(problem.help.as_deref(), Some("did you mean `pretrain`?"));
+}

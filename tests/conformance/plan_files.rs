@@ -1,0 +1,124 @@
+//! Experiments as people write them, through the whole language.
+
+use emberlab::check::{Options, check_file};
+use emberlab::plan::{Known, Plan, Selection, plan, why};
+use emberlab::source::{MemoryWorld, disk::DiskWorld};
+
+const TINY: &str = r#"
+experiment tiny {
+  seed = 7
+}
+
+dataset stories = text("stories/*.txt", license = "CC0-1.0")
+  |> keep(doc => doc.words > 3, because = "too short")
+  |> split(train = 90%, valid = 10%)
+
+tokenizer words : bpe {
+  train_on = stories.train
+  vocab    = 512
+}
+
+model teller : decoder {
+  layers  = 2
+  heads   = 4
+  width   = 64
+  context = 128 tokens
+}
+
+stage pretrain : next_token {
+  model     = teller
+  tokenizer = words
+  data      = stories.train
+  budget    = 1M tokens
+  batch     = 4_096 tokens
+  validate  = every(100 steps, on = stories.valid)
+  keep      = best(by = valid.loss)
+}
+
+eval fluency { of = pretrain, on = stories.valid, metrics = [perplexity] }
+
+expect fluency.perplexity < 30
+"#;
+
+fn planned_at(path: &str, text: &str) -> Plan {
+    let mut world = MemoryWorld::with(path, text);
+    let folder = emberlab::source::path::folder(path).to_owned();
+    world.insert(&emberlab::source::path::join(&folder, "stories/a.txt"), "Once there was a fox.");
+    let (checked, problems) = check_file(&world, path, &Options::default());
+    assert!(!problems.any_error(), "{problems:#?}");
+    plan(&checked, &world, &Selection::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+#[track_caller]
+fn same(changed: &str) {
+    let (before, now) = (planned_at("tiny.exp", TINY), planned_at("tiny.exp", changed));
+    assert!(before.hash.value().is_some());
+    assert_eq!(before.hash, now.hash);
+}
+
+#[test]
+fn form_means_nothing() {
+    same(&TINY.replace("  ", " ").replace("= 512", "=   0512"));
+    same(&format!("# A comment.\n\n{}", TINY.replace("experiment tiny", "## Documentation.\nexperiment tiny")));
+    same(&TINY.replace("1M tokens", "1_000_000 tokens").replace("90%", "0.9").replace("10%", "0.1"));
+    same(&TINY.replace("layers  = 2\n  heads   = 4", "heads   = 4\n  layers  = 2"));
+}
+
+#[test]
+fn a_let_or_a_param_means_nothing() {
+    same(&TINY.replace("width   = 64", "width   = size").replace("model teller", "let size = 64\nmodel teller"));
+    same(
+        &TINY.replace("width   = 64", "width   = size").replace("model teller", "param size : Int = 64\nmodel teller"),
+    );
+}
+
+#[test]
+fn amending_means_the_same_as_writing_out() {
+    let amended = TINY
+        .replace("model teller : decoder {\n  layers  = 2", "model base : decoder {\n  layers  = 9")
+        .replace("tokenizer words", "model teller from base {\n  layers = 2\n}\n\ntokenizer words");
+    same(&amended);
+}
+
+#[test]
+fn names_and_places_mean_nothing() {
+    same(
+        &TINY
+            .replace("teller", "net")
+            .replace("pretrain", "first")
+            .replace("stories.", "tales.")
+            .replace("stories =", "tales ="),
+    );
+    let (here, there) = (planned_at("tiny.exp", TINY), planned_at("/home/me/lab/tiny.exp", TINY));
+    assert_eq!(here.hash, there.hash);
+}
+
+#[test]
+fn a_changed_field_is_named_where_it_stands() {
+    let before = planned_at("tiny.exp", TINY);
+    let now = planned_at("tiny.exp", &TINY.replace("width   = 64", "width   = 128"));
+    let reason = why("pretrain", &now, Some(&before));
+    let expected = "will run: `teller.width` changed 64 → 128 (tiny.exp:19:13)";
+    assert!(reason.starts_with(expected), "{reason}");
+}
+
+#[test]
+fn experiments_of_the_tree_plan() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments");
+    let Ok(entries) = std::fs::read_dir(folder) else { return println!("skipped: there is no {folder}") };
+    let mut names: Vec<String> = entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    let world = DiskWorld::new(env!("CARGO_MANIFEST_DIR"));
+    for name in names.iter().filter(|n| n.ends_with(".exp")) {
+        let path = format!("experiments/{name}");
+        let (checked, problems) = check_file(&world, &path, &Options::default());
+        assert!(!problems.any_error(), "{path}: {problems:#?}");
+        let plan = plan(&checked, &world, &Selection::default()).unwrap_or_else(|p| panic!("{path}: {p:#?}"));
+        for stage in &plan.stages {
+            let vocabulary = matches!(stage.estimate.parameters, Known::Unknown(_));
+            println!("{path}: {} has {:?} parameters", stage.name, stage.estimate.parameters);
+            assert!(!vocabulary || plan.tokenizers.iter().any(|t| t.vocab.value().is_none()), "{path}");
+        }
+        println!("{}", emberlab::plan::display::text(&plan, None, &emberlab::plan::Statuses::new()));
+    }
+}

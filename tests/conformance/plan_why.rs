@@ -1,0 +1,53 @@
+//! Why something runs again.
+
+use crate::lab::{Lab, amount};
+use emberlab::plan::why;
+use serde_json::json;
+
+#[track_caller]
+fn because(change: impl FnOnce(&mut Lab), name: &str) -> String {
+    let mut lab = Lab::storyteller();
+    let before = lab.plan();
+    change(&mut lab);
+    why(name, &lab.plan(), Some(&before))
+}
+
+#[test]
+fn the_changed_field_is_named() {
+    assert_eq!(
+        because(|lab| lab.item("teller")["width"] = json!(1024), "pretrain"),
+        "will run: `teller.width` changed 384 → 1024 (tiny.exp:36:3)"
+    );
+    assert_eq!(
+        because(|lab| lab.common("pretrain")["budget"] = amount(2e7, "tokens"), "pretrain"),
+        "will run: `pretrain.budget` changed 10000000.0 tokens → 20000000.0 tokens (tiny.exp:55:3)"
+    );
+    assert_eq!(
+        because(|lab| lab.item("storyteller")["seed"] = json!(43), "tuned").split(';').next(),
+        Some("will run: `experiment.seed` changed 42 → 43 (tiny.exp:3:3)")
+    );
+}
+
+#[test]
+fn the_upstream_reason_is_named_with_its_cause() {
+    assert_eq!(
+        because(|lab| lab.item("words")["vocab"] = json!(8192), "pretrain"),
+        "will run: because `words` will be made again (`words.vocab` changed 4096 → 8192 (tiny.exp:27:3))"
+    );
+    assert_eq!(
+        because(|lab| lab.files[0].1.push('!'), "answers"),
+        "will run: because `tuned` will be made again (contents of data/stories/a.txt changed)"
+    );
+    assert_eq!(because(|lab| lab.files[0].1.push('!'), "stories"), "will run: contents of data/stories/a.txt changed");
+}
+
+#[test]
+fn nothing_to_compare_with_is_said() {
+    let lab = Lab::storyteller();
+    assert_eq!(why("pretrain", &lab.plan(), None), "will run: nothing like it has run before");
+    assert_eq!(because(|_| {}, "pretrain"), "its result is not in the store any more");
+    assert_eq!(
+        because(|lab| lab.files.clear(), "pretrain"),
+        "cannot run yet: no file matches `data/stories/*.txt`, which `stories` reads"
+    );
+}
