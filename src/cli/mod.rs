@@ -13,7 +13,7 @@ mod exit;
 pub mod explain;
 mod failure;
 mod files;
-//FMT pub mod fmt;
+pub mod fmt;
 pub mod init;
 mod markdown;
 pub mod plan;
@@ -102,7 +102,7 @@ fn enter(global: &args::Global) -> Result<(), Failure> {
 fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(&args, screen),
-        //FMT Command::Fmt(args) => fmt::run(&args, screen),
+        Command::Fmt(args) => fmt::run(&args, screen),
         Command::Plan(args) => plan::run(&args, screen),
         Command::Show(args) => show::run(&args, screen),
         Command::Test(args) => test::run(&args, screen),
