@@ -50,10 +50,11 @@ impl Lower<'_> {
                 return LOST;
             };
             let (change, ends, split) = (mistake.change.clone(), mistake.ends, mistake.split.clone());
-            if let Some(word) = &mistake.until {
-                self.skip_until(at, word);
-            }
+            let until = mistake.until.clone();
             self.tell(&patch, at, mistake);
+            if let Some(word) = until {
+                self.skip_until(at, &word);
+            }
             if let Some(split) = split {
                 let split = patch.start(split.start)..patch.end(split.end);
                 changes.push(Change::new(split.start..text.len(), ""));
@@ -112,6 +113,11 @@ impl Lower<'_> {
     pub fn broken_field(&self, pair: Pair<'_, Rule>) -> Vec<Field> {
         let (mut text, mut at) = piece(&pair);
         let mut fields = Vec::new();
+        // A broken block of axes is told as such; its axes are lost.
+        if first_word(text) == "over" && text[4..].trim_start().starts_with('{') {
+            self.repair(Rule::over_only, text, at);
+            return fields;
+        }
         loop {
             let repaired = self.repair(Rule::field_only, text, at);
             let again = repaired.patch.and_then(|p| self.again(Rule::field_only, &p, at, |l, pair| l.field(pair)));
