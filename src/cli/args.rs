@@ -1,7 +1,7 @@
 //! What may be written on the command line, besides the arguments of single verbs.
 
 use super::screen::{error_document, sentence};
-use super::{Exit, check, completions, doc, explain, init, plan, show, test};
+use super::{Exit, check, completions, doc, explain, fmt, init, plan, show, test};
 use crate::diagnostics::render::Format;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -89,8 +89,8 @@ pub enum ColorChoice {
 pub enum Command {
     /// Report every problem of an experiment, without computing anything.
     Check(check::Args),
-    //FMT     /// Lay files out in the canonical way.
-    //FMT Fmt(fmt::Args),
+    /// Lay files out in the canonical way.
+    Fmt(fmt::Args),
     /// Say what would run and what it costs.
     Plan(plan::Args),
     /// Show a value and where it came from.
@@ -105,6 +105,9 @@ pub enum Command {
     Init(init::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    #[cfg(feature = "engine")]
+    #[command(flatten)]
+    Engine(super::engine::EngineCommand),
 }
 
 /// Reports what clap found wrong, or prints the help that was asked for.

@@ -13,7 +13,7 @@ mod exit;
 pub mod explain;
 mod failure;
 mod files;
-//FMT pub mod fmt;
+pub mod fmt;
 pub mod init;
 mod markdown;
 pub mod plan;
@@ -22,6 +22,8 @@ pub mod shared;
 pub mod show;
 pub mod test;
 
+#[cfg(feature = "engine")]
+mod bench;
 #[cfg(feature = "engine")]
 pub mod data;
 #[cfg(feature = "engine")]
@@ -49,7 +51,11 @@ pub mod score;
 #[cfg(feature = "engine")]
 pub mod sweep;
 #[cfg(feature = "engine")]
+mod summary;
+#[cfg(feature = "engine")]
 pub mod tokenize;
+#[cfg(feature = "engine")]
+mod trained;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -102,7 +108,7 @@ fn enter(global: &args::Global) -> Result<(), Failure> {
 fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(&args, screen),
-        //FMT Command::Fmt(args) => fmt::run(&args, screen),
+        Command::Fmt(args) => fmt::run(&args, screen),
         Command::Plan(args) => plan::run(&args, screen),
         Command::Show(args) => show::run(&args, screen),
         Command::Test(args) => test::run(&args, screen),
@@ -110,5 +116,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(&args, screen),
         Command::Init(args) => init::run(&args, screen),
         Command::Completions(args) => completions::run(&args, screen),
+        #[cfg(feature = "engine")]
+        Command::Engine(command) => engine::run(command, screen),
     }
 }

@@ -50,6 +50,11 @@ impl Stop {
         self.asked.store(true, Ordering::Relaxed);
     }
 
+    /// The flag itself, to share with those that know nothing of this type.
+    pub fn shared(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
+    }
+
     /// The flag itself, for loops that know nothing of this type.
     pub fn flag(&self) -> &AtomicBool {
         &self.asked

@@ -11,6 +11,7 @@
 
 pub mod ast;
 mod docs;
+mod format;
 mod grammar;
 mod layout;
 mod lower;
@@ -21,6 +22,7 @@ mod recover;
 mod scan;
 pub mod words;
 
+pub use format::format;
 pub use parse::{Parsed, fuzz, parse, parse_expr, parse_path};
 
 #[cfg(test)]

@@ -18,10 +18,15 @@ const REPAIRS: usize = 8;
 /// The longest piece that repairs are tried on, in bytes; each try reads it again.
 const LONGEST_REPAIR: usize = 1 << 16;
 
-/// What became of a broken piece: the text that the strict rule takes, if there is one.
+/// What became of a broken piece.
 struct Repaired {
+    /// The text that the strict rule takes, if there is one.
     patch: Option<Patch>,
+    /// Where a further piece starts, and where this one ends.
+    split: Option<Range<usize>>,
 }
+
+const LOST: Repaired = Repaired { patch: None, split: None };
 
 impl Lower<'_> {
     /// Finds out what is wrong with the text of `range`, tells it, and repairs it as far as it can.
@@ -31,30 +36,40 @@ impl Lower<'_> {
         for _ in 0..REPAIRS {
             let patch = Patch::new(text, &changes);
             let failure = match read(entry, &patch.text) {
-                Ok(_) => return Repaired { patch: Some(patch) },
+                Ok(_) => return Repaired { patch: Some(patch), split: None },
                 Err(failure) => failure,
             };
             if quiet || text.len() > LONGEST_REPAIR {
                 if !quiet {
                     self.tell(&patch, at, mistakes::unexpected(entry, &patch.text, &failure));
                 }
-                return Repaired { patch: None };
+                return LOST;
             }
             let Some(mistake) = mistakes::find(entry, &patch.text, &failure) else {
                 self.tell(&patch, at, mistakes::unexpected(entry, &patch.text, &failure));
-                return Repaired { patch: None };
+                return LOST;
             };
-            let change = mistake.change.clone();
+            let (change, ends, split) = (mistake.change.clone(), mistake.ends, mistake.split.clone());
+            if let Some(word) = &mistake.until {
+                self.skip_until(at, word);
+            }
             self.tell(&patch, at, mistake);
-            let Some(change) = change else { return Repaired { patch: None } };
+            if let Some(split) = split {
+                let split = patch.start(split.start)..patch.end(split.end);
+                changes.push(Change::new(split.start..text.len(), ""));
+                let patch = Patch::new(text, &changes);
+                let whole = read(entry, &patch.text).is_ok();
+                return Repaired { patch: whole.then_some(patch), split: Some(split) };
+            }
+            let (Some(change), false) = (change, ends) else { return LOST };
             // The change is of the patched text; kept changes are of the original.
             let old = Change::new(patch.start(change.range.start)..patch.end(change.range.end), change.text);
             if old.range.end < old.range.start || changes.iter().any(|c| overlaps(&c.range, &old.range)) {
-                return Repaired { patch: None };
+                return LOST;
             }
             changes.push(old);
         }
-        Repaired { patch: None }
+        LOST
     }
 
     /// Tells a mistake in the text that `patch` made of the piece at `at`.
@@ -84,7 +99,7 @@ impl Lower<'_> {
         lower: impl FnOnce(&Lower<'_>, Pair<'_, Rule>) -> Option<T>,
     ) -> Option<T> {
         let origin: Origin<'_> = self.origin.slice(at, patch);
-        let inner = Lower::new(origin, self.docs, self.quiet.clone());
+        let inner = Lower::new(origin, self.docs, self.quiet.borrow().clone());
         let value = read(entry, &patch.text).ok()?.next().and_then(|only| {
             let wanted = only.into_inner().find(|p| !matches!(p.as_rule(), Rule::COMMENT | Rule::EOI))?;
             lower(&inner, wanted)
@@ -93,16 +108,40 @@ impl Lower<'_> {
         value
     }
 
-    pub fn broken_field(&self, pair: Pair<'_, Rule>) -> Option<Field> {
-        let (text, at) = piece(&pair);
-        let repaired = self.repair(Rule::field_only, text, at);
-        let again = repaired.patch.and_then(|p| self.again(Rule::field_only, &p, at, |l, pair| l.field(pair)));
-        again.or_else(|| {
-            let (path, end) = self.leading_path(text, at)?;
-            let span = self.origin.span(at..at + text.len());
-            let value = Expr::new(ExprKind::Error, self.origin.span(end..at + text.len()));
-            Some(Field { docs: None, path, op: FieldOp::Set, value, span })
-        })
+    /// The fields that can be read from a broken piece; one that cannot keeps its path.
+    pub fn broken_field(&self, pair: Pair<'_, Rule>) -> Vec<Field> {
+        let (mut text, mut at) = piece(&pair);
+        let mut fields = Vec::new();
+        loop {
+            let repaired = self.repair(Rule::field_only, text, at);
+            let again = repaired.patch.and_then(|p| self.again(Rule::field_only, &p, at, |l, pair| l.field(pair)));
+            let end = repaired.split.as_ref().map_or(text.len(), |s| s.start);
+            fields.extend(again.or_else(|| {
+                let (path, value) = self.leading_path(text, at)?;
+                let span = self.origin.span(at..at + end);
+                let value = Expr::new(ExprKind::Error, self.origin.span(value..at + end));
+                Some(Field { docs: None, path, op: FieldOp::Set, value, span })
+            }));
+            let Some(split) = repaired.split.filter(|s| s.end > 0 && s.end < text.len()) else { return fields };
+            at += split.end;
+            text = &text[split.end..];
+            let blanks = text.len() - text.trim_start().len();
+            (text, at) = (&text[blanks..], at + blanks);
+        }
+    }
+
+    /// Keeps quiet up to the line that says `word` and nothing else.
+    fn skip_until(&self, at: usize, word: &str) {
+        let start = self.origin.span(at..at).start as usize;
+        let rest = self.origin.file.text.get(start..).unwrap_or("");
+        let mut end = 0;
+        for line in rest.split_inclusive('\n') {
+            end += line.len();
+            if line.trim() == word {
+                break;
+            }
+        }
+        self.quiet.borrow_mut().push(start..start + end);
     }
 
     pub fn broken_member(&self, pair: Pair<'_, Rule>) -> Member {

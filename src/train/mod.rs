@@ -1,5 +1,29 @@
-//! Training.
+//! Training: one loop for every stage.
+//!
+//! [`train`] takes a [`Job`] (what to train, on what, how) and walks it step by step, telling an [`Observer`] what
+//! happens and heeding a [`Stop`]. Everything random is a function of the job's seed, so a run that was interrupted and
+//! resumed gives the same losses and the same weights, bit for bit on the CPU, as one that was not.
 
+mod batch;
+mod checkpoint;
 mod corpus;
+mod error;
+mod job;
+mod observer;
+mod optimizer;
+mod order;
+mod run;
+mod samples;
+mod schedule;
+mod step;
+mod stop;
+mod validate;
+mod windows;
 
-pub use corpus::Corpus;
+pub use corpus::{Corpus, MemoryCorpus};
+pub use error::TrainError;
+pub use job::{Job, Keep, Objective, Validation};
+pub use observer::{BatchFacts, Observer, Quiet, StepReport, ValidReport};
+pub use run::{Best, Outcome, Trained, train};
+pub use schedule::{Schedule, ScheduleError, Shape};
+pub use stop::Stop;

@@ -4,6 +4,7 @@
 mod check;
 mod doc;
 mod explain;
+mod fmt;
 mod init;
 mod show;
 mod streams;

@@ -2,6 +2,7 @@
 
 use super::super::ast::{Arg, BinaryOp, Expr, ExprKind, Name, UnaryOp};
 use super::super::grammar::Rule;
+use super::super::mistakes::constant;
 use super::{Kids, Lower};
 use crate::diagnostics::{Code, Problem};
 use crate::source::{Span, Spanned};
@@ -201,7 +202,7 @@ impl Lower<'_> {
             Rule::kw_true => ExprKind::Bool(true),
             Rule::kw_false => ExprKind::Bool(false),
             Rule::kw_none => ExprKind::None,
-            Rule::name_ref => ExprKind::Name(Arc::from(pair.as_str())),
+            Rule::name_ref => self.name_ref(pair.as_str(), span),
             Rule::paren => match Kids::of(pair).find(Rule::expr) {
                 Some(inner) => ExprKind::Paren(self.expr(inner)),
                 None => ExprKind::Error,
@@ -210,6 +211,21 @@ impl Lower<'_> {
             _ => ExprKind::Error,
         };
         Expr::new(kind, span)
+    }
+
+    /// A name, or a constant as other languages write it.
+    fn name_ref(&self, name: &str, span: Span) -> ExprKind {
+        let Some(own) = constant(name) else { return ExprKind::Name(Arc::from(name)) };
+        self.problem(Problem::new(Code::E0111, span, format!("`{name}` is written `{own}`")).fix(
+            format!("write `{own}`"),
+            span,
+            own,
+        ));
+        match own {
+            "true" => ExprKind::Bool(true),
+            "false" => ExprKind::Bool(false),
+            _ => ExprKind::None,
+        }
     }
 
     fn list(&self, pair: Pair<'_, Rule>) -> ExprKind {

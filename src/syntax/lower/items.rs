@@ -199,15 +199,15 @@ impl Lower<'_> {
         };
         let block = kids.find(Rule::block)?;
         let body = self.span(&block);
-        let fields = block.into_inner().filter_map(|p| self.block_part(p)).collect();
+        let fields = block.into_inner().flat_map(|p| self.block_part(p)).collect();
         Some(Decl { kind, name, base, variant, fields, body })
     }
 
-    fn block_part(&self, pair: Pair<'_, Rule>) -> Option<Field> {
+    fn block_part(&self, pair: Pair<'_, Rule>) -> Vec<Field> {
         match pair.as_rule() {
-            Rule::field => self.field(pair),
+            Rule::field => self.field(pair).into_iter().collect(),
             Rule::broken_field => self.broken_field(pair),
-            _ => None,
+            _ => Vec::new(),
         }
     }
 

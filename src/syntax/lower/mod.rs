@@ -57,7 +57,7 @@ pub struct Lower<'a> {
     pub origin: Origin<'a>,
     pub docs: Option<&'a DocLines<'a>>,
     /// Parts of the file where a problem was already told.
-    pub quiet: Vec<Range<usize>>,
+    pub quiet: RefCell<Vec<Range<usize>>>,
     problems: RefCell<Problems>,
     pub(super) lost: RefCell<Vec<Name>>,
     depth: Cell<usize>,
@@ -94,7 +94,14 @@ impl<'i> Kids<'i> {
 
 impl<'a> Lower<'a> {
     pub fn new(origin: Origin<'a>, docs: Option<&'a DocLines<'a>>, quiet: Vec<Range<usize>>) -> Lower<'a> {
-        Lower { origin, docs, quiet, problems: RefCell::default(), lost: RefCell::default(), depth: Cell::new(0) }
+        Lower {
+            origin,
+            docs,
+            quiet: RefCell::new(quiet),
+            problems: RefCell::default(),
+            lost: RefCell::default(),
+            depth: Cell::new(0),
+        }
     }
 
     /// Hands over what was found on the way.
@@ -124,7 +131,7 @@ impl<'a> Lower<'a> {
 
     /// Whether a problem in `span` would only echo one that was told.
     pub fn is_quiet(&self, span: Span) -> bool {
-        self.quiet.iter().any(|q| (span.start as usize) <= q.end && q.start <= span.end as usize)
+        self.quiet.borrow().iter().any(|q| (span.start as usize) <= q.end && q.start <= span.end as usize)
     }
 
     /// Runs `inner` `levels` deeper in the tree; `None` when that is too deep.

@@ -1,0 +1,274 @@
+//! The decoder: embedding, blocks, final norm.
+
+use super::architecture::Architecture;
+use super::attention::{attention, causal_mask};
+use super::dropout::Dropout;
+use super::error::ModelError;
+use super::generate::Cache;
+use super::layout::{BlockRoles, Layout, LinearRoles, NormRoles};
+use super::norm::norm;
+use super::params::Params;
+use super::position::{Angles, Rotary};
+use crate::plan::spec::{Activation, Position};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use std::path::Path;
+
+/// A network with its weights on a device, without autodiff: what generation and likelihoods use.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    pub architecture: Architecture,
+    pub(crate) layout: Layout,
+    pub(crate) params: Params,
+    pub(crate) rotary: Option<Rotary>,
+    pub(crate) device: Device,
+}
+
+impl Decoder {
+    /// A network with the given weights.
+    pub fn new(architecture: Architecture, params: Params, device: &Device) -> Decoder {
+        let rotary = Rotary::of(&architecture, device);
+        let layout = Layout::new(&architecture);
+        Decoder { architecture, layout, params, rotary, device: device.clone() }
+    }
+
+    /// A network with fresh weights, a function of `seed`.
+    pub fn fresh(architecture: Architecture, seed: u64, device: &Device) -> Decoder {
+        let params = Params::fresh(&Layout::new(&architecture), seed, device);
+        Decoder::new(architecture, params, device)
+    }
+
+    /// A network with the weights of a safetensors file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that does not hold exactly the weights of this network.
+    pub fn load(architecture: Architecture, path: &Path, device: &Device) -> Result<Decoder, ModelError> {
+        let host = super::weights::load(&Layout::new(&architecture), path)?;
+        Ok(Decoder::new(architecture, Params::from_host(host, device), device))
+    }
+
+    /// Writes the weights as safetensors, names sorted.
+    ///
+    /// # Errors
+    /// When the device fails or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        super::weights::save(&self.layout, &self.params.to_host()?, path)
+    }
+
+    /// The hash of the weights, see [`super::weights_hash`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn weights_hash(&self) -> Result<String, ModelError> {
+        let host = self.params.to_host()?;
+        Ok(super::weights_hash(&super::weights::named(&self.layout, &host)))
+    }
+
+    /// Where every weight lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Logits `[batch, time, vocab]` of sequences of one length.
+    ///
+    /// # Errors
+    /// A token outside the vocabulary, or sequences that are empty, of different lengths, or longer than the context.
+    pub fn logits(&self, sequences: &[Vec<u32>]) -> Result<Tensor<3>, ModelError> {
+        let time = sequences.first().map_or(0, Vec::len);
+        self.check_length(time)?;
+        if let Some(other) = sequences.iter().find(|sequence| sequence.len() != time) {
+            self.check_length(other.len())?;
+            let requirement = format!("sequences of one batch must have one length, and the first has {time}");
+            return Err(ModelError::Size { field: "sequence", value: other.len() as i64, requirement });
+        }
+        let leaves = self.params.leaves(&self.layout);
+        let ids: Vec<u32> = sequences.concat();
+        let hidden = self.hidden(&leaves, &ids, sequences.len(), time)?;
+        let logits = hidden.matmul(self.head(&leaves).transpose());
+        Ok(logits.reshape([sequences.len(), time, self.architecture.vocab]))
+    }
+
+    fn check_length(&self, time: usize) -> Result<(), ModelError> {
+        if time == 0 || time > self.architecture.context {
+            let requirement =
+                format!("a sequence must have 1 to {} tokens, the model's context", self.architecture.context);
+            return Err(ModelError::Size { field: "sequence", value: time as i64, requirement });
+        }
+        Ok(())
+    }
+
+    /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids`.
+    pub(crate) fn hidden(
+        &self,
+        leaves: &[Tensor<2>],
+        ids: &[u32],
+        batch: usize,
+        time: usize,
+    ) -> Result<Tensor<2>, ModelError> {
+        check_tokens(ids, self.architecture.vocab)?;
+        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
+        let input = Input::prefix(ids, batch, time, self.rotary.as_ref(), &self.device);
+        let x = pass.embed(&input);
+        Ok(pass.blocks(x, &input, None))
+    }
+
+    /// The output matrix `[vocab, width]`.
+    pub(crate) fn head(&self, leaves: &[Tensor<2>]) -> Tensor<2> {
+        leaves[self.layout.roles.head.unwrap_or(self.layout.roles.embedding)].clone()
+    }
+}
+
+impl Rotary {
+    /// The table of a network that has rotary positions.
+    pub fn of(a: &Architecture, device: &Device) -> Option<Rotary> {
+        (a.position == Position::Rotary).then(|| Rotary::new(a.head_dim, a.context, a.rope_theta, device))
+    }
+}
+
+/// Refuses tokens a network has no embedding for.
+pub(crate) fn check_tokens(ids: &[u32], vocab: usize) -> Result<(), ModelError> {
+    match ids.iter().position(|id| *id as usize >= vocab) {
+        Some(position) => Err(ModelError::Token { token: ids[position], position, vocab }),
+        None => Ok(()),
+    }
+}
+
+/// What a forward pass reads.
+pub(crate) struct Input {
+    /// `[batch · time]`.
+    pub ids: Tensor<1, Int>,
+    pub batch: usize,
+    pub time: usize,
+    /// Position of each token when they differ from row to row, `[batch · time]`.
+    pub positions: Option<Tensor<1, Int>>,
+    pub angles: Option<Angles>,
+    /// Added to attention scores.
+    pub mask: Tensor<4>,
+}
+
+impl Input {
+    /// Row-major `ids` whose positions count from zero in each row.
+    pub fn prefix(ids: &[u32], batch: usize, time: usize, rotary: Option<&Rotary>, device: &Device) -> Input {
+        Input {
+            ids: int_vector(ids, device),
+            batch,
+            time,
+            positions: None,
+            angles: rotary.map(|rotary| rotary.prefix(time)),
+            mask: causal_mask(time, device),
+        }
+    }
+}
+
+pub(crate) fn int_vector(numbers: &[u32], device: &Device) -> Tensor<1, Int> {
+    let numbers: Vec<i32> = numbers.iter().map(|n| *n as i32).collect();
+    let len = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [len]), device)
+}
+
+/// One forward pass. The leaves may carry autodiff; the embeddings and the output matrix never do (their gradients are
+/// taken by hand).
+pub(crate) struct Pass<'a> {
+    pub architecture: &'a Architecture,
+    pub layout: &'a Layout,
+    pub leaves: &'a [Tensor<2>],
+    pub dropout: Option<&'a Dropout>,
+}
+
+impl Pass<'_> {
+    /// Token embeddings plus learned positions, `[batch · time, width]`.
+    pub fn embed(&self, input: &Input) -> Tensor<2> {
+        let roles = &self.layout.roles;
+        let x = self.leaves[roles.embedding].clone().select(0, input.ids.clone());
+        let Some(table) = roles.positions.map(|leaf| self.leaves[leaf].clone()) else { return x };
+        let width = self.architecture.width;
+        match &input.positions {
+            Some(positions) => x + table.select(0, positions.clone()),
+            None => {
+                let table = table.narrow(0, 0, input.time).reshape([1, input.time, width]);
+                (x.reshape([input.batch, input.time, width]) + table).reshape([input.batch * input.time, width])
+            }
+        }
+    }
+
+    /// All blocks and the final norm over `x` `[batch · time, width]`.
+    pub fn blocks(&self, x: Tensor<2>, input: &Input, mut cache: Option<&mut Cache>) -> Tensor<2> {
+        let mut x = self.drop(x);
+        for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
+            let y = self.norm(x.clone(), roles.attention_norm);
+            x = x + self.drop(self.attention(y, input, roles, layer, cache.as_deref_mut()));
+            let y = self.norm(x.clone(), roles.mlp_norm);
+            x = x + self.drop(self.feed_forward(y, roles));
+        }
+        self.norm(x, self.layout.roles.norm)
+    }
+
+    fn attention(
+        &self,
+        x: Tensor<2>,
+        input: &Input,
+        roles: &BlockRoles,
+        layer: usize,
+        cache: Option<&mut Cache>,
+    ) -> Tensor<2> {
+        let a = self.architecture;
+        let (batch, time) = (input.batch, input.time);
+        let qkv = self.linear(x, roles.qkv).reshape([batch, time, a.heads + 2 * a.kv_heads, a.head_dim]);
+        let qkv = qkv.swap_dims(1, 2);
+        let turned = qkv.clone().narrow(1, 0, a.heads + a.kv_heads);
+        let turned = match &input.angles {
+            Some(angles) => angles.turn(turned),
+            None => turned,
+        };
+        let query = turned.clone().narrow(1, 0, a.heads);
+        let key = turned.narrow(1, a.heads, a.kv_heads);
+        let value = qkv.narrow(1, a.heads + a.kv_heads, a.kv_heads);
+        let (key, value) = match cache {
+            Some(cache) => cache.extend(layer, key, value),
+            None => (key, value),
+        };
+        let y = attention(query, key, value, input.mask.clone(), |weights| self.drop(weights));
+        let y = y.swap_dims(1, 2).reshape([batch * time, a.query_width()]);
+        self.linear(y, roles.out)
+    }
+
+    fn feed_forward(&self, x: Tensor<2>, roles: &BlockRoles) -> Tensor<2> {
+        let y = self.linear(x, roles.up);
+        let hidden = self.architecture.hidden;
+        let y = match self.architecture.activation {
+            Activation::Swiglu => {
+                let gate = y.clone().narrow(1, 0, hidden);
+                activation::sigmoid(gate.clone()) * gate * y.narrow(1, hidden, hidden)
+            }
+            Activation::Gelu => gelu(y),
+            Activation::Relu => activation::relu(y),
+        };
+        self.linear(y, roles.down)
+    }
+
+    fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
+        let y = x.matmul(self.leaves[roles.weight].clone().transpose());
+        match roles.bias {
+            Some(bias) => y + self.leaves[bias].clone(),
+            None => y,
+        }
+    }
+
+    fn norm(&self, x: Tensor<2>, roles: NormRoles) -> Tensor<2> {
+        let bias = roles.bias.map(|leaf| self.leaves[leaf].clone());
+        norm(self.architecture.norm, x, self.leaves[roles.gain].clone(), bias, self.architecture.norm_epsilon)
+    }
+
+    fn drop<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match self.dropout {
+            Some(dropout) => dropout.apply(x),
+            None => x,
+        }
+    }
+}
+
+/// GELU by the tanh approximation of Hendrycks & Gimpel (2016), written with the sigmoid: `½(1 + tanh z) = σ(2z)`.
+fn gelu(x: Tensor<2>) -> Tensor<2> {
+    let scale = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
+    let inner = (x.clone() * x.clone()).mul_scalar(0.044_715 * scale).add_scalar(scale) * x.clone();
+    x * activation::sigmoid(inner)
+}

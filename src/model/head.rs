@@ -1,0 +1,135 @@
+//! The output layer and the cross-entropy over it, a block of rows at a time.
+//!
+//! Logits are `rows × vocabulary` numbers, by far the largest thing in a training step. Here they exist for one block of
+//! rows only: loss and gradient of a block are computed together, by hand, and the block is dropped.
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+
+/// Numbers of logits held at once.
+const BLOCK: usize = 1 << 23;
+
+/// What the output layer gives back.
+pub(crate) struct HeadGradient {
+    /// The weighted sum of the losses, `[1, 1]`.
+    pub loss: Tensor<2>,
+    /// Gradient of the loss by the hidden states, `[rows, width]`.
+    pub hidden: Tensor<2>,
+    /// Gradient of the loss by the output matrix, `[vocab, width]`.
+    pub weight: Tensor<2>,
+}
+
+/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed against `targets` (row-major, one
+/// a row), each row counting `weights` times; and its gradients. All tensors are without autodiff.
+pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32], weights: &[f32]) -> HeadGradient {
+    let [rows, _] = hidden.dims();
+    let device = hidden.device();
+    let mut losses = Vec::new();
+    let mut hiddens = Vec::new();
+    let mut sum: Option<Tensor<2>> = None;
+    for (start, len) in blocks(rows, weight.dims()[0]) {
+        let h = narrow(&hidden, start, len, rows);
+        let target = column_int(&targets[start..start + len], &device);
+        let w = column(&weights[start..start + len], &device);
+        let (shifted, exps, total) = exponentials(h.clone().matmul(weight.clone().transpose()));
+        let picked = shifted.gather(1, target.clone());
+        losses.push(((total.clone().log() - picked) * w.clone()).sum_dim(0));
+        let logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
+        let step = logits.clone().transpose().matmul(h);
+        sum = Some(match sum {
+            Some(sum) => sum + step,
+            None => step,
+        });
+        hiddens.push(logits.matmul(weight.clone()));
+    }
+    HeadGradient {
+        loss: Tensor::cat(losses, 0).sum_dim(0),
+        hidden: join(hiddens),
+        weight: sum.unwrap_or_else(|| weight.zeros_like()),
+    }
+}
+
+/// Log-probabilities of `targets`, one a row of `hidden` `[rows, width]`: `[rows, 1]`.
+pub(crate) fn head_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<2> {
+    let [rows, _] = hidden.dims();
+    let device = hidden.device();
+    let parts = blocks(rows, weight.dims()[0]).into_iter().map(|(start, len)| {
+        let h = narrow(&hidden, start, len, rows);
+        let (shifted, _, total) = exponentials(h.matmul(weight.clone().transpose()));
+        shifted.gather(1, column_int(&targets[start..start + len], &device)) - total.log()
+    });
+    join(parts.collect())
+}
+
+/// Logits less their row's largest, the exponentials of that, and their row's sum.
+fn exponentials(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
+    let peak = logits.clone().max_dim(1);
+    let shifted = logits - peak;
+    let exps = shifted.clone().exp();
+    let total = exps.clone().sum_dim(1);
+    (shifted, exps, total)
+}
+
+/// Equal blocks of rows, as few as hold [`BLOCK`] logits each, so that kernels see at most two shapes.
+fn blocks(rows: usize, vocab: usize) -> Vec<(usize, usize)> {
+    let most = (BLOCK / vocab.max(1)).max(1);
+    let count = rows.div_ceil(most).max(1);
+    let len = rows.div_ceil(count);
+    (0..count).map(|i| (i * len, len.min(rows.saturating_sub(i * len)))).filter(|(_, len)| *len > 0).collect()
+}
+
+fn narrow(x: &Tensor<2>, start: usize, len: usize, rows: usize) -> Tensor<2> {
+    if len == rows { x.clone() } else { x.clone().narrow(0, start, len) }
+}
+
+fn join(mut parts: Vec<Tensor<2>>) -> Tensor<2> {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(parts, 0),
+    }
+}
+
+fn column(numbers: &[f32], device: &burn::tensor::Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(numbers.to_vec(), [numbers.len(), 1]), device)
+}
+
+fn column_int(numbers: &[i32], device: &burn::tensor::Device) -> Tensor<2, Int> {
+    Tensor::from_data(TensorData::new(numbers.to_vec(), [numbers.len(), 1]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    #[test]
+    fn blocks_cover_every_row_once() {
+        for (rows, vocab) in [(1, 1), (2048, 1024), (2048, 50_257), (7, 1 << 24), (1000, 9_000)] {
+            let blocks = blocks(rows, vocab);
+            assert_eq!(blocks.iter().map(|(_, len)| len).sum::<usize>(), rows);
+            assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1 == pair[1].0));
+        }
+    }
+
+    #[test]
+    fn the_gradient_by_hand_is_the_one_of_autodiff() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let draw = |rows: usize, cols: usize, purpose: &str| {
+            let mut draws = Stream::new(3, purpose).at(0);
+            let numbers: Vec<f32> = (0..rows * cols).map(|_| draws.normal() as f32).collect();
+            Tensor::<2>::from_data(TensorData::new(numbers, [rows, cols]), &device)
+        };
+        let (hidden, weight) = (draw(5, 8, "hidden"), draw(11, 8, "weight"));
+        let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
+        let by_hand = head_gradient(hidden.clone(), weight.clone(), &targets, &weights);
+
+        let (h, w) = (hidden.autodiff().require_grad(), weight.autodiff().require_grad());
+        let logs = burn::tensor::activation::log_softmax(h.clone().matmul(w.clone().transpose()), 1);
+        let target = column_int(&targets, &device);
+        let loss = (logs.gather(1, target).neg() * column(&weights, &device)).sum();
+        let grads = loss.backward();
+        let close = |a: Tensor<2>, b: Tensor<2>| assert!(a.all_close(b, Some(1e-5), Some(1e-6)));
+        close(by_hand.loss, loss.inner().reshape([1, 1]));
+        close(by_hand.hidden, h.grad(&grads).unwrap());
+        close(by_hand.weight, w.grad(&grads).unwrap());
+    }
+}

@@ -1,0 +1,296 @@
+//! Where every weight of a network lies.
+//!
+//! Names follow the Llama modules of Hugging Face `transformers` for every shape, with
+//! `model.embed_positions.weight` for learned positions. Matrices are stored `[out, in]`. Weights that are multiplied
+//! with the same input (queries, keys and values; gate and up) lie one under the other and are used as one matrix.
+
+use super::architecture::Architecture;
+use crate::plan::spec::{Norm, Position};
+
+/// One named weight, as files hold it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    pub name: String,
+    /// `[out, in]` for a matrix, `[n]` for a vector.
+    pub shape: Vec<usize>,
+    pub(crate) init: Init,
+    pub(crate) segment: usize,
+    /// First number, counted from the segment's start.
+    pub(crate) offset: usize,
+}
+
+/// How a weight starts.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Init {
+    /// Normal with this standard deviation.
+    Normal(f64),
+    Ones,
+    Zeros,
+}
+
+/// One matrix the network multiplies with: one or more entries, one under the other. A vector is a row.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Leaf {
+    pub rows: usize,
+    pub cols: usize,
+    pub segment: usize,
+    pub offset: usize,
+}
+
+/// One long vector of weights.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Segment {
+    /// Its numbers, with padding zeros up to a multiple of [`ROW`].
+    pub len: usize,
+    /// Whether weight decay applies: to matrices, embeddings among them, and not to vectors (as nanoGPT does).
+    pub decays: bool,
+}
+
+/// Index of a leaf.
+pub(crate) type LeafId = usize;
+
+/// Where every weight of a network lies.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Layout {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) leaves: Vec<Leaf>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) roles: Roles,
+}
+
+/// Which leaf plays which part.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Roles {
+    pub embedding: LeafId,
+    pub positions: Option<LeafId>,
+    pub blocks: Vec<BlockRoles>,
+    pub norm: NormRoles,
+    /// Absent when the embedding is used.
+    pub head: Option<LeafId>,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct BlockRoles {
+    pub attention_norm: NormRoles,
+    pub qkv: LinearRoles,
+    pub out: LinearRoles,
+    pub mlp_norm: NormRoles,
+    /// Up, or gate and up.
+    pub up: LinearRoles,
+    pub down: LinearRoles,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct NormRoles {
+    pub gain: LeafId,
+    pub bias: Option<LeafId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct LinearRoles {
+    pub weight: LeafId,
+    pub bias: Option<LeafId>,
+}
+
+/// Segments are whole rows of this many numbers, so that a sum over one can be taken row by row.
+pub(crate) const ROW: usize = 1024;
+
+/// No segment is longer than this, unless one matrix is: a binding of a GPU buffer is limited to 2 GiB.
+const SEGMENT: usize = 1 << 26;
+
+impl Layout {
+    pub fn new(architecture: &Architecture) -> Layout {
+        let mut builder = Builder::default();
+        let roles = builder.network(architecture);
+        let mut layout = builder.finish();
+        layout.roles = roles;
+        layout
+    }
+
+    /// Every named weight, in the order it lies.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Trainable numbers.
+    pub fn parameters(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.shape.iter().product::<usize>() as u64).sum()
+    }
+}
+
+impl Entry {
+    /// Numbers in this weight.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    entries: Vec<(Entry, LeafId)>,
+    leaves: Vec<(Leaf, bool)>,
+}
+
+impl Builder {
+    fn network(&mut self, a: &Architecture) -> Roles {
+        let plain = Init::Normal(a.init_std);
+        let residual = if a.init_scaled { Init::Normal(a.init_std / (2.0 * a.layers as f64).sqrt()) } else { plain };
+        let embedding = self.matrix(&[("model.embed_tokens.weight", a.vocab)], a.width, plain);
+        let positions = (a.position == Position::Learned)
+            .then(|| self.matrix(&[("model.embed_positions.weight", a.context)], a.width, plain));
+        let blocks = (0..a.layers)
+            .map(|layer| {
+                let at = |part: &str| format!("model.layers.{layer}.{part}");
+                let (q, k, v) = (at("self_attn.q_proj"), at("self_attn.k_proj"), at("self_attn.v_proj"));
+                let kv = a.kv_width();
+                let up: Vec<(String, usize)> = if a.gated() {
+                    vec![(at("mlp.gate_proj"), a.hidden), (at("mlp.up_proj"), a.hidden)]
+                } else {
+                    vec![(at("mlp.up_proj"), a.hidden)]
+                };
+                BlockRoles {
+                    attention_norm: self.norm(a, &at("input_layernorm")),
+                    qkv: self.linear(a, &[(q, a.query_width()), (k, kv), (v, kv)], a.width, plain),
+                    out: self.linear(a, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
+                    mlp_norm: self.norm(a, &at("post_attention_layernorm")),
+                    up: self.linear(a, &up, a.width, plain),
+                    down: self.linear(a, &[(at("mlp.down_proj"), a.width)], a.hidden, residual),
+                }
+            })
+            .collect();
+        let norm = self.norm(a, "model.norm");
+        let head = (!a.tied).then(|| self.matrix(&[("lm_head.weight", a.vocab)], a.width, plain));
+        Roles { embedding, positions, blocks, norm, head }
+    }
+
+    fn norm(&mut self, a: &Architecture, name: &str) -> NormRoles {
+        let gain = self.vector(&[(format!("{name}.weight"), a.width)], Init::Ones);
+        let bias =
+            (a.norm == Norm::Layer && a.bias).then(|| self.vector(&[(format!("{name}.bias"), a.width)], Init::Zeros));
+        NormRoles { gain, bias }
+    }
+
+    fn linear(&mut self, a: &Architecture, parts: &[(String, usize)], cols: usize, init: Init) -> LinearRoles {
+        let named = |suffix: &str| -> Vec<(String, usize)> {
+            parts.iter().map(|(name, rows)| (format!("{name}.{suffix}"), *rows)).collect()
+        };
+        let weight = self.matrix(&named("weight"), cols, init);
+        let bias = a.bias.then(|| self.vector(&named("bias"), Init::Zeros));
+        LinearRoles { weight, bias }
+    }
+
+    fn matrix(&mut self, parts: &[(impl AsRef<str>, usize)], cols: usize, init: Init) -> LeafId {
+        self.leaf(parts, Some(cols), init)
+    }
+
+    fn vector(&mut self, parts: &[(impl AsRef<str>, usize)], init: Init) -> LeafId {
+        self.leaf(parts, None, init)
+    }
+
+    /// Adds a leaf; `cols` is absent for a vector, whose parts are its columns.
+    fn leaf(&mut self, parts: &[(impl AsRef<str>, usize)], cols: Option<usize>, init: Init) -> LeafId {
+        let id = self.leaves.len();
+        let total = parts.iter().map(|(_, n)| n).sum();
+        let (rows, width) = cols.map_or((1, total), |cols| (total, cols));
+        self.leaves.push((Leaf { rows, cols: width, segment: 0, offset: 0 }, cols.is_some()));
+        for (name, n) in parts {
+            let shape = cols.map_or(vec![*n], |cols| vec![*n, cols]);
+            self.entries.push((Entry { name: name.as_ref().to_owned(), shape, init, segment: 0, offset: 0 }, id));
+        }
+        id
+    }
+
+    /// Lays the leaves out: matrices first, then vectors, in segments of a bounded length.
+    fn finish(mut self) -> Layout {
+        let mut segments: Vec<Segment> = Vec::new();
+        for decays in [true, false] {
+            for (leaf, _) in self.leaves.iter_mut().filter(|(_, matrix)| *matrix == decays) {
+                let len = leaf.rows * leaf.cols;
+                let full = segments.last().is_none_or(|last| last.decays != decays || last.len + len > SEGMENT);
+                if full {
+                    segments.push(Segment { len: 0, decays });
+                }
+                if let Some(last) = segments.last_mut() {
+                    leaf.offset = last.len;
+                    last.len += len;
+                }
+                leaf.segment = segments.len() - 1;
+            }
+        }
+        for segment in &mut segments {
+            segment.len = segment.len.next_multiple_of(ROW);
+        }
+        let leaves: Vec<Leaf> = self.leaves.into_iter().map(|(leaf, _)| leaf).collect();
+        let mut used = vec![0; leaves.len()];
+        let entries = self.entries.into_iter().map(|(mut entry, id)| {
+            entry.segment = leaves[id].segment;
+            entry.offset = leaves[id].offset + used[id];
+            used[id] += entry.len();
+            entry
+        });
+        Layout { entries: entries.collect(), leaves, segments, roles: Roles::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Architecture, Layout};
+    use crate::plan::spec::{Activation, Norm, Position};
+
+    fn gpt2(bias: bool) -> Architecture {
+        Architecture {
+            layers: 12,
+            heads: 12,
+            kv_heads: 12,
+            width: 768,
+            head_dim: 64,
+            hidden: 3072,
+            context: 1024,
+            vocab: 50257,
+            norm: Norm::Layer,
+            norm_epsilon: 1e-5,
+            position: Position::Learned,
+            rope_theta: 10_000.0,
+            activation: Activation::Gelu,
+            bias,
+            tied: true,
+            dropout: 0.0,
+            init_std: 0.02,
+            init_scaled: true,
+        }
+    }
+
+    #[test]
+    fn gpt2_has_as_many_parameters_as_published() {
+        assert_eq!(gpt2(false).parameters(), 124_337_664);
+        assert_eq!(gpt2(true).parameters(), 124_439_808);
+    }
+
+    #[test]
+    fn smollm_135m_has_as_many_parameters_as_published() {
+        let smollm = Architecture {
+            layers: 30,
+            heads: 9,
+            kv_heads: 3,
+            width: 576,
+            hidden: 1536,
+            vocab: 49152,
+            norm: Norm::Rms,
+            position: Position::Rotary,
+            activation: Activation::Swiglu,
+            ..gpt2(false)
+        };
+        assert_eq!(smollm.parameters(), 134_515_008);
+    }
+
+    #[test]
+    fn weights_lie_end_to_end_without_overlap() {
+        let layout = Layout::new(&gpt2(true));
+        let mut spans: Vec<(usize, usize, usize)> =
+            layout.entries.iter().map(|e| (e.segment, e.offset, e.offset + e.len())).collect();
+        spans.sort_unstable();
+        for pair in spans.windows(2) {
+            assert!(pair[0].0 < pair[1].0 || pair[0].2 == pair[1].1, "{pair:?}");
+        }
+    }
+}

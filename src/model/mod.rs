@@ -1,0 +1,34 @@
+//! Networks: decoder-only transformers in the GPT-2 and Llama shapes, on burn.
+//!
+//! A network is an [`Architecture`] (sizes and choices, checked) and [`Params`] (the numbers). The parameters of one
+//! network lie end to end in a few long vectors, and every weight is a view of them: the optimiser, the gradient norm
+//! and the checkpoints then work on whole vectors instead of hundreds of small ones.
+
+mod architecture;
+mod attention;
+mod decoder;
+mod dropout;
+mod error;
+mod generate;
+mod head;
+mod layout;
+mod likelihood;
+mod norm;
+mod params;
+mod position;
+mod sampler;
+mod weights;
+
+pub use architecture::Architecture;
+pub use decoder::Decoder;
+pub use error::ModelError;
+pub use generate::{Finish, GenerateOptions, Generated};
+pub use layout::{Entry, Layout};
+pub use params::Params;
+pub use weights::{Named, read_weights, weights_hash, write_weights};
+pub(crate) use weights::{load as load_segments, named, save as save_segments};
+
+pub(crate) use decoder::{Input, Pass};
+pub(crate) use dropout::Dropout;
+pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};
+pub(crate) use position::Rotary;

@@ -1,0 +1,47 @@
+//! Why a run did not finish.
+
+use crate::data::DataError;
+use crate::evaluate::EvaluateError;
+use crate::model::ModelError;
+use crate::store::StoreError;
+use crate::tokenizer::TokenizerError;
+use crate::train::TrainError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Found before anything started: names and what is missing for them.
+    #[error("this experiment cannot be run by this version: {}", list(.0))]
+    Unsupported(Vec<(String, String)>),
+    /// On request; the next run goes on from here.
+    #[error("stopped on request; run the same command again to go on")]
+    Stopped,
+    #[error("dataset `{name}`: {why}")]
+    Data { name: String, why: DataError },
+    #[error("tokenizer `{name}`: {why}")]
+    Tokenizer { name: String, why: TokenizerError },
+    #[error("stage `{name}`: {why}")]
+    Train { name: String, why: TrainError },
+    #[error("stage `{name}`: {why}")]
+    Stage { name: String, why: String },
+    #[error("stage `{name}`: {why}")]
+    Model { name: String, why: ModelError },
+    #[error("eval `{eval}` of `{stage}`: {why}")]
+    Eval { eval: String, stage: String, why: EvaluateError },
+    #[error("eval `{eval}` of `{stage}`: {why}")]
+    Judge { eval: String, stage: String, why: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("`{name}` cannot be made: {why}")]
+    Unplanned { name: String, why: String },
+}
+
+fn list(missing: &[(String, String)]) -> String {
+    missing.iter().map(|(name, why)| format!("`{name}`: {why}")).collect::<Vec<_>>().join("; ")
+}
+
+impl Failure {
+    /// A file operation that failed within a stage.
+    pub(super) fn io(name: &str, what: &str, error: &std::io::Error) -> Failure {
+        Failure::Stage { name: name.to_owned(), why: format!("cannot {what}: {error}") }
+    }
+}

@@ -1,0 +1,132 @@
+//! A trained network with its tokenizer, as judging and generating see it.
+
+use crate::device::Chosen;
+use crate::evaluate::Judged;
+use crate::model::{Architecture, Decoder, GenerateOptions, ModelError};
+use crate::plan::spec::{self, Decoding};
+use crate::tokenizer::{Chat, Tokenizer};
+use std::path::Path;
+
+/// Texts that go through the network together when their likelihood is asked for.
+const TOGETHER: usize = 16;
+
+/// A network ready to judge or to write.
+pub struct Model<'a> {
+    decoder: Decoder,
+    context: usize,
+    tokenizer: &'a Tokenizer,
+    chat: Option<Chat>,
+}
+
+impl<'a> Model<'a> {
+    /// Loads weights.
+    ///
+    /// # Errors
+    /// When the file is damaged or does not fit the network.
+    pub fn load(
+        model: &spec::Decoder,
+        weights: &Path,
+        tokenizer: &'a Tokenizer,
+        chat: Option<Chat>,
+        device: &Chosen,
+    ) -> Result<Model<'a>, ModelError> {
+        let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
+        let context = architecture.context;
+        let decoder = Decoder::load(architecture, weights, &device.device)?;
+        Ok(Model { decoder, context, tokenizer, chat })
+    }
+
+    /// The text of a prompt as the chat template writes it; without a template the prompt itself.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn render(&self, prompt: &str) -> Result<String, String> {
+        match &self.chat {
+            Some(chat) => {
+                let pieces = chat.prompt(prompt).map_err(|e| e.to_string())?;
+                Ok(pieces.into_iter().map(|p| p.text).collect())
+            }
+            None => Ok(prompt.to_owned()),
+        }
+    }
+
+    /// Continuations of prompts whose text is final; special tokens in them are special.
+    ///
+    /// # Errors
+    /// When a prompt cannot be encoded, or the device fails.
+    pub fn continuations(&self, prompts: &[String], decoding: &Decoding) -> Result<Vec<String>, String> {
+        let mut encoded = Vec::with_capacity(prompts.len());
+        for prompt in prompts {
+            let mut ids = self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?;
+            if ids.is_empty() {
+                ids.push(self.tokenizer.end());
+            }
+            encoded.push(ids);
+        }
+        let texts = self.chat.as_ref().map(Chat::stop).unwrap_or_default();
+        let mut stop = vec![self.tokenizer.end()];
+        stop.extend(texts.iter().filter_map(|t| self.tokenizer.id(t)));
+        let options = GenerateOptions {
+            max_tokens: usize::try_from(decoding.max_tokens).unwrap_or(1),
+            temperature: decoding.temperature,
+            top_k: decoding.top_k.and_then(|k| usize::try_from(k).ok()),
+            top_p: (decoding.top_p < 1.0).then_some(decoding.top_p),
+            seed: decoding.seed.unsigned_abs(),
+            stop,
+            ..GenerateOptions::default()
+        };
+        let generated = self.decoder.generate(&encoded, &options).map_err(|e| e.to_string())?;
+        generated
+            .into_iter()
+            .map(|g| {
+                let text = self.tokenizer.decode(&g.tokens, true).map_err(|e| e.to_string())?;
+                // A stop text of several tokens is found in the text.
+                let end = texts.iter().filter_map(|t| text.find(t.as_str())).min().unwrap_or(text.len());
+                Ok(text[..end].to_owned())
+            })
+            .collect()
+    }
+
+    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that ends texts.
+    ///
+    /// # Errors
+    /// When the text cannot be encoded, or the device fails.
+    pub fn likelihood(&self, text: &str) -> Result<(Vec<u32>, Vec<f32>), String> {
+        let mut ids = vec![self.tokenizer.end()];
+        ids.extend(self.tokenizer.encode(text).map_err(|e| e.to_string())?);
+        let mut scores = self.decoder.logprobs(&[ids.clone()], 1, None).map_err(|e| e.to_string())?;
+        ids.remove(0);
+        Ok((ids, scores.pop().unwrap_or_default()))
+    }
+
+    pub fn tokenizer(&self) -> &Tokenizer {
+        self.tokenizer
+    }
+}
+
+impl Judged for Model<'_> {
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn start(&self) -> u32 {
+        self.tokenizer.end()
+    }
+
+    fn logprobs(&mut self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, String> {
+        self.decoder.logprobs(texts, TOGETHER, None).map_err(|e| e.to_string())
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
+        self.tokenizer.encode(text).map_err(|e| e.to_string())
+    }
+
+    fn decode(&self, tokens: &[u32]) -> Result<String, String> {
+        self.tokenizer.decode(tokens, true).map_err(|e| e.to_string())
+    }
+
+    fn respond(&mut self, prompts: &[String], decoding: &Decoding) -> Result<Vec<String>, String> {
+        let texts = self.continuations(prompts, decoding)?;
+        Ok(texts.into_iter().map(|t| t.trim().to_owned()).collect())
+    }
+}

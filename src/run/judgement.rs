@@ -1,0 +1,170 @@
+//! Evaluations: each stage judged once, and kept.
+
+use super::making::data_name;
+use super::stage::WEIGHTS;
+use super::{Failure, Model, Walk};
+use crate::data::Record;
+use crate::evaluate::{self, EvalResult, Item, Options};
+use crate::plan::spec::{Needs, Template};
+use crate::plan::{PlannedCell, PlannedEval, PlannedStage};
+use crate::store::{Claim, Draft, Estimate, Event, Object, ObjectKind};
+use crate::tokenizer::Chat;
+use indexmap::IndexMap;
+use std::io::BufWriter;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// File of an evaluation's object: an [`EvalResult`].
+pub const RESULT: &str = "result.json";
+/// File of an evaluation's object: every item with its scores, one a line.
+pub const ITEMS: &str = "items.jsonl";
+/// Rows kept for the report.
+const ROWS: usize = 8;
+/// Items judged together.
+const BATCH: usize = 32;
+
+impl Walk<'_> {
+    pub(super) fn eval(&mut self, planned: &PlannedEval) -> Result<(), Failure> {
+        for cell in &planned.cells {
+            self.cell(planned, cell)?;
+        }
+        Ok(())
+    }
+
+    fn cell(&mut self, planned: &PlannedEval, cell: &PlannedCell) -> Result<(), Failure> {
+        self.stopped()?;
+        let hash = self.hash_of(&planned.name, &cell.hash)?;
+        let started = Instant::now();
+        let label = format!("{} of {}", planned.name, cell.stage);
+        let (object, cached) = match self.claim(ObjectKind::Eval, &hash, &label)? {
+            Claim::Ready(object) => (object, true),
+            Claim::Build(draft) => (self.judge(planned, cell, draft)?, false),
+        };
+        self.used(ObjectKind::Eval, &hash, cached)?;
+        let result = read(&object).map_err(|why| Failure::Judge {
+            eval: planned.name.clone(),
+            stage: cell.stage.clone(),
+            why,
+        })?;
+        let metrics: IndexMap<String, Estimate> = result.metrics.iter().map(|(n, e)| (n.clone(), estimate(e))).collect();
+        self.tell(Event::EvalFinished {
+            eval: planned.name.clone(),
+            stage: cell.stage.clone(),
+            hash,
+            cached,
+            metrics: metrics.clone(),
+            seconds: started.elapsed().as_secs_f64(),
+        })?;
+        self.measured.eval(&planned.name, &cell.stage, &result);
+        self.record.evals.entry(planned.name.clone()).or_default().insert(cell.stage.clone(), metrics);
+        Ok(())
+    }
+
+    fn judge(&mut self, planned: &PlannedEval, cell: &PlannedCell, draft: Draft) -> Result<Object, Failure> {
+        let failed = |why: String| Failure::Judge { eval: planned.name.clone(), stage: cell.stage.clone(), why };
+        let plan = self.plan;
+        let Some(stage) = plan.stages.iter().find(|s| s.name == cell.stage) else {
+            return Err(failed(format!("there is no stage `{}` in this plan", cell.stage)));
+        };
+        let needs_responses = planned.spec.metrics.iter().any(|m| m.common().needs == Needs::Response);
+        let template = planned.spec.template.as_ref().or_else(|| inherited(plan, stage));
+        if needs_responses && template.is_none() {
+            let why = "responses are wanted, and neither the eval nor the stage has a `template`".to_owned();
+            return Err(failed(format!("{why}; give the eval `template = …`")));
+        }
+        self.tell(Event::EvalStarted { eval: planned.name.clone(), stage: cell.stage.clone(), items: 0 })?;
+        let Some(trained) = self.tokenizers.get(&stage.tokenizer) else {
+            return Err(failed(format!("tokenizer `{}` has not been made", stage.tokenizer)));
+        };
+        let Some(weights) = self.stages.get(&stage.name) else {
+            return Err(failed(format!("stage `{}` has not run", stage.name)));
+        };
+        let chat = match template {
+            Some(template) => {
+                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
+            }
+            None => None,
+        };
+        let rendering = match template {
+            Some(template) => {
+                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
+            }
+            None => None,
+        };
+        let mut model =
+            Model::load(&stage.model, &weights.file(WEIGHTS)?, &trained.tokenizer, chat, self.bench.device)
+                .map_err(|why| Failure::Model { name: stage.name.clone(), why })?;
+        let records = self.records(&planned.spec.on)?;
+        let mut items = records.map(|r| r.map(item).map_err(|e| e.to_string()));
+        let file = std::fs::File::create(draft.files().join(ITEMS))
+            .map_err(|e| failed(format!("cannot write the items: {e}")))?;
+        let mut file = BufWriter::new(file);
+        let stop = self.bench.stop;
+        let render = |prompt: &str| match &rendering {
+            Some(chat) => {
+                let pieces = chat.prompt(prompt).map_err(|e| e.to_string())?;
+                Ok(pieces.into_iter().map(|p| p.text).collect())
+            }
+            None => Ok(prompt.to_owned()),
+        };
+        let result = evaluate::eval(
+            &planned.spec,
+            &mut items,
+            &mut model,
+            Options {
+                seed: plan.seed(0),
+                batch: BATCH,
+                render: &render,
+                dump: Some(&mut file),
+                keep: ROWS,
+                watch: &mut |_| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) },
+            },
+        );
+        if stop.asked() {
+            return Err(Failure::Stopped);
+        }
+        let result = result.map_err(|why| Failure::Eval {
+            eval: planned.name.clone(),
+            stage: cell.stage.clone(),
+            why,
+        })?;
+        std::io::Write::flush(&mut file).map_err(|e| failed(format!("cannot write the items: {e}")))?;
+        drop(file);
+        let json = serde_json::to_vec(&result).map_err(|e| failed(e.to_string()))?;
+        std::fs::write(draft.files().join(RESULT), json).map_err(|e| failed(format!("cannot keep the result: {e}")))?;
+        let facts = serde_json::json!({ "on": data_name(&planned.spec.on), "n": result.n });
+        Ok(draft.finish(facts)?)
+    }
+}
+
+/// The result that an evaluation's object holds.
+pub(super) fn read(object: &Object) -> Result<EvalResult, String> {
+    let file = object.file(RESULT).map_err(|e| e.to_string())?;
+    let text = std::fs::read(file).map_err(|e| e.to_string())?;
+    serde_json::from_slice(&text).map_err(|e| format!("its result is damaged: {e}"))
+}
+
+/// The chat template of a stage, or of the nearest one it comes from.
+pub(super) fn inherited<'p>(plan: &'p crate::plan::Plan, stage: &'p PlannedStage) -> Option<&'p Template> {
+    let mut at = stage;
+    loop {
+        if let Some(template) = at.spec.template() {
+            return Some(template);
+        }
+        let init = at.spec.common().init.as_ref()?;
+        at = plan.stages.iter().find(|s| s.name == init.name)?;
+    }
+}
+
+fn item(record: Record) -> Item {
+    match (record.pair, record.prompt, record.response) {
+        (Some(pair), ..) => Item::Pair { first: pair.first, second: pair.second, contrast: pair.contrast },
+        (None, Some(prompt), Some(response)) => Item::Sample { prompt, response },
+        _ => Item::Document { text: record.text },
+    }
+}
+
+/// An estimate as a record keeps it.
+pub(super) fn estimate(e: &evaluate::Estimate) -> Estimate {
+    Estimate { value: e.value, low: e.low, high: e.high, n: e.n }
+}

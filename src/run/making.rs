@@ -1,0 +1,269 @@
+//! Datasets, tokenizers and tokens: made once, found again by their hashes.
+
+use super::{Bench, Failure, Walk};
+use crate::data::{self, Context};
+use crate::plan::spec::{self, Dataset, Ref, Template};
+use crate::plan::{Digest, Known, Plan, PlannedDataset, PlannedTokenizer, digest};
+use crate::store::{Claim, Event, Object, ObjectKind};
+use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer};
+use indexmap::IndexMap;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// File of a tokenizer's object.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// A tokenizer that is ready.
+pub(super) struct Trained {
+    pub tokenizer: Tokenizer,
+    pub hash: Digest,
+}
+
+impl Walk<'_> {
+    pub(super) fn dataset(&mut self, planned: &PlannedDataset) -> Result<(), Failure> {
+        self.stopped()?;
+        let started = Instant::now();
+        let (plan, bench) = (self.plan, self.bench);
+        let folders = std::mem::take(&mut self.datasets);
+        let made = make_dataset(bench, plan, planned, &folders, &mut |hash| {
+            self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.to_owned() })
+        });
+        self.datasets = folders;
+        let (object, cached) = made?;
+        let hash = object.manifest.hash.clone();
+        self.used(ObjectKind::Dataset, &hash, cached)?;
+        if !cached {
+            let report = data::report(&object.path).map_err(|why| Failure::Data { name: planned.name.clone(), why })?;
+            for warning in &report.warnings {
+                self.tell(Event::warning(format!("dataset `{}`: {warning}", planned.name)))?;
+            }
+        }
+        self.data_finished(planned, &hash, &object, cached, started.elapsed().as_secs_f64())?;
+        self.datasets.insert(planned.name.clone(), object.path);
+        Ok(())
+    }
+
+    fn data_finished(
+        &mut self,
+        planned: &PlannedDataset,
+        hash: &str,
+        object: &Object,
+        cached: bool,
+        seconds: f64,
+    ) -> Result<(), Failure> {
+        let failed = |why| Failure::Data { name: planned.name.clone(), why };
+        let report = data::report(&object.path).map_err(failed)?;
+        self.tell(Event::DataFinished {
+            dataset: planned.name.clone(),
+            hash: hash.to_owned(),
+            cached,
+            documents: report.splits.values().map(|s| s.documents).sum(),
+            bytes: report.splits.values().map(|s| s.bytes).sum(),
+            removed: report.steps.iter().map(|s| s.removed).sum(),
+            seconds,
+        })
+    }
+
+    pub(super) fn tokenizer(&mut self, planned: &PlannedTokenizer) -> Result<(), Failure> {
+        self.stopped()?;
+        let hash = self.hash_of(&planned.name, &planned.hash)?;
+        let failed = |why| Failure::Tokenizer { name: planned.name.clone(), why };
+        let started = Instant::now();
+        let (object, cached) = match self.claim(ObjectKind::Tokenizer, &hash, &planned.name)? {
+            Claim::Ready(object) => (object, true),
+            Claim::Build(draft) => {
+                self.tell(Event::TokenizerStarted { tokenizer: planned.name.clone(), hash: hash.clone() })?;
+                let records = || match train_on(&planned.spec) {
+                    Some(on) => self.records(on).map(Some),
+                    None => Ok(None),
+                };
+                let empty = || -> data::Records<'_> { Box::new(std::iter::empty()) };
+                let trained =
+                    tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base).map_err(failed)?;
+                trained.save(&draft.files().join(TOKENIZER)).map_err(failed)?;
+                let figures = match records()? {
+                    Some(records) => tokenizer::measure(&trained, records).map_err(failed)?,
+                    None => tokenizer::Figures::default(),
+                };
+                let facts = json!({ "vocab": trained.vocab(), "figures": figures });
+                (draft.finish(facts)?, false)
+            }
+        };
+        self.used(ObjectKind::Tokenizer, &hash, cached)?;
+        let trained = Tokenizer::load(&object.file(TOKENIZER)?).map_err(failed)?;
+        let figure = |name: &str| object.manifest.facts.pointer(&format!("/figures/{name}")).and_then(|v| v.as_f64());
+        let artefact = object.manifest.files.iter().find(|f| f.path == TOKENIZER).map(|f| f.blake3.clone());
+        self.tell(Event::TokenizerFinished {
+            tokenizer: planned.name.clone(),
+            hash: hash.clone(),
+            cached,
+            vocab: trained.vocab() as u64,
+            bytes_per_token: figure("bytes_per_token").unwrap_or(f64::NAN),
+            artefact: artefact.unwrap_or_default(),
+            seconds: started.elapsed().as_secs_f64(),
+        })?;
+        self.tokenizers.insert(planned.name.clone(), Trained { tokenizer: trained, hash });
+        Ok(())
+    }
+
+    /// The records of a dataset that a plan names, in order.
+    pub(super) fn records(&self, data: &Dataset) -> Result<data::Records<'static>, Failure> {
+        let Dataset::Named(named) = data else {
+            return Err(Failure::Unplanned {
+                name: "a dataset written in place".to_owned(),
+                why: "the plan gives every dataset a name".to_owned(),
+            });
+        };
+        let reference = &named.dataset;
+        let Some(folder) = self.datasets.get(&reference.name) else {
+            let why = "it has not been made".to_owned();
+            return Err(Failure::Unplanned { name: reference.name.clone(), why });
+        };
+        let reader = data::open(folder, reference.split.as_deref())
+            .map_err(|why| Failure::Data { name: reference.name.clone(), why })?;
+        Ok(Box::new(reader))
+    }
+
+    /// A dataset as tokens on disk; with a chat template only responses carry loss.
+    pub(super) fn tokens(
+        &mut self,
+        data: &Dataset,
+        tokenizer: &str,
+        template: Option<&Template>,
+    ) -> Result<(Shards, Digest), Failure> {
+        self.stopped()?;
+        let name = data_name(data);
+        let data_hash = self.hash_of(&name, &self.plan.data_hash(data))?;
+        let Some(trained) = self.tokenizers.get(tokenizer) else {
+            let why = "it has not been made".to_owned();
+            return Err(Failure::Unplanned { name: tokenizer.to_owned(), why });
+        };
+        let jinja = template.map(|t| t.jinja.as_str());
+        let recipe = json!({ "data": data_hash, "tokenizer": trained.hash, "template": jinja });
+        let facts = json!({ "data": data_hash, "tokenizer": trained.hash, "chat": template.is_some() });
+        let hash = digest("tokens", &recipe);
+        let failed = |why| Failure::Tokenizer { name: tokenizer.to_owned(), why };
+        let (object, cached) = match self.claim(ObjectKind::Tokens, &hash, &name)? {
+            Claim::Ready(object) => (object, true),
+            Claim::Build(draft) => {
+                let tokenizer = &trained.tokenizer;
+                let chat = match template {
+                    Some(template) => Some(Chat::new(template, tokenizer.specials().keys()).map_err(failed)?),
+                    None => None,
+                };
+                let writer =
+                    TokenWriter::create(&draft.files(), tokenizer.vocab(), chat.is_some()).map_err(failed)?;
+                let records = self.records(data)?;
+                let summary =
+                    tokenizer::write(tokenizer, chat.as_ref(), records, writer, &mut |_, _| {}).map_err(failed)?;
+                let mut facts = facts;
+                facts["summary"] = serde_json::to_value(&summary).unwrap_or_default();
+                (draft.finish(facts)?, false)
+            }
+        };
+        self.used(ObjectKind::Tokens, &hash, cached)?;
+        let shards = Shards::open(&object.path).map_err(failed)?;
+        if shards.summary().unknown > 0 {
+            let text = format!(
+                "{} of the {} tokens of `{name}` are characters that tokenizer `{tokenizer}` does not know",
+                shards.summary().unknown,
+                shards.summary().tokens
+            );
+            self.tell(Event::warning(text))?;
+        }
+        Ok((shards, hash))
+    }
+
+    /// The hash of a thing; a run needs it.
+    pub(super) fn hash_of(&self, name: &str, hash: &crate::plan::Known<Digest>) -> Result<Digest, Failure> {
+        match hash {
+            crate::plan::Known::Value(hash) => Ok(hash.clone()),
+            crate::plan::Known::Unknown(why) => {
+                Err(Failure::Unplanned { name: name.to_owned(), why: why.clone() })
+            }
+        }
+    }
+
+    /// An object, or the right to make it; waits while another process makes it.
+    pub(super) fn claim(&self, kind: ObjectKind, hash: &str, name: &str) -> Result<Claim, Failure> {
+        let stop = self.bench.stop;
+        let claim = self.bench.lab.claim(kind, hash, name, self.bench.check, &mut |_| !stop.asked());
+        match claim {
+            Err(_) if stop.asked() => Err(Failure::Stopped),
+            other => Ok(other?),
+        }
+    }
+
+    pub(super) fn used(&mut self, kind: ObjectKind, hash: &str, cached: bool) -> Result<(), Failure> {
+        self.tell(Event::Object { kind, hash: hash.to_owned(), cached })
+    }
+}
+
+/// A dataset's object: found, or made now after `starting` was told its hash. `folders` are those of the datasets it is
+/// made from.
+///
+/// # Errors
+/// When an input is missing, a source cannot be read, or the store cannot be written.
+pub fn make_dataset(
+    bench: &Bench<'_>,
+    plan: &Plan,
+    planned: &PlannedDataset,
+    folders: &IndexMap<String, PathBuf>,
+    starting: &mut dyn FnMut(&str) -> Result<(), Failure>,
+) -> Result<(Object, bool), Failure> {
+    let hash = match &planned.hash {
+        Known::Value(hash) => hash,
+        Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why: why.clone() }),
+    };
+    let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |_| !bench.stop.asked());
+    let draft = match claim {
+        Err(_) if bench.stop.asked() => return Err(Failure::Stopped),
+        Err(error) => return Err(error.into()),
+        Ok(Claim::Ready(object)) => return Ok((object, true)),
+        Ok(Claim::Build(draft)) => draft,
+    };
+    starting(hash)?;
+    let named = |reference: &Ref| -> Result<PathBuf, String> {
+        folders.get(&reference.name).cloned().ok_or_else(|| "it has not been made".to_owned())
+    };
+    let context = Context {
+        seed: plan.seed(0),
+        base: bench.base,
+        scratch: &draft.scratch(),
+        named: &named,
+        stop: Some(bench.stop.flag()),
+    };
+    let made = data::make(&planned.spec, &context, &draft.files(), &mut |_| {});
+    if bench.stop.asked() {
+        return Err(Failure::Stopped);
+    }
+    let made = made.map_err(|why| Failure::Data { name: planned.name.clone(), why })?;
+    let splits: serde_json::Map<String, serde_json::Value> = made
+        .report
+        .splits
+        .iter()
+        .map(|(name, s)| (name.clone(), json!({ "documents": s.documents, "bytes": s.bytes })))
+        .collect();
+    Ok((draft.finish(json!({ "splits": splits }))?, false))
+}
+
+/// What the experiment calls a dataset: `stories.train`.
+pub(super) fn data_name(data: &Dataset) -> String {
+    match data {
+        Dataset::Named(named) => match &named.dataset.split {
+            Some(split) => format!("{}.{split}", named.dataset.name),
+            None => named.dataset.name.clone(),
+        },
+        _ => "a dataset".to_owned(),
+    }
+}
+
+fn train_on(spec: &spec::Tokenizer) -> Option<&Dataset> {
+    match spec {
+        spec::Tokenizer::Bpe(t) => Some(&t.train_on),
+        spec::Tokenizer::Characters(t) => Some(&t.train_on),
+        spec::Tokenizer::Wordpiece(t) => Some(&t.train_on),
+        spec::Tokenizer::Pretrained(_) => None,
+    }
+}

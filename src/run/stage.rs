@@ -1,0 +1,295 @@
+//! A training stage: from its spec, its data and what it starts from to finished weights.
+
+use super::making::data_name;
+use super::training::Reporter;
+use super::{Failure, Walk};
+use crate::plan::spec::{Keeping, Quantity, Stage, Unit};
+use crate::plan::{self, Known, PlannedStage};
+use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult};
+use crate::tokenizer::Shards;
+use crate::train::{self, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
+use crate::types::core::Core;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// File of a stage's object that holds the weights it hands on.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// File of a stage's object that holds its curve, for runs that find it cached.
+pub const CURVE: &str = "curve.json";
+
+/// What a stage's object says of itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageFacts {
+    pub parameters: u64,
+    pub steps: u64,
+    pub tokens: u64,
+    pub supervised_tokens: u64,
+    pub train_loss: f64,
+    /// Of the weights that are handed on.
+    pub valid_loss: Option<f64>,
+    pub seconds: f64,
+    pub tokens_per_second: f64,
+    pub peak_memory_bytes: Option<u64>,
+    pub weights_hash: String,
+    pub data_order: String,
+    /// Forward and backward, a token.
+    pub flops_per_token: f64,
+    /// As [`Device`](crate::store::Device) shows it.
+    pub device: String,
+}
+
+/// Why this version cannot execute a stage of a kind that it otherwise can.
+pub(super) fn unsupported(stage: &PlannedStage) -> Option<String> {
+    let common = stage.spec.common();
+    if matches!(common.budget.unit, Unit::Seconds | Unit::Dollars) {
+        return Some("a budget in time or money: give it in tokens, steps, epochs, documents or FLOPs".to_owned());
+    }
+    if let Keeping::Best(best) = &common.keep
+        && !matches!(&best.by.0, Core::Measure(path) if is_valid_loss(path))
+    {
+        return Some("`keep = best` by anything but `valid.loss`".to_owned());
+    }
+    None
+}
+
+fn is_valid_loss(path: &[String]) -> bool {
+    matches!(path, [valid, loss] if valid == "valid" && (loss == "loss" || loss == "perplexity"))
+}
+
+impl Walk<'_> {
+    pub(super) fn stage(&mut self, planned: &PlannedStage) -> Result<(), Failure> {
+        self.stopped()?;
+        let hash = self.hash_of(&planned.name, &planned.hash)?;
+        let (object, cached) = match self.claim(ObjectKind::Stage, &hash, &planned.name)? {
+            Claim::Ready(object) => (object, true),
+            Claim::Build(draft) => (self.train(planned, &hash, draft)?, false),
+        };
+        self.used(ObjectKind::Stage, &hash, cached)?;
+        let facts: StageFacts = serde_json::from_value(object.manifest.facts.clone())
+            .map_err(|e| Failure::Stage { name: planned.name.clone(), why: format!("its object is damaged: {e}") })?;
+        self.tell(Event::StageFinished {
+            stage: planned.name.clone(),
+            hash: hash.clone(),
+            cached,
+            steps: facts.steps,
+            tokens: facts.tokens,
+            supervised_tokens: facts.supervised_tokens,
+            train_loss: facts.train_loss,
+            valid_loss: facts.valid_loss,
+            seconds: facts.seconds,
+            peak_memory_bytes: facts.peak_memory_bytes,
+            weights_hash: facts.weights_hash.clone(),
+            data_order: Some(facts.data_order.clone()),
+        })?;
+        let checkpoint = CheckpointRef {
+            object: crate::store::ObjectRef { kind: ObjectKind::Stage, hash: hash.clone() },
+            folder: format!("objects/{}/{hash}", ObjectKind::Stage.name()),
+            step: facts.steps,
+        };
+        self.run.point_at(&planned.name, &checkpoint)?;
+        self.measure(&planned.name, &facts);
+        self.record.stages.insert(
+            planned.name.clone(),
+            StageResult {
+                hash,
+                cached,
+                loss: Loss { train: facts.train_loss, valid: facts.valid_loss },
+                tokens: facts.tokens,
+                supervised_tokens: facts.supervised_tokens,
+                seconds: facts.seconds,
+                tokens_per_second: facts.tokens_per_second,
+                peak_memory_bytes: facts.peak_memory_bytes,
+                weights_hash: facts.weights_hash,
+                data_order: Some(facts.data_order),
+            },
+        );
+        self.stages.insert(planned.name.clone(), object);
+        Ok(())
+    }
+
+    fn measure(&mut self, name: &str, facts: &StageFacts) {
+        self.measured.value(&format!("{name}.train.loss"), facts.train_loss);
+        self.measured.value(&format!("{name}.train.perplexity"), facts.train_loss.exp());
+        if let Some(valid) = facts.valid_loss {
+            self.measured.value(&format!("{name}.valid.loss"), valid);
+            self.measured.value(&format!("{name}.valid.perplexity"), valid.exp());
+        }
+    }
+
+    fn train(&mut self, planned: &PlannedStage, hash: &str, draft: Draft) -> Result<Object, Failure> {
+        let name = planned.name.as_str();
+        let common = planned.spec.common();
+        let template = planned.spec.template();
+        let (corpus, tokens_hash) = self.tokens(&common.data, &planned.tokenizer, template)?;
+        let valid = match &common.validate {
+            Some(every) => Some((every, self.tokens(&every.on, &planned.tokenizer, template)?.0)),
+            None => None,
+        };
+        let Some(tokenizer) = self.tokenizers.get(&planned.tokenizer) else {
+            let why = "it has not been made".to_owned();
+            return Err(Failure::Unplanned { name: planned.tokenizer.clone(), why });
+        };
+        let (vocab, pad) = (tokenizer.tokenizer.vocab(), tokenizer.tokenizer.pad());
+        let init = match &common.init {
+            Some(init) => match self.stages.get(&init.name) {
+                Some(object) => Some(object.file(WEIGHTS)?),
+                None => {
+                    let why = "the stage it starts from has not run".to_owned();
+                    return Err(Failure::Unplanned { name: name.to_owned(), why });
+                }
+            },
+            None => None,
+        };
+        let amounts = Amounts::of(planned, &corpus, vocab)?;
+        let job = Job {
+            objective: if matches!(planned.spec, Stage::Sft(_)) { Objective::Sft } else { Objective::NextToken },
+            model: &planned.model,
+            vocab,
+            init: init.as_deref(),
+            corpus: &corpus,
+            valid: valid.as_ref().map(|(every, corpus)| Validation {
+                corpus,
+                every: amounts.period(every.period),
+                tokens: every.tokens.and_then(|t| u64::try_from(t).ok()),
+            }),
+            batch: amounts.batch,
+            micro_batch: amounts.micro_batch,
+            sequence: amounts.sequence,
+            steps: amounts.steps,
+            optimizer: &common.optimizer,
+            schedule: Schedule::resolve(&common.schedule, amounts.steps, amounts.tokens_per_step)
+                .map_err(|e| Failure::Stage { name: name.to_owned(), why: e.to_string() })?,
+            clip: common.clip,
+            keep: if matches!(common.keep, Keeping::Best(_)) { Keep::Best } else { Keep::Last },
+            checkpoint: u64::try_from(common.checkpoint).unwrap_or(0),
+            seed: self.plan.seed(common.seed),
+            pad,
+            folder: &draft.scratch(),
+            identity: hash,
+            device: self.bench.device,
+        };
+        let data_order = plan::digest(
+            "data order",
+            &json!({
+                "tokens": tokens_hash, "seed": job.seed, "batch": job.batch, "sequence": job.sequence,
+                "steps": job.steps, "objective": job.objective,
+            }),
+        );
+        let mut reporter = Reporter::new(
+            name,
+            hash,
+            amounts.steps,
+            common.until.as_ref(),
+            &self.run,
+            self.observer,
+        );
+        let stop = train::Stop::from_flag(self.bench.stop.shared());
+        let outcome = train::train(&job, &mut reporter, &stop);
+        let (until, failed) = reporter.finish();
+        if let Some(failed) = failed {
+            return Err(failed.into());
+        }
+        let trained = match outcome.map_err(|why| Failure::Train { name: name.to_owned(), why })? {
+            Outcome::Stopped { .. } => return Err(Failure::Stopped),
+            Outcome::Finished(trained) => trained,
+        };
+        if let Some(text) = until {
+            self.tell(Event::info(text))?;
+        }
+        let copied = std::fs::copy(&trained.weights, draft.files().join(WEIGHTS));
+        copied.map_err(|e| Failure::io(name, "keep the weights", &e))?;
+        self.sample(planned, &draft.files(), &common.data)?;
+        let curve = self.run.folder().curves()?.shift_remove(name).unwrap_or_default();
+        let curve = serde_json::to_vec(&curve).unwrap_or_default();
+        std::fs::write(draft.files().join(CURVE), curve).map_err(|e| Failure::io(name, "keep the curve", &e))?;
+        let kept = match (&common.keep, trained.best) {
+            (Keeping::Best(_), Some(best)) => Some(best.loss),
+            _ => trained.valid_loss,
+        };
+        let facts = StageFacts {
+            parameters: trained.parameters,
+            steps: trained.steps,
+            tokens: trained.tokens,
+            supervised_tokens: trained.supervised_tokens,
+            train_loss: trained.loss.unwrap_or(f64::NAN),
+            valid_loss: kept,
+            seconds: trained.seconds,
+            tokens_per_second: trained.tokens as f64 / trained.seconds.max(1e-9),
+            peak_memory_bytes: super::memory::peak(),
+            weights_hash: trained.weights_hash,
+            data_order,
+            flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
+            device: super::device_of(self.bench.device).to_string(),
+        };
+        let facts = serde_json::to_value(&facts)
+            .map_err(|e| Failure::Stage { name: name.to_owned(), why: format!("cannot note what was measured: {e}") })?;
+        Ok(draft.finish(facts)?)
+    }
+}
+
+fn flops_per_token(planned: &PlannedStage, vocab: usize, sequence: u64) -> f64 {
+    let parameters = plan::parameters(&planned.model, vocab as u64);
+    plan::training_flops_per_token(&planned.model, &parameters, sequence)
+}
+
+/// A stage's amounts, once its data is counted.
+struct Amounts {
+    batch: usize,
+    micro_batch: usize,
+    sequence: usize,
+    steps: u64,
+    tokens_per_step: u64,
+}
+
+impl Amounts {
+    fn of(planned: &PlannedStage, corpus: &Shards, vocab: usize) -> Result<Amounts, Failure> {
+        let common = planned.spec.common();
+        let sequence = planned.estimate.sequence;
+        let step = plan::Step::of(common.batch, sequence);
+        let rows = if matches!(planned.spec, Stage::Sft(_)) { plan::Rows::Padded } else { plan::Rows::Packed };
+        let length = plan::length(&plan::Budget {
+            budget: common.budget,
+            step,
+            rows,
+            data: plan::Amounts {
+                name: data_name(&common.data),
+                tokens: Known::Value(corpus.tokens()),
+                documents: Known::Value(corpus.offsets().len().saturating_sub(1) as u64),
+            },
+            flops_per_token: Known::Value(flops_per_token(planned, vocab, sequence)),
+            tokens_per_second: Known::Unknown("this version does not run for a time".to_owned()),
+        });
+        let steps = match length.steps {
+            Known::Value(steps) => steps,
+            Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why }),
+        };
+        let micro = match common.micro_batch {
+            Some(given) => u64::try_from(given).unwrap_or(1),
+            None => plan::micro_batch(&planned.model, sequence, step.sequences, vocab as u64, plan::ACTIVATION_BYTES),
+        };
+        let tokens_per_step = match rows {
+            plan::Rows::Packed => step.tokens(),
+            plan::Rows::Padded => {
+                let documents = corpus.offsets().len().saturating_sub(1).max(1) as u64;
+                (corpus.tokens() * step.sequences / documents).max(1)
+            }
+        };
+        Ok(Amounts {
+            batch: step.sequences as usize,
+            micro_batch: micro.clamp(1, step.sequences.max(1)) as usize,
+            sequence: sequence as usize,
+            steps: steps.max(1),
+            tokens_per_step,
+        })
+    }
+
+    /// Steps between validations.
+    fn period(&self, period: Quantity) -> u64 {
+        let steps = match period.unit {
+            Unit::Tokens => period.amount / self.tokens_per_step.max(1) as f64,
+            Unit::Epochs => period.amount * self.steps as f64,
+            _ => period.amount,
+        };
+        (steps.round() as u64).max(1)
+    }
+}

@@ -1,0 +1,166 @@
+//! What the training loop reports, as events; and the condition that ends a stage early.
+
+use crate::plan::spec::Measured;
+use crate::store::{Event, Observer as Shows, Run, StoreError};
+use crate::train::{self, BatchFacts, StepReport, ValidReport};
+use crate::types::core::{Constant, CoreError, Leaves};
+use std::path::Path;
+use std::time::Instant;
+
+/// Turns reports of the training loop into events.
+pub(super) struct Reporter<'a> {
+    stage: &'a str,
+    hash: &'a str,
+    steps: u64,
+    until: Option<&'a Measured>,
+    run: &'a Run,
+    shows: &'a mut dyn Shows,
+    failure: Option<StoreError>,
+    losses: Losses,
+    began: Instant,
+    tokens: u64,
+    met: Option<u64>,
+}
+
+#[derive(Default)]
+struct Losses {
+    train: Option<f64>,
+    valid: Option<f64>,
+}
+
+impl<'a> Reporter<'a> {
+    pub fn new(
+        stage: &'a str,
+        hash: &'a str,
+        steps: u64,
+        until: Option<&'a Measured>,
+        run: &'a Run,
+        shows: &'a mut dyn Shows,
+    ) -> Reporter<'a> {
+        Reporter {
+            stage,
+            hash,
+            steps,
+            until,
+            run,
+            shows,
+            failure: None,
+            losses: Losses::default(),
+            began: Instant::now(),
+            tokens: 0,
+            met: None,
+        }
+    }
+
+    /// What to say of an early end, and the event that could not be kept.
+    pub fn finish(self) -> (Option<String>, Option<StoreError>) {
+        let text = self.met.map(|step| format!("`{}` ends at step {step}: its `until` holds", self.stage));
+        (text, self.failure)
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Err(error) = self.run.push(&event) {
+            self.failure.get_or_insert(error);
+        }
+        self.shows.event(&event);
+    }
+}
+
+impl train::Observer for Reporter<'_> {
+    fn start(&mut self, facts: &BatchFacts, resumed_at: Option<u64>) {
+        let stage = self.stage.to_owned();
+        self.tell(Event::StageStarted {
+            stage: stage.clone(),
+            hash: self.hash.to_owned(),
+            parameters: facts.parameters,
+            steps: Some(self.steps),
+            tokens: None,
+            resumed_from: resumed_at,
+        });
+        let mut lost = |count: u64, what: &str| {
+            if count > 0 {
+                self.tell(Event::warning(format!("`{stage}`: {count} of {} samples {what}", facts.rows + facts.left_out)));
+            }
+        };
+        lost(facts.prompts_cut, "are longer than the sequence and lose the front of their prompt");
+        lost(facts.responses_cut, "have a response longer than the sequence and lose its end");
+        lost(facts.left_out, "have no response that could carry loss and are left out");
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        self.losses.train = Some(report.loss);
+        self.tokens = report.tokens;
+        self.tell(Event::Step {
+            stage: self.stage.to_owned(),
+            step: report.step,
+            tokens: report.tokens,
+            supervised: report.supervised_tokens,
+            loss: report.loss,
+            lr: report.lr,
+            grad_norm: report.grad_norm,
+            tokens_per_second: report.tokens_per_second,
+            seconds: self.began.elapsed().as_secs_f64(),
+        });
+        self.check(report.step);
+    }
+
+    fn valid(&mut self, report: &ValidReport) {
+        self.losses.valid = Some(report.loss);
+        self.tell(Event::Valid {
+            stage: self.stage.to_owned(),
+            step: report.step,
+            tokens: self.tokens,
+            loss: report.loss,
+            best: report.best,
+        });
+        self.check(report.step);
+    }
+
+    fn checkpoint(&mut self, step: u64, folder: &Path) {
+        let bytes = folder_bytes(folder);
+        self.tell(Event::Checkpoint { stage: self.stage.to_owned(), step, role: "last".to_owned(), bytes });
+    }
+
+    fn notice(&mut self, text: &str) {
+        self.tell(Event::warning(format!("`{}`: {text}", self.stage)));
+    }
+
+    fn ends(&mut self) -> bool {
+        // An event that cannot be kept must end the run, and this is where the loop can be told.
+        self.met.is_some() || self.failure.is_some()
+    }
+}
+
+impl Reporter<'_> {
+    fn check(&mut self, step: u64) {
+        if let Some(until) = self.until
+            && self.met.is_none()
+            && until.0.eval(&self.losses).and_then(|c| c.truth()) == Ok(true)
+        {
+            self.met = Some(step);
+        }
+    }
+}
+
+impl Leaves for Losses {
+    fn measure(&self, path: &[String]) -> Result<Constant, CoreError> {
+        let unknown = || CoreError::Unknown(path.join("."));
+        let [which, what] = path else { return Err(unknown()) };
+        let loss = match which.as_str() {
+            "train" => self.train,
+            "valid" => self.valid,
+            _ => None,
+        };
+        let loss = loss.ok_or_else(unknown)?;
+        match what.as_str() {
+            "loss" => Ok(Constant::Float(loss)),
+            "perplexity" => Ok(Constant::Float(loss.exp())),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter_map(|e| e.metadata().ok()).filter(std::fs::Metadata::is_file).map(|m| m.len()).sum()
+}

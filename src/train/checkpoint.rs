@@ -1,0 +1,245 @@
+//! Checkpoints: everything a stage needs to go on as if it had not stopped.
+//!
+//! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file per moment of the optimiser and
+//! `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
+//! is checked when it is read. The last [`KEPT`] are kept: one that does not verify is passed by for the one before.
+
+use super::error::TrainError;
+use super::order::Place;
+use crate::model::{Layout, ModelError, Params};
+use burn::tensor::Device;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Checkpoints kept in a folder.
+const KEPT: usize = 2;
+const STATE: &str = "state.json";
+const WEIGHTS: &str = "weights.safetensors";
+const VERSION: u32 = 1;
+
+/// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
+pub(crate) type Fingerprint = BTreeMap<String, String>;
+
+/// What a checkpoint holds besides numbers.
+#[derive(Clone, PartialEq, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct State {
+    pub version: u32,
+    /// What the job is, field by field; see [`fingerprint`](super::run).
+    pub job: Fingerprint,
+    /// Steps done.
+    pub step: u64,
+    pub place: Place,
+    pub tokens: u64,
+    pub supervised_tokens: u64,
+    /// Seconds trained.
+    #[serde(with = "exact")]
+    pub seconds: f64,
+    /// Loss of the last step.
+    #[serde(with = "exact_option")]
+    pub loss: Option<f64>,
+    #[serde(with = "exact_option")]
+    pub valid: Option<f64>,
+    /// Step of the lowest validation loss.
+    pub best_step: Option<u64>,
+    #[serde(with = "exact_option")]
+    pub best_loss: Option<f64>,
+    /// Whether the stage has reached its end.
+    pub ended: bool,
+    /// blake3 of each file.
+    pub files: BTreeMap<String, String>,
+}
+
+/// `state.json`: the state and its hash.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Sealed {
+    state: State,
+    blake3: String,
+}
+
+/// A checkpoint that was read and verified.
+pub(crate) struct Restored {
+    pub state: State,
+    pub weights: Params,
+    /// The optimiser's moments, in its order.
+    pub moments: Vec<Params>,
+}
+
+/// Writes a checkpoint and removes those that are no longer kept. `moments` are named.
+///
+/// # Errors
+/// When the disk or the device fails; the checkpoints before it are untouched.
+pub(crate) fn save(
+    folder: &Path,
+    layout: &Layout,
+    weights: &Params,
+    moments: &[(&str, Params)],
+    mut state: State,
+) -> Result<PathBuf, TrainError> {
+    let path = folder.join(format!("step-{:08}", state.step));
+    let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
+    state.version = VERSION;
+    state.files.clear();
+    let named = std::iter::once((WEIGHTS.to_owned(), weights));
+    let named = named.chain(moments.iter().map(|(name, moment)| (format!("{name}.safetensors"), moment)));
+    for (name, params) in named {
+        let file = temporary.path().join(&name);
+        crate::model::save_segments(layout, &params.to_host()?, &file)?;
+        state.files.insert(name, hash_file(&file).map_err(failed)?);
+    }
+    let sealed = Sealed { blake3: seal(&state), state };
+    let text = serde_json::to_string_pretty(&sealed).map_err(|e| failed(e.into()))?;
+    let mut file = fs::File::create(temporary.path().join(STATE)).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    sync_folder(temporary.path()).map_err(failed)?;
+    // A folder of this name can only be one that did not verify, or the same checkpoint again.
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(failed)?;
+    }
+    fs::rename(temporary.keep(), &path).map_err(failed)?;
+    sync_folder(folder).map_err(failed)?;
+    for (_, old) in list(folder).into_iter().rev().skip(KEPT) {
+        fs::remove_dir_all(&old).map_err(failed)?;
+    }
+    Ok(path)
+}
+
+/// The newest checkpoint of a folder that verifies, and notices about those that do not.
+///
+/// # Errors
+/// When the newest that verifies belongs to another job, or the device fails.
+pub(crate) fn restore(
+    folder: &Path,
+    layout: &Layout,
+    moments: &[&str],
+    job: &Fingerprint,
+    device: &Device,
+) -> Result<(Option<Restored>, Vec<String>), TrainError> {
+    let mut notices = Vec::new();
+    remove_unfinished(folder);
+    for (_, path) in list(folder).into_iter().rev() {
+        let state = match read_state(&path) {
+            Ok(state) => state,
+            Err(cause) => {
+                notices.push(passed_by(&path, &cause));
+                continue;
+            }
+        };
+        if let Some((field, was, is)) = difference(&state.job, job) {
+            return Err(TrainError::OtherJob { path, field, was, is });
+        }
+        let files = std::iter::once(WEIGHTS.to_owned()).chain(moments.iter().map(|name| format!("{name}.safetensors")));
+        let read: Result<Vec<Params>, String> =
+            files.map(|name| read_params(&path, &name, &state, layout, device)).collect();
+        match read {
+            Ok(mut read) => {
+                let weights = read.remove(0);
+                return Ok((Some(Restored { state, weights, moments: read }), notices));
+            }
+            Err(cause) => notices.push(passed_by(&path, &cause)),
+        }
+    }
+    Ok((None, notices))
+}
+
+fn passed_by(path: &Path, cause: &str) -> String {
+    format!("the checkpoint {} is damaged ({cause}); going back to the one before it", path.display())
+}
+
+/// Checkpoint folders by step, oldest first.
+fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<(u64, PathBuf)> = entries
+        .filter_map(|entry| {
+            let step = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Removes what a killed save left. Failing to is harmless, so it is not an error.
+fn remove_unfinished(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(".saving-")) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn read_state(path: &Path) -> Result<State, String> {
+    let text = fs::read(path.join(STATE)).map_err(|e| format!("{STATE}: {e}"))?;
+    let sealed: Sealed = serde_json::from_slice(&text).map_err(|e| format!("{STATE}: {e}"))?;
+    if seal(&sealed.state) != sealed.blake3 {
+        return Err(format!("{STATE} does not match its hash"));
+    }
+    if sealed.state.version != VERSION {
+        return Err(format!("it has version {}, and this program reads {VERSION}", sealed.state.version));
+    }
+    Ok(sealed.state)
+}
+
+fn read_params(path: &Path, name: &str, state: &State, layout: &Layout, device: &Device) -> Result<Params, String> {
+    let file = path.join(name);
+    let hash = hash_file(&file).map_err(|e| format!("{name}: {e}"))?;
+    if state.files.get(name) != Some(&hash) {
+        return Err(format!("{name} does not match its hash"));
+    }
+    let host = crate::model::load_segments(layout, &file).map_err(|e: ModelError| e.to_string())?;
+    Ok(Params::from_host(host, device))
+}
+
+/// The first field two jobs differ in: its name and both values.
+fn difference(was: &Fingerprint, is: &Fingerprint) -> Option<(String, String, String)> {
+    let mut fields: Vec<&String> = was.keys().chain(is.keys()).collect();
+    fields.sort();
+    let field = fields.into_iter().find(|field| was.get(*field) != is.get(*field))?;
+    let show = |job: &Fingerprint| job.get(field).cloned().unwrap_or_else(|| "absent".to_owned());
+    Some((field.clone(), show(was), show(is)))
+}
+
+/// Numbers as text: JSON readers may round a number's last digit, and resuming must not.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// As [`exact`], for a number that may be absent.
+mod exact_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(|value| value.to_string()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Option::<String>::deserialize(deserializer)?.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
+fn seal(state: &State) -> String {
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    blake3::hash(&text).to_hex().to_string()
+}
+
+fn hash_file(path: &Path) -> std::io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Makes the entries of a folder last. Windows has no such call and needs none.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}

@@ -1,0 +1,69 @@
+//! What to train, on what, and how.
+
+use super::corpus::Corpus;
+use super::schedule::Schedule;
+use crate::device::Chosen;
+use crate::plan::spec::{Decoder, Optimizer};
+use std::path::Path;
+
+/// One training stage, with every amount resolved to steps, sequences and tokens.
+pub struct Job<'a> {
+    pub objective: Objective,
+    pub model: &'a Decoder,
+    /// Entries of the tokenizer.
+    pub vocab: usize,
+    /// A safetensors file to start from; absent: fresh weights.
+    pub init: Option<&'a Path>,
+    pub corpus: &'a dyn Corpus,
+    pub valid: Option<Validation<'a>>,
+    /// Sequences per optimiser step.
+    pub batch: usize,
+    /// Sequences per forward pass.
+    pub micro_batch: usize,
+    /// Tokens of a sequence; at most the model's context.
+    pub sequence: usize,
+    pub steps: u64,
+    pub optimizer: &'a Optimizer,
+    pub schedule: Schedule,
+    /// Largest global gradient norm; absent: no clipping.
+    pub clip: Option<f64>,
+    pub keep: Keep,
+    /// Steps between checkpoints; 0: only when stopped.
+    pub checkpoint: u64,
+    pub seed: u64,
+    /// The token that fills rows.
+    pub pad: u32,
+    /// Where checkpoints and the resulting weights go. A job that finds a checkpoint of itself here goes on from it.
+    pub folder: &'a Path,
+    /// What else the stage depends on, such as the hash of its data: a checkpoint made under another identity is refused.
+    pub identity: &'a str,
+    pub device: &'a Chosen,
+}
+
+/// What a batch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// Windows of the corpus laid end to end, in a new order and from a new offset each epoch.
+    NextToken,
+    /// One document a row, padded; loss where the corpus is supervised.
+    Sft,
+}
+
+/// How to validate.
+pub struct Validation<'a> {
+    pub corpus: &'a dyn Corpus,
+    /// Steps between two passes; one is always made after the last step.
+    pub every: u64,
+    /// At most about so many tokens of it, from its start; absent: all.
+    pub tokens: Option<u64>,
+}
+
+/// Which weights the stage hands on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those with the lowest validation loss.
+    Best,
+    Last,
+}

@@ -1,0 +1,372 @@
+//! The training loop.
+
+use super::batch::Rows;
+use super::checkpoint::{self, Fingerprint, State};
+use super::error::TrainError;
+use super::job::{Job, Keep};
+use super::observer::{BatchFacts, Observer, StepReport, ValidReport};
+use super::optimizer::Optimizer;
+use super::order::Order;
+use super::step::Learner;
+use super::stop::Stop;
+use super::validate::validate;
+use crate::device::Kind;
+use crate::model::{Architecture, Layout, Params, weights_hash};
+use burn::tensor::Tensor;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// How a stage ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Outcome {
+    Finished(Trained),
+    /// A [`Stop`] was requested; the same job goes on from the checkpoint that was saved.
+    Stopped {
+        step: u64,
+    },
+}
+
+/// A stage's result.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct Trained {
+    /// The weights the stage hands on, as safetensors.
+    pub weights: PathBuf,
+    /// See [`weights_hash`].
+    pub weights_hash: String,
+    pub parameters: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// Loss of the last step's batch.
+    pub loss: Option<f64>,
+    /// Loss of the last validation.
+    pub valid_loss: Option<f64>,
+    /// The validation whose weights are the best, when the stage validates.
+    pub best: Option<Best>,
+    /// Tokens read, padding not counted.
+    pub tokens: u64,
+    /// Of those, tokens that carried loss.
+    pub supervised_tokens: u64,
+    /// Seconds of training, over all resumptions, without validation and checkpoints.
+    pub seconds: f64,
+    /// Step a checkpoint was resumed at, if one was.
+    pub resumed_at: Option<u64>,
+}
+
+/// The lowest validation loss.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+pub struct Best {
+    pub step: u64,
+    pub loss: f64,
+}
+
+/// Trains a stage, from a checkpoint of the same job in its folder if there is one.
+///
+/// # Errors
+/// See [`TrainError`]; what was saved before an error stays.
+pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outcome, TrainError> {
+    let architecture = Architecture::new(job.model, Some(job.vocab))?;
+    check(job, &architecture)?;
+    let rows = Rows::new(job.objective, job.corpus, job.sequence, job.pad, job.seed)?;
+    let valid = match &job.valid {
+        Some(valid) => Some(Rows::new(job.objective, valid.corpus, job.sequence, job.pad, job.seed)?),
+        None => None,
+    };
+    let mut run = Run::start(job, architecture, &rows, valid.as_ref(), observer)?;
+    while run.state.step < job.steps && !run.state.ended {
+        run.step(observer)?;
+        run.after_step(observer)?;
+        if stop.requested() && run.state.step < job.steps && !run.state.ended {
+            run.save(observer)?;
+            return Ok(Outcome::Stopped { step: run.state.step });
+        }
+    }
+    run.finish(observer).map(Outcome::Finished)
+}
+
+/// Refuses a job that cannot work, before anything is spent.
+fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
+    let positive = |field, value: u64| match value {
+        0 => Err(TrainError::Field { field, value, requirement: "it must be at least 1".into() }),
+        _ => Ok(()),
+    };
+    positive("batch", job.batch as u64)?;
+    positive("micro_batch", job.micro_batch as u64)?;
+    positive("sequence", job.sequence as u64)?;
+    positive("budget", job.steps)?;
+    if job.sequence > architecture.context {
+        let requirement = format!("the model's `context` is {}; make one fit the other", architecture.context);
+        return Err(TrainError::Field { field: "sequence", value: job.sequence as u64, requirement });
+    }
+    if job.pad as usize >= architecture.vocab {
+        let requirement = format!("the model's `vocab` is {}", architecture.vocab);
+        return Err(TrainError::Field { field: "pad", value: u64::from(job.pad), requirement });
+    }
+    if job.keep == Keep::Best && job.valid.is_none() {
+        return Err(TrainError::NothingToCompare);
+    }
+    Ok(())
+}
+
+/// What the numbers of a run follow from: a checkpoint of a job that differs in any of it is refused.
+fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fingerprint {
+    let fields = [
+        ("model", json!(architecture)),
+        ("init", json!(init)),
+        ("objective", json!(job.objective)),
+        ("data", json!({ "tokens": job.corpus.tokens(), "documents": job.corpus.offsets().len().saturating_sub(1) })),
+        ("batch", json!(job.batch)),
+        ("micro_batch", json!(job.micro_batch)),
+        ("sequence", json!(job.sequence)),
+        ("budget", json!(job.steps)),
+        ("optimizer", json!(job.optimizer)),
+        ("schedule", json!(job.schedule)),
+        ("clip", json!(job.clip)),
+        ("keep", json!(job.keep)),
+        ("validate", json!(job.valid.as_ref().map(|v| (v.every, v.tokens, v.corpus.tokens())))),
+        ("seed", json!(job.seed)),
+        ("identity", json!(job.identity)),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// A stage at work.
+struct Run<'a> {
+    job: &'a Job<'a>,
+    learner: Learner,
+    order: Order<'a>,
+    valid: Option<&'a Rows<'a>>,
+    facts: BatchFacts,
+    state: State,
+    resumed_at: Option<u64>,
+    /// Steps whose numbers are still on the device.
+    pending: Vec<(StepReport, Tensor<2>)>,
+    last_finite: Option<(u64, f64)>,
+    clock: Instant,
+    /// Tokens at the last time the clock was read.
+    clocked_tokens: u64,
+}
+
+impl<'a> Run<'a> {
+    /// Fresh or resumed.
+    fn start(
+        job: &'a Job<'a>,
+        architecture: Architecture,
+        rows: &'a Rows<'a>,
+        valid: Option<&'a Rows<'a>>,
+        observer: &mut dyn Observer,
+    ) -> Result<Run<'a>, TrainError> {
+        let layout = Layout::new(&architecture);
+        let device = &job.device.device;
+        let init = match job.init {
+            Some(path) => Some(crate::model::load_segments(&layout, path)?),
+            None => None,
+        };
+        let init_hash = init.as_ref().map(|host| weights_hash(&crate::model::named(&layout, host)));
+        let fingerprint = fingerprint(job, &architecture, init_hash.as_deref());
+        let names = Optimizer::moments(job.optimizer);
+        let (restored, notices) = checkpoint::restore(job.folder, &layout, names, &fingerprint, device)?;
+        notices.iter().for_each(|notice| observer.notice(notice));
+        let (params, moments, state, resumed_at) = match restored {
+            Some(restored) => {
+                let step = restored.state.step;
+                (restored.weights, restored.moments, restored.state, Some(step))
+            }
+            None => {
+                let params = match init {
+                    Some(host) => Params::from_host(host, device),
+                    None => Params::fresh(&layout, job.seed, device),
+                };
+                (params, Vec::new(), State { job: fingerprint, ..State::default() }, None)
+            }
+        };
+        let facts = BatchFacts { parameters: layout.parameters(), ..rows.facts() };
+        let mut learner = Learner::new(architecture, params, job);
+        moments.into_iter().enumerate().for_each(|(i, moment)| learner.optimizer.set_moment(i, moment));
+        observer.start(&facts, resumed_at);
+        Ok(Run {
+            job,
+            learner,
+            order: Order::new(rows, job.seed, state.place),
+            valid,
+            facts,
+            last_finite: state.loss.map(|loss| (state.step, loss)),
+            clocked_tokens: state.tokens,
+            state,
+            resumed_at,
+            pending: Vec::new(),
+            clock: Instant::now(),
+        })
+    }
+
+    /// One optimiser step.
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let (job, step) = (self.job, self.state.step);
+        let batch = self.order.next(job.batch);
+        let weight = batch.weight();
+        let mut gradients = None;
+        for (micro, from) in (0..job.batch).step_by(job.micro_batch).enumerate() {
+            let rows = batch.rows(from, from + job.micro_batch, job.sequence, job.pad);
+            gradients = Some(self.learner.accumulate(gradients, &rows, job.sequence, weight, step, micro as u64));
+        }
+        let lr = self.learner.optimizer.peak() * job.schedule.share(step);
+        self.state.place = self.order.place();
+        self.state.tokens += batch.tokens;
+        self.state.supervised_tokens += weight;
+        self.state.step = step + 1;
+        if let Some(gradients) = gradients {
+            let numbers = self.learner.step(gradients, lr, step);
+            let report = StepReport {
+                step: step + 1,
+                steps: job.steps,
+                loss: 0.0,
+                lr,
+                grad_norm: 0.0,
+                tokens: self.state.tokens,
+                supervised_tokens: self.state.supervised_tokens,
+                tokens_per_second: 0.0,
+            };
+            self.pending.push((report, numbers));
+        }
+        self.check_device()?;
+        // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
+        let lag = if job.device.kind == Kind::Cpu { 1 } else { 8 };
+        if self.pending.len() >= lag {
+            self.report(observer)?;
+        }
+        Ok(())
+    }
+
+    /// Validation and checkpoint, where they are due.
+    fn after_step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let (job, step) = (self.job, self.state.step);
+        let last = step == job.steps;
+        let validates =
+            job.valid.as_ref().is_some_and(|valid| last || (valid.every > 0 && step.is_multiple_of(valid.every)));
+        if validates || last {
+            self.report(observer)?;
+        }
+        if validates {
+            self.validate(observer)?;
+        }
+        if !last && !self.state.ended && job.checkpoint > 0 && step.is_multiple_of(job.checkpoint) {
+            self.save(observer)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches and tells the numbers of the pending steps, and stops at one that is not finite.
+    fn report(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let step = self.state.step;
+        let (mut reports, tensors): (Vec<StepReport>, Vec<Tensor<2>>) = self.pending.drain(..).unzip();
+        let numbers = Tensor::cat(tensors, 0).try_into_vec_as::<f32>();
+        let numbers = numbers.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
+        self.check_device()?;
+        let seconds = self.clock.elapsed().as_secs_f64();
+        let rate = (self.state.tokens - self.clocked_tokens) as f64 / seconds.max(1e-9);
+        self.state.seconds += seconds;
+        self.clock = Instant::now();
+        self.clocked_tokens = self.state.tokens;
+        for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(2)) {
+            report.loss = f64::from(numbers[0]);
+            report.grad_norm = f64::from(numbers[1]);
+            report.tokens_per_second = rate;
+            for (what, value) in [("loss", report.loss), ("gradient norm", report.grad_norm)] {
+                if !value.is_finite() {
+                    return Err(TrainError::NonFinite { what, value, step: report.step, last: self.last_finite });
+                }
+            }
+            self.last_finite = Some((report.step, report.loss));
+            self.state.loss = Some(report.loss);
+            observer.step(report);
+        }
+        self.state.ended |= observer.ends();
+        Ok(())
+    }
+
+    fn validate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let (Some(rows), Some(valid)) = (self.valid, &self.job.valid) else { return Ok(()) };
+        let (job, step) = (self.job, self.state.step);
+        let start = Instant::now();
+        let (loss, supervised_tokens) =
+            validate(&self.learner, rows, job.sequence, job.micro_batch, job.pad, valid.tokens, step)?;
+        self.check_device()?;
+        if !loss.is_finite() {
+            return Err(TrainError::NonFinite { what: "validation loss", value: loss, step, last: self.last_finite });
+        }
+        let best = self.state.best_loss.is_none_or(|lowest| loss < lowest);
+        self.state.valid = Some(loss);
+        if best {
+            (self.state.best_step, self.state.best_loss) = (Some(step), Some(loss));
+            if job.keep == Keep::Best {
+                self.write_weights("best.safetensors")?;
+            }
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        observer.valid(&ValidReport { step, loss, supervised_tokens, seconds, best });
+        self.state.ended |= observer.ends();
+        self.clock = Instant::now();
+        Ok(())
+    }
+
+    fn save(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.report(observer)?;
+        let names = Optimizer::moments(self.job.optimizer);
+        let moments: Vec<(&str, Params)> =
+            names.iter().enumerate().map(|(i, name)| (*name, self.learner.optimizer.moment(i))).collect();
+        let (layout, params) = (&self.learner.layout, &self.learner.params);
+        let path = checkpoint::save(self.job.folder, layout, params, &moments, self.state.clone())?;
+        observer.checkpoint(self.state.step, &path);
+        self.clock = Instant::now();
+        Ok(())
+    }
+
+    fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
+        self.report(observer)?;
+        // A stage that ended between two validations has a last one, as one that ended with its budget has.
+        if self.job.valid.is_some() && self.state.step < self.job.steps && self.state.valid.is_none() {
+            self.validate(observer)?;
+        }
+        let weights = match self.job.keep {
+            Keep::Last => self.write_weights("last.safetensors")?,
+            Keep::Best => self.job.folder.join("best.safetensors"),
+        };
+        let host = crate::model::load_segments(&self.learner.layout, &weights)?;
+        Ok(Trained {
+            weights_hash: weights_hash(&crate::model::named(&self.learner.layout, &host)),
+            weights,
+            parameters: self.facts.parameters,
+            steps: self.state.step,
+            loss: self.state.loss,
+            valid_loss: self.state.valid,
+            best: self.state.best_step.zip(self.state.best_loss).map(|(step, loss)| Best { step, loss }),
+            tokens: self.state.tokens,
+            supervised_tokens: self.state.supervised_tokens,
+            seconds: self.state.seconds,
+            resumed_at: self.resumed_at,
+        })
+    }
+
+    fn write_weights(&self, name: &str) -> Result<PathBuf, TrainError> {
+        let path = self.job.folder.join(name);
+        let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
+        std::fs::create_dir_all(self.job.folder).map_err(failed)?;
+        crate::model::save_segments(&self.learner.layout, &self.learner.weights()?, &path)?;
+        Ok(path)
+    }
+
+    /// A panic of a thread that drives a GPU is caught and logged by burn; here it ends the stage. The CPU computes on the
+    /// calling thread, whose panics need no such care.
+    fn check_device(&self) -> Result<(), TrainError> {
+        if self.job.device.kind == Kind::Cpu {
+            return Ok(());
+        }
+        match crate::device::take_panic() {
+            Some(message) => Err(TrainError::Device { step: self.state.step, message }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Gradients of micro-batches, and the step they add up to.
+
+use super::batch::Batch;
+use super::job::Job;
+use super::optimizer::Optimizer;
+use crate::model::head_gradient;
+use crate::model::{Architecture, Dropout, HeadGradient, Input, Layout, ModelError, Params, Pass, Rotary};
+use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
+
+/// Segments are summed in rows of this many numbers.
+const ROW: usize = 1024;
+
+/// Up to this many embeddings, their gradient on a GPU is a product with one-hot rows.
+const ONE_HOT: usize = 8_192;
+
+/// The network in training, and its optimiser.
+pub(crate) struct Learner {
+    pub architecture: Architecture,
+    pub layout: Layout,
+    pub params: Params,
+    pub optimizer: Optimizer,
+    rotary: Option<Rotary>,
+    device: Device,
+    host: bool,
+    clip: Option<f64>,
+    seed: u64,
+}
+
+/// What micro-batches have added up to. All tensors stay on the device.
+pub(crate) struct Gradients {
+    flats: Vec<Tensor<1>>,
+    /// Mean loss so far, `[1, 1]`.
+    loss: Tensor<2>,
+}
+
+impl Learner {
+    pub fn new(architecture: Architecture, params: Params, job: &Job) -> Learner {
+        let layout = Layout::new(&architecture);
+        let device = job.device.device.clone();
+        Learner {
+            rotary: Rotary::of(&architecture, &device),
+            optimizer: Optimizer::new(job.optimizer, &layout, &params),
+            host: job.device.kind == crate::device::Kind::Cpu,
+            clip: job.clip,
+            seed: job.seed,
+            architecture,
+            layout,
+            params,
+            device,
+        }
+    }
+
+    /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
+    /// supervised tokens are `total` together give the gradient of their mean loss.
+    pub fn accumulate(
+        &self,
+        sum: Option<Gradients>,
+        batch: &Batch,
+        sequence: usize,
+        total: u64,
+        step: u64,
+        micro: u64,
+    ) -> Gradients {
+        let share = 1.0 / total.max(1) as f32;
+        let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
+        let rows = batch.inputs.len() / sequence;
+        let roles = &self.layout.roles;
+        let plain = self.params.leaves(&self.layout);
+        let by_hand = |id: usize| id == roles.embedding || Some(id) == roles.positions || Some(id) == roles.head;
+        let leaves: Vec<Tensor<2>> = plain
+            .iter()
+            .enumerate()
+            .map(|(id, leaf)| if by_hand(id) { leaf.clone() } else { leaf.clone().autodiff().require_grad() })
+            .collect();
+        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, micro);
+        let pass =
+            Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
+        let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
+        let embedded = pass.embed(&input).autodiff().require_grad();
+        let hidden = pass.blocks(embedded.clone(), &input, None);
+        let head = plain[roles.head.unwrap_or(roles.embedding)].clone();
+        let HeadGradient { loss, hidden: seed, weight } =
+            head_gradient(hidden.clone().inner(), head, &batch.targets, &weights);
+        // The gradient of ⟨hidden, seed⟩ by the weights is the gradient of the loss, the seed being the loss's by hidden.
+        let mut grads = (hidden * seed).sum_dim(0).sum_dim(1).backward();
+
+        let embedded = embedded.grad_remove(&mut grads).unwrap_or_else(|| embedded.inner().zeros_like());
+        let mut by_leaf: Vec<Option<Tensor<2>>> =
+            leaves.iter().map(|leaf| if leaf.is_autodiff() { leaf.grad_remove(&mut grads) } else { None }).collect();
+        by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
+        let table = self.embedding_gradient(&input, &embedded);
+        by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
+            Some(shared) => shared + table,
+            None => table,
+        });
+        if let Some(id) = roles.positions {
+            by_leaf[id] = Some(self.position_gradient(embedded, rows, sequence));
+        }
+        let flats = self.flatten(by_leaf);
+        match sum {
+            None => Gradients { flats, loss },
+            Some(sum) => Gradients {
+                flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
+                loss: sum.loss + loss,
+            },
+        }
+    }
+
+    /// Clips, steps, and returns the loss and the gradient's norm as `[1, 2]`, still on the device.
+    pub fn step(&mut self, gradients: Gradients, lr: f64, step: u64) -> Tensor<2> {
+        let squares = gradients.flats.iter().map(|flat| {
+            let rows = flat.dims()[0] / ROW;
+            let flat = flat.clone().reshape([rows, ROW]);
+            (flat.clone() * flat).sum_dim(1).sum_dim(0)
+        });
+        let norm = squares.reduce(|a, b| a + b).map_or_else(|| gradients.loss.zeros_like(), Tensor::sqrt);
+        let flats = match self.clip {
+            // As PyTorch's clip_grad_norm_, with the coefficient left on the device.
+            Some(most) => {
+                let coefficient = norm.clone().add_scalar(1e-6).recip().mul_scalar(most).clamp_max(1.0).reshape([1]);
+                gradients.flats.into_iter().map(|flat| flat * coefficient.clone()).collect()
+            }
+            None => gradients.flats,
+        };
+        self.optimizer.update(&mut self.params, flats, lr, step);
+        Tensor::cat(vec![gradients.loss, norm], 1)
+    }
+
+    /// Sums the gradients of a token's places. A GPU would walk all places in order for each column (burn 0.22's
+    /// select-assign) or add with atomics in any order; a product with one-hot rows is parallel and always the same.
+    fn embedding_gradient(&self, input: &Input, embedded: &Tensor<2>) -> Tensor<2> {
+        let a = &self.architecture;
+        if !self.host && a.vocab <= ONE_HOT {
+            let places = input.batch * input.time;
+            let ids = input.ids.clone().reshape([1, places]).expand([a.vocab, places]);
+            let rows: Vec<i32> = (0..a.vocab as i32).collect();
+            let rows = Tensor::<2, burn::tensor::Int>::from_data(TensorData::new(rows, [a.vocab, 1]), &self.device);
+            return ids.equal(rows.expand([a.vocab, places])).float().matmul(embedded.clone());
+        }
+        let zeros = Tensor::<2>::zeros([a.vocab, a.width], &self.device);
+        zeros.select_assign(0, input.ids.clone(), embedded.clone(), IndexingUpdateOp::Add)
+    }
+
+    fn position_gradient(&self, embedded: Tensor<2>, rows: usize, sequence: usize) -> Tensor<2> {
+        let a = &self.architecture;
+        let used = embedded.reshape([rows, sequence, a.width]).sum_dim(0).reshape([sequence, a.width]);
+        if sequence == a.context {
+            return used;
+        }
+        Tensor::cat(vec![used, Tensor::zeros([a.context - sequence, a.width], &self.device)], 0)
+    }
+
+    /// Lays gradients as the weights lie.
+    fn flatten(&self, mut by_leaf: Vec<Option<Tensor<2>>>) -> Vec<Tensor<1>> {
+        let segments = self.layout.segments.iter().enumerate().map(|(number, segment)| {
+            let mut parts = Vec::new();
+            let mut len = 0;
+            for (leaf, gradient) in self.layout.leaves.iter().zip(&mut by_leaf) {
+                if leaf.segment == number {
+                    let size = leaf.rows * leaf.cols;
+                    parts.push(match gradient.take() {
+                        Some(gradient) => gradient.reshape([size]),
+                        None => Tensor::zeros([size], &self.device),
+                    });
+                    len += size;
+                }
+            }
+            if len < segment.len {
+                parts.push(Tensor::zeros([segment.len - len], &self.device));
+            }
+            Tensor::cat(parts, 0)
+        });
+        segments.collect()
+    }
+
+    /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout.
+    pub fn loss(&self, batch: &Batch, sequence: usize) -> Tensor<2> {
+        let rows = batch.inputs.len() / sequence;
+        let leaves = self.params.leaves(&self.layout);
+        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
+        let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
+        let hidden = pass.blocks(pass.embed(&input), &input, None);
+        let roles = &self.layout.roles;
+        let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
+        let logprobs = crate::model::head_logprobs(hidden, head, &batch.targets);
+        let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
+        let count = weights.len();
+        (logprobs * Tensor::from_data(TensorData::new(weights, [count, 1]), &self.device)).sum_dim(0)
+    }
+
+    /// The weights on the host.
+    pub fn weights(&self) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.params.to_host()
+    }
+}

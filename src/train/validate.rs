@@ -1,0 +1,36 @@
+//! The loss on data the stage does not learn from.
+
+use super::batch::{Batch, Rows};
+use super::error::TrainError;
+use super::step::Learner;
+
+/// Mean loss per supervised token over the rows of a validation pass, and the tokens it is over. At most about `tokens`
+/// tokens are used, from the start; rows always stand in the same order.
+pub(crate) fn validate(
+    learner: &Learner,
+    rows: &Rows,
+    sequence: usize,
+    micro_batch: usize,
+    pad: u32,
+    tokens: Option<u64>,
+    step: u64,
+) -> Result<(f64, u64), TrainError> {
+    let (mut sum, mut weight, mut seen) = (0.0f64, 0, 0);
+    let count = rows.valid_count();
+    let mut row = 0;
+    while row < count && tokens.is_none_or(|most| seen < most) {
+        let mut batch = Batch::default();
+        for row in row..count.min(row + micro_batch) {
+            rows.push_valid(row, &mut batch);
+        }
+        row += micro_batch;
+        seen += batch.tokens;
+        weight += batch.weight();
+        // A last batch with fewer rows is filled up, so that the device sees one shape.
+        let batch = batch.rows(0, micro_batch, sequence, pad);
+        let loss = learner.loss(&batch, sequence).try_into_vec_as::<f32>();
+        let loss = loss.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
+        sum += loss.iter().map(|x| f64::from(*x)).sum::<f64>();
+    }
+    Ok((sum / weight.max(1) as f64, weight))
+}

@@ -1,0 +1,118 @@
+//! Pretraining rows: the corpus laid end to end and cut into windows.
+
+use super::batch::Batch;
+use super::corpus::Corpus;
+use super::error::TrainError;
+use crate::random::Stream;
+
+/// Windows of `sequence + 1` tokens, each sharing its last token with the next one's first. Every epoch starts at another
+/// offset, so that a token is not always at the same place of its window.
+pub(crate) struct Windows<'a> {
+    corpus: &'a dyn Corpus,
+    sequence: usize,
+    pad: u32,
+    offsets: Stream,
+}
+
+impl<'a> Windows<'a> {
+    pub fn new(corpus: &'a dyn Corpus, sequence: usize, pad: u32, seed: u64) -> Result<Windows<'a>, TrainError> {
+        if corpus.tokens() <= sequence as u64 {
+            return Err(TrainError::TooLittle { tokens: corpus.tokens(), sequence });
+        }
+        if !any_supervised(corpus) {
+            return Err(TrainError::NothingSupervised { hint: "the corpus masks every token" });
+        }
+        Ok(Windows { corpus, sequence, pad, offsets: Stream::new(seed, "window offset") })
+    }
+
+    pub fn count(&self, epoch: u64) -> usize {
+        ((self.corpus.tokens() - 1 - self.offset(epoch)) / self.sequence as u64) as usize
+    }
+
+    pub fn push(&self, epoch: u64, row: usize, batch: &mut Batch) {
+        let start = self.offset(epoch) + row as u64 * self.sequence as u64;
+        self.push_from(start, self.sequence + 1, batch);
+    }
+
+    /// The last window of a validation pass may be shorter, so that every target is counted once.
+    pub fn valid_count(&self) -> usize {
+        (self.corpus.tokens() - 1).div_ceil(self.sequence as u64) as usize
+    }
+
+    pub fn push_valid(&self, row: usize, batch: &mut Batch) {
+        let start = row as u64 * self.sequence as u64;
+        let len = (self.corpus.tokens() - start).min(self.sequence as u64 + 1);
+        self.push_from(start, len as usize, batch);
+    }
+
+    /// Between 0 and what leaves at least one window.
+    fn offset(&self, epoch: u64) -> u64 {
+        let room = (self.corpus.tokens() - self.sequence as u64).min(self.sequence as u64);
+        if epoch == 0 { 0 } else { self.offsets.at(epoch).below(room) }
+    }
+
+    fn push_from(&self, start: u64, len: usize, batch: &mut Batch) {
+        let (mut tokens, mut supervised) = (vec![0; len], vec![false; len]);
+        self.corpus.read(start, &mut tokens);
+        self.corpus.supervised(start, &mut supervised);
+        batch.push(&tokens, &supervised, self.sequence, self.pad);
+    }
+}
+
+/// Whether any token that can be predicted carries loss.
+fn any_supervised(corpus: &dyn Corpus) -> bool {
+    const BLOCK: u64 = 1 << 16;
+    let mut start = 1;
+    let mut mask = Vec::new();
+    while start < corpus.tokens() {
+        mask.resize(BLOCK.min(corpus.tokens() - start) as usize, false);
+        corpus.supervised(start, &mut mask);
+        if mask.contains(&true) {
+            return true;
+        }
+        start += BLOCK;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::MemoryCorpus;
+
+    #[test]
+    fn an_epoch_shows_each_window_once_and_moves_on_the_next() {
+        let corpus = MemoryCorpus::new(&[(0..103).collect()]);
+        let windows = Windows::new(&corpus, 10, 0, 7).unwrap();
+        let mut batch = Batch::default();
+        (0..windows.count(0)).for_each(|row| windows.push(0, row, &mut batch));
+        assert_eq!(batch.inputs, (0..100).collect::<Vec<u32>>());
+        assert_eq!(batch.targets, (1..101).collect::<Vec<i32>>());
+        let starts: Vec<u32> = (1..5)
+            .map(|epoch| {
+                let mut batch = Batch::default();
+                windows.push(epoch, 0, &mut batch);
+                batch.inputs[0]
+            })
+            .collect();
+        assert!(starts.iter().any(|start| *start != starts[0]) && starts.iter().all(|start| *start < 10), "{starts:?}");
+    }
+
+    #[test]
+    fn validation_counts_every_target_once() {
+        let corpus = MemoryCorpus::new(&[(0..95).collect()]);
+        let windows = Windows::new(&corpus, 10, 0, 7).unwrap();
+        let mut batch = Batch::default();
+        (0..windows.valid_count()).for_each(|row| windows.push_valid(row, &mut batch));
+        assert_eq!(batch.weight(), 94);
+        assert_eq!(batch.inputs.len(), 100);
+    }
+
+    #[test]
+    fn too_few_tokens_and_masked_tokens_are_refused() {
+        let short = MemoryCorpus::new(&[vec![1; 10]]);
+        assert!(matches!(Windows::new(&short, 10, 0, 7), Err(TrainError::TooLittle { tokens: 10, sequence: 10 })));
+        let masked = MemoryCorpus::samples(&[(vec![1; 50], vec![])]);
+        assert!(matches!(Windows::new(&masked, 10, 0, 7), Err(TrainError::NothingSupervised { .. })));
+    }
+}

@@ -1,0 +1,42 @@
+//! Micro-batches add up to their batch.
+
+use crate::common::{Log, Setting, llama};
+use emberlab::model::read_weights;
+use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
+
+/// The losses, gradient norms and weights of a job.
+fn run(job: &Job) -> (Vec<f64>, Vec<f64>, Vec<f32>) {
+    let mut log = Log::default();
+    let Outcome::Finished(trained) = train(job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+    let weights = read_weights(&trained.weights).unwrap().iter().flat_map(|w| w.numbers.to_vec()).collect();
+    (log.losses(), log.steps.iter().map(|step| step.grad_norm).collect(), weights)
+}
+
+fn close(a: &[f64], b: &[f64], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        assert!((a - b).abs() <= tolerance * a.abs().max(1.0), "{a} and {b}");
+    }
+}
+
+#[test]
+fn a_batch_is_the_same_in_one_piece_and_in_uneven_pieces() {
+    // Responses of different lengths make the weight of a row matter; 3 does not divide 4.
+    let samples: Vec<_> = (0..16u32).map(|a| (vec![20, a], (0..1 + a % 7).map(|i| (a + i) % 20).collect())).collect();
+    let corpus = MemoryCorpus::samples(&samples);
+    let results: Vec<_> = [4, 3, 1]
+        .into_iter()
+        .map(|micro_batch| {
+            let folder = tempfile::tempdir().unwrap();
+            let setting = Setting::new(llama(), folder.path());
+            run(&Job { objective: Objective::Sft, corpus: &corpus, valid: None, micro_batch, ..setting.job() })
+        })
+        .collect();
+    for other in &results[1..] {
+        close(&results[0].0, &other.0, 2e-5);
+        close(&results[0].1, &other.1, 2e-4);
+        let worst = results[0].2.iter().zip(&other.2).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // AdamW's first steps move by the sign of a gradient, which a rounding can turn where the gradient is near zero.
+        assert!(worst < 2e-3, "{worst}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Generation and likelihoods agree with the plain forward pass.
+
+use crate::common::{cpu, gpt2, llama};
+use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError};
+use emberlab::plan::spec;
+use emberlab::random::Stream;
+
+fn decoder(spec: &spec::Decoder) -> Decoder {
+    let spec = spec::Decoder { init_std: 0.3, dropout: 0.0, ..spec.clone() };
+    Decoder::fresh(Architecture::new(&spec, Some(24)).unwrap(), 5, &cpu().device)
+}
+
+fn tokens(seed: u64, len: usize) -> Vec<u32> {
+    let mut draws = Stream::new(seed, "tokens").at(0);
+    (0..len).map(|_| draws.below(24) as u32).collect()
+}
+
+/// Log-probabilities of every token at every place of a sequence, by the plain forward pass.
+fn all_logprobs(decoder: &Decoder, sequence: &[u32]) -> Vec<Vec<f32>> {
+    let logits = decoder.logits(&[sequence.to_vec()]).unwrap().try_into_vec_as::<f32>().unwrap();
+    let normal = |row: &[f32]| {
+        let total = row.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+        row.iter().map(|x| (f64::from(*x) - total) as f32).collect()
+    };
+    logits.chunks_exact(24).map(normal).collect()
+}
+
+#[test]
+fn greedy_text_with_a_cache_is_greedy_text_without() {
+    for spec in [llama(), gpt2(), spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() }] {
+        let decoder = decoder(&spec);
+        // Different lengths in one batch, so that padding matters.
+        let prompts: Vec<Vec<u32>> = [1, 3, 7, 8].iter().map(|len| tokens(*len as u64, *len)).collect();
+        let options = GenerateOptions { max_tokens: 8, ..GenerateOptions::default() };
+        for (prompt, generated) in prompts.iter().zip(decoder.generate(&prompts, &options).unwrap()) {
+            let mut text = prompt.clone();
+            for (token, logprob) in generated.tokens.iter().zip(&generated.logprobs) {
+                let last = all_logprobs(&decoder, &text).pop().unwrap();
+                let best = (0..24).max_by(|a, b| last[*a].total_cmp(&last[*b])).unwrap();
+                assert_eq!(*token as usize, best);
+                assert!((logprob - last[best]).abs() < 1e-4);
+                text.push(*token);
+            }
+            assert_eq!((generated.tokens.len(), generated.finish, generated.prompt_cut), (8, Finish::Length, 0));
+        }
+    }
+}
+
+#[test]
+fn what_a_prompt_gives_depends_on_its_place_and_seed_only() {
+    let decoder = decoder(&llama());
+    let prompts: Vec<Vec<u32>> = (0..5).map(|i| tokens(i, 2 + i as usize)).collect();
+    let options = |batch, seed| GenerateOptions {
+        max_tokens: 6,
+        temperature: 1.0,
+        top_k: Some(12),
+        top_p: Some(0.95),
+        seed,
+        batch,
+        ..GenerateOptions::default()
+    };
+    let together = decoder.generate(&prompts, &options(5, 1)).unwrap();
+    let apart = decoder.generate(&prompts, &options(2, 1)).unwrap();
+    assert_eq!(
+        together.iter().map(|g| &g.tokens).collect::<Vec<_>>(),
+        apart.iter().map(|g| &g.tokens).collect::<Vec<_>>()
+    );
+    assert_ne!(together, decoder.generate(&prompts, &options(5, 2)).unwrap());
+}
+
+#[test]
+fn text_ends_at_a_stop_token_or_a_full_context_and_long_prompts_are_cut() {
+    let decoder = decoder(&llama());
+    let free = decoder.generate(&[tokens(1, 4)], &GenerateOptions::default()).unwrap();
+    // The context holds 16 tokens: half of it may be prompt, and 12 are left after this one.
+    assert_eq!((free[0].tokens.len(), free[0].finish), (12, Finish::Context));
+    let stop = vec![free[0].tokens[3]];
+    let first = free[0].tokens.iter().position(|token| *token == stop[0]).unwrap();
+    let stopped = decoder.generate(&[tokens(1, 4)], &GenerateOptions { stop, ..GenerateOptions::default() }).unwrap();
+    assert_eq!((stopped[0].tokens.as_slice(), stopped[0].finish), (&free[0].tokens[..first], Finish::Stop));
+    let long =
+        decoder.generate(&[tokens(1, 40)], &GenerateOptions { max_tokens: 4, ..GenerateOptions::default() }).unwrap();
+    assert_eq!((long[0].prompt_cut, long[0].tokens.len()), (28, 4));
+    assert!(matches!(decoder.generate(&[vec![]], &GenerateOptions::default()), Err(ModelError::EmptyPrompt)));
+    assert!(matches!(
+        decoder.generate(&[vec![1, 24]], &GenerateOptions::default()),
+        Err(ModelError::Token { token: 24, position: 1, vocab: 24 })
+    ));
+}
+
+#[test]
+fn likelihoods_are_those_of_the_forward_pass_and_roll_over_long_sequences() {
+    for spec in [llama(), gpt2()] {
+        let decoder = decoder(&spec);
+        let sequences: Vec<Vec<u32>> = [2, 17, 5, 1, 40, 0].iter().map(|len| tokens(*len as u64, *len)).collect();
+        let scored = decoder.logprobs(&sequences, 3, None).unwrap();
+        assert_eq!(scored.iter().map(Vec::len).collect::<Vec<_>>(), [1, 16, 4, 0, 39, 0]);
+        for (sequence, scored) in sequences.iter().zip(&scored).filter(|(s, _)| s.len() > 1) {
+            // Windows of 16 inputs start at 0, 16 and, moved back, at 23.
+            for (target, logprob) in scored.iter().enumerate() {
+                let start = if target < 16 {
+                    0
+                } else if target < 32 {
+                    16
+                } else {
+                    23
+                };
+                let row = &all_logprobs(&decoder, &sequence[start..=target])[target - start];
+                assert!((row[sequence[target + 1] as usize] - logprob).abs() < 1e-4);
+            }
+        }
+    }
+}
