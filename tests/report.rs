@@ -1,4 +1,11 @@
 //! The HTML report, read as text and opened in a real browser.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly"
+)]
 
 use emberlab::evaluate::{Audit, PairRow};
 use emberlab::random::Stream;
@@ -33,7 +40,11 @@ fn stage(name: &str, kind: &str, steps: u32, from: f64, to: f64, seed: u64) -> S
     let stream = Stream::new(seed, "test/other");
     let cosine = |i: u32| {
         let (i, n) = (f64::from(i), f64::from(steps));
-        if i < n * 0.02 { 1e-3 * i / (n * 0.02) } else { 1e-3 * (0.1 + 0.45 * (1.0 + (i / n * 3.14159).cos())) }
+        if i < n * 0.02 {
+            1e-3 * i / (n * 0.02)
+        } else {
+            1e-3 * (0.1 + 0.45 * (1.0 + (i / n * std::f64::consts::PI).cos()))
+        }
     };
     StageView {
         name: name.into(),
@@ -365,9 +376,9 @@ fn a_report_holds_everything_a_run_has() {
         "pretrain",
         "tuned",
         "Loss of pretrain",
-        "Learning rate",
-        "Throughput",
-        "norm of the gradient",
+        "learning rate",
+        "throughput",
+        "gradient norm",
         "too many repeated lines",
         "Bytes per token",
         "there was a small bear",
@@ -433,6 +444,44 @@ fn a_browser_opens_it_from_disk_and_its_scripts_run() {
         assert!(dom.contains("data-live=\"yes\"") && !dom.contains("data-live=\"no\""), "a chart failed");
         assert!(!refers_outside(&dom));
     }
+}
+
+#[test]
+fn pointing_dragging_and_buttons_work() {
+    // The policy is taken out of this copy, and only of it, so that a script of the test can play the reader.
+    let page = html(&[sample_run("r", 1)]);
+    let (before, rest) = page.split_once("<meta http-equiv").expect("a policy");
+    let (_, rest) = rest.split_once('>').expect("its end");
+    let play = r#"<script>
+        const svg = document.querySelector("svg.plot"), box = svg.getBoundingClientRect();
+        const at = (share) => ({ clientX: box.left + share * box.width, clientY: box.top + 50, pointerType: "mouse", bubbles: true });
+        const fire = (kind, share) => svg.dispatchEvent(new PointerEvent(kind, at(share)));
+        const out = document.documentElement.dataset;
+        fire("pointermove", 0.5);
+        out.readout = document.querySelector(".readout").innerText.replace(/\s+/g, " ");
+        out.before = [...svg.querySelectorAll(".tick.middle")].map((t) => t.textContent).join(" ");
+        fire("pointerdown", 0.5); fire("pointermove", 0.7); fire("pointerup", 0.7); fire("pointerleave", 0.7);
+        out.zoomed = [...svg.querySelectorAll(".tick.middle")].map((t) => t.textContent).join(" ");
+        const [reset, log] = document.querySelectorAll(".controls button");
+        reset.click();
+        out.after = [...svg.querySelectorAll(".tick.middle")].map((t) => t.textContent).join(" ");
+        log.click();
+        out.log = log.getAttribute("aria-pressed") + " " + [...svg.querySelectorAll(".tick.end")].map((t) => t.textContent).join(" ");
+    </script></body>"#;
+    let page = format!("{before}{}", rest.replace("</body>", play));
+    let (folder, _keep) = folder();
+    let file = folder.join("played.html");
+    std::fs::write(&file, page).expect("writable");
+    let Some(dom) = browser(&file, &["--dump-dom"]) else { return };
+    let said = |name: &str| {
+        let (_, rest) = dom.split_once(&format!("data-{name}=\"")).unwrap_or_else(|| panic!("no {name}"));
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    assert!(said("readout").starts_with("step ") && said("readout").contains("validation"), "{}", said("readout"));
+    assert_eq!(said("before"), "0 200 400 600 800 1000");
+    assert_ne!(said("zoomed"), said("before"));
+    assert_eq!(said("after"), said("before"));
+    assert!(said("log").starts_with("true"), "{}", said("log"));
 }
 
 #[test]

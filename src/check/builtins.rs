@@ -183,7 +183,11 @@ impl Checker<'_> {
             Value::List(items) => items.iter().collect(),
             Value::Map(items) => items.values().collect(),
             Value::Later(later) => {
-                return Value::Later(Arc::new(Later { core: later.core.clone(), ty: Type::Number, phase: later.phase }));
+                return Value::Later(Arc::new(Later {
+                    core: later.core.clone(),
+                    ty: Type::Number,
+                    phase: later.phase,
+                }));
             }
             other => {
                 let found = self.describe(other);

@@ -1,8 +1,32 @@
 //! `exp devices`: what this machine can compute on, what would be chosen, and why.
 
+use super::{Exit, Failure, Screen};
+use crate::device;
+use crate::report::{Align, Table};
 #[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Measure each device with a small calculation.
-    #[arg(long)]
-    pub measure: bool,
+pub struct Args {}
+
+pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("devices")?;
+    let found = device::list();
+    if screen.is_json() {
+        let devices = serde_json::to_value(&found).unwrap_or_default();
+        screen.document(&serde_json::json!({ "schema_version": 1, "devices": devices }));
+        return Ok(Exit::Done);
+    }
+    let columns = [
+        ("", Align::Left),
+        ("device", Align::Left),
+        ("adapter", Align::Left),
+        ("driver", Align::Left),
+        ("why", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for d in &found {
+        let mark = if d.automatic { "→" } else { "" };
+        table.row([mark.to_owned(), d.name.clone(), d.adapter.clone(), d.driver.clone(), d.reason.clone()]);
+    }
+    screen.result(&table.render(None));
+    screen.result("\n→ is taken unless `--device` names another.\n");
+    Ok(Exit::Done)
 }

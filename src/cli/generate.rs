@@ -1,5 +1,10 @@
 //! `exp generate`: text from a trained stage, or from a Hugging Face folder.
 
+use super::bench;
+use super::trained::Stage;
+use super::{Exit, Failure, Screen};
+use crate::plan::spec::Decoding;
+use std::io::Read;
 use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
@@ -30,4 +35,44 @@ pub struct Args {
     pub device: Option<String>,
     #[command(flatten)]
     pub lab: LabArgs,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("generate")?;
+    let prompt = match &args.prompt {
+        Some(prompt) => prompt.clone(),
+        None => {
+            let mut text = String::new();
+            let read = std::io::stdin().read_to_string(&mut text);
+            read.map_err(|e| Failure::Read { path: "<stdin>".into(), cause: e.to_string() })?;
+            text.trim_end_matches('\n').to_owned()
+        }
+    };
+    if !(0.0..=1.0).contains(&args.top_p) || args.temperature < 0.0 || !args.temperature.is_finite() {
+        return Err(Failure::Usage {
+            message: "`--top-p` lies between 0 and 1, and `--temperature` is 0 or more".to_owned(),
+            help: None,
+        });
+    }
+    let lab = bench::lab_here(args.lab.lab.as_deref())?;
+    let stage = Stage::find(&lab, &args.model)?;
+    let device = bench::device(args.device.as_deref())?;
+    let model = stage.load(&device)?;
+    let decoding = Decoding {
+        max_tokens: i64::from(args.max_tokens),
+        temperature: args.temperature,
+        top_k: args.top_k.map(i64::from),
+        top_p: args.top_p,
+        seed: i64::try_from(args.seed).unwrap_or(i64::MAX),
+    };
+    let failed = |message: String| Failure::Run { message, help: None };
+    let rendered = model.render(&prompt).map_err(failed)?;
+    let texts = model.continuations(&[rendered], &decoding).map_err(failed)?;
+    let text = texts.first().map_or("", |t| t.as_str());
+    if screen.is_json() {
+        screen.document(&serde_json::json!({ "schema_version": 1, "prompt": prompt, "text": text }));
+    } else {
+        screen.raw(&format!("{text}\n"));
+    }
+    Ok(Exit::Done)
 }

@@ -1,5 +1,12 @@
 //! `exp report`: one HTML file about one or more runs.
 
+use super::bench;
+use super::{Exit, Failure, Screen};
+use crate::check::Checked;
+use crate::report::{self, SourceView};
+use crate::run::view;
+use crate::store::{RunFolder, disk};
+use std::path::Path;
 use super::shared::LabArgs;
 use std::path::PathBuf;
 
@@ -13,4 +20,52 @@ pub struct Args {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub lab: LabArgs,
+}
+
+/// File of a run's folder that holds the experiment's files as they were.
+const SOURCES: &str = "sources.json";
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("report")?;
+    let lab = bench::lab_here(args.lab.lab.as_deref())?;
+    let mut views = Vec::new();
+    let mut first = None;
+    for name in &args.runs {
+        let folder = bench::run_named(&lab, name)?;
+        views.push(view::view(&lab, &folder, kept_sources(&folder)).map_err(bench::failed)?);
+        first.get_or_insert(folder);
+    }
+    let Some(first) = first else {
+        return Err(Failure::Usage { message: "name at least one run".to_owned(), help: None });
+    };
+    let place = args.out.clone().unwrap_or_else(|| first.path.join("report.html"));
+    write(&place, &report::html(&views))?;
+    if screen.is_json() {
+        screen.document(&serde_json::json!({ "schema_version": 1, "report": place.display().to_string() }));
+    } else {
+        screen.result(&format!("{}\n", place.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// The files of an experiment, without the library's.
+pub(super) fn sources(checked: &Checked) -> Vec<SourceView> {
+    let own = checked.sources.iter().filter(|f| !f.is_library() && !f.path.starts_with("--"));
+    own.map(|f| SourceView { path: f.path.to_string(), text: f.text.to_string() }).collect()
+}
+
+/// Keeps an experiment's files with its run, so that a report can be written again when they have changed.
+pub(super) fn keep_sources(folder: &RunFolder, sources: &[SourceView]) -> Result<(), Failure> {
+    let json = serde_json::to_vec(sources).unwrap_or_default();
+    disk::replace_bytes(&folder.path.join(SOURCES), &json).map_err(bench::failed)
+}
+
+fn kept_sources(folder: &RunFolder) -> Vec<SourceView> {
+    let text = std::fs::read(folder.path.join(SOURCES)).ok();
+    text.and_then(|t| serde_json::from_slice(&t).ok()).unwrap_or_default()
+}
+
+/// Writes a report in one step.
+pub(super) fn write(place: &Path, html: &str) -> Result<(), Failure> {
+    disk::replace_bytes(place, html.as_bytes()).map_err(bench::failed)
 }

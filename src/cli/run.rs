@@ -1,5 +1,12 @@
 //! `exp run`: executes an experiment, or goes on with one that was stopped.
 
+use super::bench::{self, Planned, Request};
+use super::{Exit, Failure, Screen};
+use crate::report;
+use crate::run::display::{Display, Form};
+use crate::run::{self, Bench, Ran, view};
+use crate::store::{Check, Lab, Status};
+use std::path::{Path, PathBuf};
 use super::shared::{LabArgs, Overrides};
 
 #[derive(clap::Args, Debug)]
@@ -31,4 +38,80 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Events {
     Json,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("run")?;
+    let file = Path::new(&args.file);
+    let lab = bench::lab(file, args.lab.lab.as_deref())?;
+    let chosen = bench::device(args.device.as_deref())?;
+    let device = run::device_of(&chosen).to_string();
+    let request = Request {
+        file,
+        overrides: &args.overrides.set,
+        until: args.until.clone(),
+        device: Some(device.clone()),
+    };
+    let planned = match bench::planned(&request, Some(&lab), screen)? {
+        Ok(planned) => planned,
+        Err(exit) => return Ok(exit),
+    };
+    if args.locked {
+        super::lock::locked(file, &planned.plan)?;
+    }
+    screen.note(&format!("device: {device}: {}", chosen.reason));
+    let stop = bench::stop()?;
+    let bench = Bench {
+        lab: &lab,
+        device: &chosen,
+        base: Path::new(""),
+        home: &bench::home(file),
+        stop: &stop,
+        check: Check::Sizes,
+    };
+    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet()));
+    let ran = run::run(&planned.plan, &bench, &mut display);
+    display.finish();
+    match ran {
+        Ok(ran) => finished(&planned, &lab, &ran, screen),
+        Err(run::Failure::Stopped) => {
+            screen.note("stopped; the same command goes on from here");
+            Ok(Exit::Stopped)
+        }
+        Err(failure) => Err(failed(&failure)),
+    }
+}
+
+/// A run's failure as the command line tells it.
+pub(super) fn failed(failure: &run::Failure) -> Failure {
+    let help = match failure {
+        run::Failure::Unsupported(_) => Some("nothing was started; `exp plan` shows the whole experiment".to_owned()),
+        run::Failure::Unplanned { .. } => Some("`exp plan` says what is missing".to_owned()),
+        _ => Some("what was finished is kept; the same command goes on from there".to_owned()),
+    };
+    Failure::Run { message: failure.to_string(), help }
+}
+
+fn finished(planned: &Planned, lab: &Lab, ran: &Ran, screen: &Screen) -> Result<Exit, Failure> {
+    let place = write_report(planned, lab, ran)?;
+    if screen.is_json() {
+        let json = serde_json::to_value(&ran.record)
+            .map_err(|e| Failure::Run { message: format!("the record cannot be written: {e}"), help: None })?;
+        screen.document(&json);
+    } else {
+        screen.result(&super::summary::of(&ran.record));
+        screen.result(&format!("\nreport  {}\n", place.display()));
+    }
+    let unmet = ran.record.status == Status::Done && ran.record.misses_a_gate();
+    Ok(if unmet { Exit::Unmet } else { Exit::Done })
+}
+
+/// Writes the run's report into its folder.
+fn write_report(planned: &Planned, lab: &Lab, ran: &Ran) -> Result<PathBuf, Failure> {
+    let sources = super::report::sources(&planned.checked);
+    let shown = view::view(lab, &ran.folder, sources.clone()).map_err(bench::failed)?;
+    super::report::keep_sources(&ran.folder, &sources)?;
+    let place = ran.folder.path.join("report.html");
+    super::report::write(&place, &report::html(&[shown]))?;
+    Ok(place)
 }

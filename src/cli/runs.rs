@@ -1,5 +1,8 @@
 //! `exp runs`: the run store.
 
+use super::bench;
+use super::{Exit, Failure, Screen};
+use crate::store::{Keep, Query, RunFolder, compare, diff};
 use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
@@ -34,8 +37,51 @@ pub enum Action {
     },
     /// Remove what no kept run needs.
     Prune {
-        /// Say what would go, and remove nothing.
+        /// Remove it; without this, only say what would go.
         #[arg(long)]
-        dry_run: bool,
+        apply: bool,
     },
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("runs")?;
+    let lab = bench::lab_here(args.lab.lab.as_deref())?;
+    let named = |name: &String| bench::run_named(&lab, name);
+    match args.action.as_ref().unwrap_or(&Action::List) {
+        Action::List => {
+            let listing = lab.list(&Query::default()).map_err(bench::failed)?;
+            tell(screen, &listing, || listing.table(None).to_string());
+        }
+        Action::Show { run } => {
+            let record = named(run)?.current_record().map_err(bench::failed)?;
+            tell(screen, &record, || super::summary::of(&record));
+        }
+        Action::Diff { left, right } => {
+            let difference = diff(&named(left)?, &named(right)?).map_err(bench::failed)?;
+            tell(screen, &difference, || difference.to_string());
+        }
+        Action::Compare { runs } => {
+            let folders = runs.iter().map(named).collect::<Result<Vec<RunFolder>, Failure>>()?;
+            let comparison = compare(&folders).map_err(bench::failed)?;
+            tell(screen, &comparison, || comparison.table().to_string());
+        }
+        Action::Prune { apply } => {
+            let pruning = lab.prunable(&Keep::default()).map_err(bench::failed)?;
+            tell(screen, &pruning, || pruning.to_string());
+            if *apply {
+                pruning.apply().map_err(bench::failed)?;
+            } else {
+                screen.note("nothing was removed; `--apply` removes it");
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn tell(screen: &Screen, value: &impl serde::Serialize, text: impl FnOnce() -> String) {
+    if screen.is_json() {
+        screen.document(&serde_json::to_value(value).unwrap_or_default());
+    } else {
+        screen.result(&text());
+    }
 }

@@ -1,5 +1,9 @@
 //! `exp score`: metrics over two files.
 
+use super::{Exit, Failure, Screen};
+use crate::evaluate;
+use crate::report::{Align, Table, format};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -16,4 +20,43 @@ pub struct Args {
     /// Write each item's values here.
     #[arg(long, value_name = "FILE")]
     pub by_item: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("score")?;
+    let mut file = match &args.by_item {
+        Some(path) => {
+            let made = std::fs::File::create(path);
+            let failed = |e: std::io::Error| Failure::Write { path: path.display().to_string(), cause: e.to_string() };
+            Some(BufWriter::new(made.map_err(failed)?))
+        }
+        None => None,
+    };
+    let by_item = file.as_mut().map(|f| f as &mut dyn Write);
+    let report = evaluate::score(&args.metrics, &args.predictions, &args.references, by_item)
+        .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+    if let (Some(mut file), Some(path)) = (file, &args.by_item) {
+        file.flush().map_err(|e| Failure::Write { path: path.display().to_string(), cause: e.to_string() })?;
+    }
+    if screen.is_json() {
+        screen.document(&serde_json::to_value(&report).unwrap_or_default());
+        return Ok(Exit::Done);
+    }
+    let columns = [
+        ("metric", Align::Left),
+        ("value", Align::Right),
+        ("95 % interval", Align::Left),
+        ("n", Align::Right),
+        ("signature", Align::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for (name, e) in &report.metrics {
+        let interval = match (e.low, e.high) {
+            (Some(low), Some(high)) => format!("[{}, {}]", format::number(low), format::number(high)),
+            _ => String::new(),
+        };
+        table.row([name.clone(), format::number(e.value), interval, format::count(e.n), e.signature.clone()]);
+    }
+    screen.result(&table.render(None));
+    Ok(Exit::Done)
 }

@@ -1,7 +1,9 @@
 //! Normalisation of characters and blanks.
 
 use crate::plan::spec::NormalForm;
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfd_quick, is_nfkc_quick, is_nfkd_quick};
+use unicode_normalization::{
+    IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfd_quick, is_nfkc_quick, is_nfkd_quick,
+};
 
 /// The text in a Unicode normal form, with `\n` line ends and without control characters; `None` when it is so already.
 ///

@@ -139,8 +139,8 @@ type Repeated = (&'static str, Option<String>);
 
 impl Memory {
     fn new(threshold: f64, scratch: &Path) -> Result<Memory, DataError> {
-        let file = tempfile::tempfile_in(scratch)
-            .map_err(|why| DataError::Write { file: "a scratch file".into(), why })?;
+        let file =
+            tempfile::tempfile_in(scratch).map_err(|why| DataError::Write { file: "a scratch file".into(), why })?;
         Ok(Memory {
             threshold,
             bands: Bands::at(threshold),
@@ -239,7 +239,9 @@ mod tests {
         let stream = Stream::new(5, "planted");
         let text = |i: u64| -> Vec<String> {
             let mut draws = stream.at(i);
-            (0..200).map(|_| format!("w{}", (b'a' + draws.below(26) as u8) as char) + &draws.below(90).to_string() + "x").collect()
+            (0..200)
+                .map(|_| format!("w{}", (b'a' + draws.below(26) as u8) as char) + &draws.below(90).to_string() + "x")
+                .collect()
         };
         let mut texts: Vec<String> = (0..600).map(|i| text(i).join(" ")).collect();
         for i in 0..300 {
@@ -263,7 +265,11 @@ mod tests {
         let kept = run(true);
         let wrong = (0..600).filter(|i| !kept.contains(i)).count();
         let missed = kept.iter().filter(|i| **i >= 600).count();
-        println!("planted duplicates: precision {:.3}, recall {:.3}", 1.0 - wrong as f64 / 300.0, 1.0 - missed as f64 / 300.0);
+        println!(
+            "planted duplicates: precision {:.3}, recall {:.3}",
+            1.0 - wrong as f64 / 300.0,
+            1.0 - missed as f64 / 300.0
+        );
         assert!(wrong == 0 && missed <= 15, "{wrong} originals lost, {missed} copies missed");
         assert_eq!(kept, run(false), "the outcome does not depend on the blocks");
     }

@@ -15,7 +15,9 @@ pub enum DataError {
     Read { file: String, why: io::Error },
     #[error("`{file}` is not UTF-8 text: the byte at offset {offset} begins no character{hint}")]
     NotText { file: String, offset: u64, hint: &'static str },
-    #[error("{place}: one document has more than {limit} MiB; divide it, by `document = paragraph` or `line` if it is text")]
+    #[error(
+        "{place}: one document has more than {limit} MiB; divide it, by `document = paragraph` or `line` if it is text"
+    )]
     TooLarge { place: String, limit: u64 },
     #[error("{place}: this is not a line of JSON ({why}){hint}")]
     NotJson { place: String, why: String, hint: &'static str },
@@ -34,7 +36,9 @@ pub enum DataError {
          the recursion more weight"
     )]
     TooDeep { rule: String, limit: usize, document: u64 },
-    #[error("document {document} of the grammar grew beyond {limit} KiB; give the alternatives that end it more weight")]
+    #[error(
+        "document {document} of the grammar grew beyond {limit} KiB; give the alternatives that end it more weight"
+    )]
     TooLong { document: u64, limit: usize },
     #[error("{what} must be {wanted}, and it is {found}")]
     BadNumber { what: String, wanted: &'static str, found: String },

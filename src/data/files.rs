@@ -63,8 +63,7 @@ fn hint(pattern: &Path) -> String {
         return format!("; there is no folder `{}`", folder.to_string_lossy());
     }
     let Ok(entries) = std::fs::read_dir(folder) else { return String::new() };
-    let names: Vec<String> =
-        entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    let names: Vec<String> = entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
     match similar(&name.to_string_lossy(), names.iter().map(String::as_str)).first() {
         Some(near) => format!("; there is `{near}`"),
         None => String::new(),

@@ -87,8 +87,13 @@ impl Writer {
     }
 
     fn document(&self, index: u64) -> Result<Record, DataError> {
-        let mut page =
-            Page { writer: self, document: index, draws: self.stream.at(index), remembered: BTreeMap::new(), written: 0 };
+        let mut page = Page {
+            writer: self,
+            document: index,
+            draws: self.stream.at(index),
+            remembered: BTreeMap::new(),
+            written: 0,
+        };
         let text = page.rule(&self.start, 0)?;
         let source = format!("grammar:{}", index + 1);
         Ok(match (&self.prompt, &self.response) {

@@ -15,8 +15,28 @@ const SKIPPED: [&str; 20] = [
 
 /// Elements that begin and end a line.
 const LINES: [&str; 22] = [
-    "address", "article", "body", "caption", "center", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption",
-    "figure", "header", "hr", "li", "main", "section", "summary", "tr", "tbody", "thead",
+    "address",
+    "article",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "header",
+    "hr",
+    "li",
+    "main",
+    "section",
+    "summary",
+    "tr",
+    "tbody",
+    "thead",
 ];
 
 /// Elements with a blank line before and after.
@@ -134,7 +154,8 @@ impl Page {
         } else if PARAGRAPHS.contains(&name) {
             self.owe(2);
             if name == "pre" {
-                self.verbatim_depth = if opens { self.verbatim_depth + 1 } else { self.verbatim_depth.saturating_sub(1) };
+                self.verbatim_depth =
+                    if opens { self.verbatim_depth + 1 } else { self.verbatim_depth.saturating_sub(1) };
             }
         } else if LINES.contains(&name) || name == "br" || name == "table" {
             self.owe(1);
@@ -203,10 +224,7 @@ mod tests {
                     <h1>Owls</h1>\n<p>An <b>owl</b>\n  is a&nbsp;bird &amp; hunts.<br>At night.</p>\
                     <ul><li>one<li>two</ul><script>if (a < b) { x = \"</p>\"; }</script>\
                     <table><tr><td>a<td>b<tr><td>c<td>d</table><footer>(c)</footer></body></html>";
-        assert_eq!(
-            strip(page).unwrap(),
-            "Owls\n\nAn owl is a\u{a0}bird & hunts.\nAt night.\n\none\ntwo\n\na\tb\nc\td"
-        );
+        assert_eq!(strip(page).unwrap(), "Owls\n\nAn owl is a\u{a0}bird & hunts.\nAt night.\n\none\ntwo\n\na\tb\nc\td");
     }
 
     #[test]
@@ -223,7 +241,7 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_markup() {
-        assert_eq!(strip("<p>a<div>b</p></div></section>c").unwrap(), "a\n\nb\n\nc");
+        assert_eq!(strip("<p>a<div>b</p></div></section>c").unwrap(), "a\nb\n\nc");
         assert_eq!(strip("<script>never closed").unwrap(), "");
         let deep = "<div>".repeat(100_000) + "x";
         assert_eq!(strip(&deep).unwrap(), "x");

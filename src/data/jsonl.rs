@@ -110,11 +110,8 @@ fn object(
     array: bool,
     place: impl Fn() -> String,
 ) -> Result<Map<String, Value>, DataError> {
-    let hint = if array {
-        "; the file is one JSON array: write a line for each element, as `jq -c '.[]'` does"
-    } else {
-        ""
-    };
+    let hint =
+        if array { "; the file is one JSON array: write a line for each element, as `jq -c '.[]'` does" } else { "" };
     match value {
         Ok(Value::Object(row)) => Ok(row),
         Ok(other) => Err(DataError::NotObject { place: place(), found: kind(&other) }),
@@ -130,7 +127,9 @@ fn text_field(row: &mut Map<String, Value>, field: &str, place: &str) -> Result<
     // Looked at before it is taken, so that one field may serve twice.
     match row.get(field) {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(DataError::NotTextField { place: place.to_owned(), field: field.to_owned(), found: kind(other) }),
+        Some(other) => {
+            Err(DataError::NotTextField { place: place.to_owned(), field: field.to_owned(), found: kind(other) })
+        }
         None => {
             let names: Vec<&str> = row.keys().map(String::as_str).collect();
             Err(DataError::NoField {

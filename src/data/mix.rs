@@ -25,7 +25,8 @@ pub(super) fn mix<'a>(parts: Vec<(Records<'a>, f64)>, ledger: Ledger, step: usiz
             });
         }
     }
-    let mut parts: Vec<Part<'a>> = parts.into_iter().map(|(records, weight)| Part { records, weight, bytes: 0 }).collect();
+    let mut parts: Vec<Part<'a>> =
+        parts.into_iter().map(|(records, weight)| Part { records, weight, bytes: 0 }).collect();
     let mut ended = false;
     Ok(Box::new(std::iter::from_fn(move || {
         if ended {

@@ -36,3 +36,6 @@ pub use make::{Made, Progress, Reader, make, open, report};
 pub use pipeline::{Context, Records, stream};
 pub use record::{Pair, Record};
 pub use report::{Report, SplitReport, StepReport};
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! A dataset expression as a stream of records.
 
 use super::report::Ledger;
-use super::{DataError, Record, clean, dedup, fields, grammar, html, jsonl, make, mix, pairs, redact, shuffle, split, text};
+use super::{
+    DataError, Record, clean, dedup, fields, grammar, html, jsonl, make, mix, pairs, redact, shuffle, split, text,
+};
 use crate::plan::spec::{Dataset, Lambda, NormalForm, Personal, Ref};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -71,8 +73,7 @@ pub(super) fn build<'a>(
         Dataset::Pairs(source) => Ok(counted(pairs::read(source)?, "pairs", context, ledger)),
         Dataset::Named(named) => {
             let name = &named.dataset.name;
-            let folder = (context.named)(&named.dataset)
-                .map_err(|why| DataError::Named { name: name.clone(), why })?;
+            let folder = (context.named)(&named.dataset).map_err(|why| DataError::Named { name: name.clone(), why })?;
             let reader = make::open_named(&folder, name, named.dataset.split.as_deref())?;
             let whole = named.dataset.split.is_none();
             let records = reader.map(move |record| {
@@ -93,11 +94,12 @@ pub(super) fn build<'a>(
             }
         }
         Dataset::Take(step) => {
-            let documents = u64::try_from(step.documents).ok().filter(|n| *n > 0).ok_or_else(|| DataError::BadNumber {
-                what: "the number of documents of `take`".into(),
-                wanted: "at least 1",
-                found: step.documents.to_string(),
-            })?;
+            let documents =
+                u64::try_from(step.documents).ok().filter(|n| *n > 0).ok_or_else(|| DataError::BadNumber {
+                    what: "the number of documents of `take`".into(),
+                    wanted: "at least 1",
+                    found: step.documents.to_string(),
+                })?;
             let input = build(&step.input, context, ledger, false)?;
             let taken = Box::new(input.take(usize::try_from(documents).unwrap_or(usize::MAX)));
             Ok(counted(taken, "take", context, ledger))

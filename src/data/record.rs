@@ -40,8 +40,7 @@ impl Record {
 
     /// A sample.
     pub fn sample(prompt: String, response: String, source: String, index: u64) -> Record {
-        let mut record =
-            Record { prompt: Some(prompt), response: Some(response), source, index, ..Record::default() };
+        let mut record = Record { prompt: Some(prompt), response: Some(response), source, index, ..Record::default() };
         record.join();
         record
     }

@@ -22,8 +22,8 @@ static PHONE: LazyLock<Regex> = LazyLock::new(|| {
 
 static IPV4: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"));
 
-static IPV6: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}:){1,7}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*)?|::[0-9a-f]{1,4}(?::[0-9a-f]{1,4})+"));
+/// Anything that could be one; whether it is, the parser of the standard library says.
+static IPV6: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}"));
 
 fn pattern(constant: &str) -> Regex {
     Regex::new(constant).expect("the pattern is a constant that a test compiles")
@@ -76,8 +76,11 @@ fn is_address(text: &str, found: Match<'_>) -> bool {
     let Ok(address) = found.as_str().parse::<IpAddr>() else { return false };
     let before = tail(&text[..found.start()], 12).to_lowercase();
     let after = &text[found.end()..];
+    if before.ends_with(char::is_alphanumeric) || after.starts_with(char::is_alphanumeric) {
+        return false;
+    }
     // A fifth number, or a word before it, makes it a version and not an address.
-    let version = ["version ", "release ", "v", "ver "].iter().any(|word| before.ends_with(word))
+    let version = ["version ", "release ", "ver "].iter().any(|word| before.ends_with(word))
         || before.ends_with(['.', ':'])
         || after.starts_with('.') && after[1..].starts_with(|c: char| c.is_ascii_digit())
         || after.starts_with(':') && after[1..].starts_with(|c: char| c.is_ascii_hexdigit()) && address.is_ipv6();

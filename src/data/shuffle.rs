@@ -51,7 +51,12 @@ enum State<'a> {
     Buckets(std::vec::IntoIter<Spool>, std::vec::IntoIter<Record>),
 }
 
-fn divide(input: Records<'_>, stream: &Stream, scratch: &std::path::Path, memory: u64) -> Result<Vec<Spool>, DataError> {
+fn divide(
+    input: Records<'_>,
+    stream: &Stream,
+    scratch: &std::path::Path,
+    memory: u64,
+) -> Result<Vec<Spool>, DataError> {
     let mut all = Spool::new(scratch)?;
     for (index, record) in input.enumerate() {
         all.push(stream.at(index as u64).next_u64(), record?)?;
@@ -83,8 +88,7 @@ mod tests {
     use super::*;
 
     fn shuffled(n: u64, seed: u64, memory: u64) -> Vec<u64> {
-        let input: Vec<_> =
-            (0..n).map(|i| Ok(Record::document(format!("document {i}"), String::new(), i))).collect();
+        let input: Vec<_> = (0..n).map(|i| Ok(Record::document(format!("document {i}"), String::new(), i))).collect();
         let folder = tempfile::tempdir().unwrap();
         shuffle_within(Box::new(input.into_iter()), seed, folder.path().into(), memory)
             .map(|r| r.unwrap().index)

@@ -18,7 +18,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 ///
 /// # Errors
 /// When the shares are not positive or do not add up to one.
-pub(super) fn split<'a>(spec: &Split, input: Records<'a>, seed: u64, scratch: PathBuf) -> Result<Records<'a>, DataError> {
+pub(super) fn split<'a>(
+    spec: &Split,
+    input: Records<'a>,
+    seed: u64,
+    scratch: PathBuf,
+) -> Result<Records<'a>, DataError> {
     let shares = shares(spec)?;
     let input: Records<'a> = Box::new(input.map(|record| match record {
         Ok(record) if record.split.is_some() => Err(DataError::SplitTwice),
@@ -141,12 +146,7 @@ fn cut<'a>(input: Records<'a>, shares: Vec<Share>, scratch: PathBuf) -> Records<
 }
 
 /// A document that spans the characters `start..start + length`, cut at the ends of the splits.
-fn pieces(
-    record: Record,
-    start: u64,
-    length: u64,
-    ends: &[(Arc<str>, u64)],
-) -> Vec<Result<Record, DataError>> {
+fn pieces(record: Record, start: u64, length: u64, ends: &[(Arc<str>, u64)]) -> Vec<Result<Record, DataError>> {
     let mut pieces = Vec::new();
     let whole = record.prompt.is_some() || record.pair.is_some();
     let (mut at, mut rest) = (start, record.text.as_str());
@@ -233,7 +233,11 @@ mod tests {
             own(&[("train", "éabcdefgh"), ("valid", "ié")])
         );
         assert_eq!(
-            divided(SplitBy::Position, &["abcd".into(), "efghijkl".into(), "mnop".into()], &[("train", 0.5), ("valid", 0.5)]),
+            divided(
+                SplitBy::Position,
+                &["abcd".into(), "efghijkl".into(), "mnop".into()],
+                &[("train", 0.5), ("valid", 0.5)]
+            ),
             own(&[("train", "abcd"), ("train", "efgh"), ("valid", "ijkl"), ("valid", "mnop")])
         );
     }
@@ -247,7 +251,10 @@ mod tests {
             let result = split(&spec, Box::new(std::iter::empty()), 1, PathBuf::new());
             result.err().map(|e| e.to_string()).unwrap_or_default()
         };
-        assert_eq!(error(&[("a", 0.5), ("b", 0.4)]), "the shares of a split must add up to 100%, and these add up to 90%");
+        assert_eq!(
+            error(&[("a", 0.5), ("b", 0.4)]),
+            "the shares of a split must add up to 100%, and these add up to 90%"
+        );
         assert!(error(&[("a", 1.0), ("b", 0.0)]).contains("the share of `b` must be more than 0%"));
         assert_eq!(error(&[("a", 0.1), ("b", 0.2), ("c", 0.7)]), "");
     }

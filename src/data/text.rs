@@ -124,9 +124,6 @@ mod tests {
             documents(TextUnit::Line),
             pairs(&[("a.txt:3", "one"), ("a.txt:4", "two"), ("a.txt:8", "three"), ("b.txt:1", "four")])
         );
-        assert_eq!(
-            documents(TextUnit::File),
-            pairs(&[("a.txt", "\n\none\ntwo\r\n\n \n\nthree"), ("b.txt", "four\n")])
-        );
+        assert_eq!(documents(TextUnit::File), pairs(&[("a.txt", "\n\none\ntwo\r\n\n \n\nthree"), ("b.txt", "four\n")]));
     }
 }

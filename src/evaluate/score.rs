@@ -158,6 +158,7 @@ impl Lines {
     fn open(path: &Path) -> Result<Lines, ScoreError> {
         let shown = path.display().to_string();
         let read = |why| ScoreError::Read { path: shown.clone(), why };
+        #[allow(clippy::disallowed_methods, reason = "files named on the command line are what scoring reads")]
         let mut file = BufReader::new(File::open(path).map_err(read)?);
         let start = file.fill_buf().map_err(read)?;
         // Compression is told by the first bytes, whatever the file is called.

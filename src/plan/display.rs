@@ -103,7 +103,10 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
     let e = &stage.estimate;
     let common = stage.spec.common();
     out.gap();
-    let state = state_of(&stage.name, &stage.hash, stage.unsupported.as_deref(), statuses);
+    let state = match &stage.unsupported {
+        Some(why) => format!("cannot run: {why}"),
+        None => state(&stage.name, &stage.hash, statuses),
+    };
     out.line(2, &format!("{} : {}  –  {state}", stage.name, stage.spec.kind()));
     let start = match &common.init {
         Some(init) => format!("continues `{}`", init.name),
@@ -141,6 +144,10 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
             None => batch,
         },
     );
+    if stage.unsupported.is_some() {
+        out.field("needs", &stage.depends_on.join(", "));
+        return;
+    }
     out.field("compute", &show(&e.flops, |x| format!("{} FLOPs", flops(*x))));
     out.field(
         "memory",
@@ -243,7 +250,9 @@ fn state<T>(name: &str, hash: &Known<T>, statuses: &Statuses) -> String {
 
 fn state_of<T>(name: &str, hash: &Known<T>, unsupported: Option<&str>, statuses: &Statuses) -> String {
     if let Some(why) = unsupported {
-        return format!("cannot run: {why}");
+        // The stage that is meant says what is missing.
+        let short = if why.starts_with("needs `") { why.split(": ").next().unwrap_or(why) } else { why };
+        return format!("cannot run: {short}");
     }
     match (statuses.get(name), hash) {
         (Some(status), _) if status.cached => "cached".to_owned(),

@@ -87,6 +87,8 @@ impl fmt::Display for Change {
         }
         let path = &self.path;
         match (&self.old, &self.new) {
+            // Long texts that differ only beyond what is shown.
+            (Some(old), Some(new)) if short(old) == short(new) => write!(f, "`{path}` changed")?,
             (Some(old), Some(new)) => write!(f, "`{path}` changed {} → {}", short(old), short(new))?,
             (None, Some(new)) => write!(f, "`{path}` is now {}", short(new))?,
             (Some(old), None) => write!(f, "`{path}` is gone (it was {})", short(old))?,
@@ -98,7 +100,12 @@ impl fmt::Display for Change {
 
 /// Own changes first, then what will be made again upstream, each with its own first reason.
 fn reasons(node: Node<'_>, before: Node<'_>, now: &Plan, previous: &Plan) -> Vec<String> {
-    let own = explain(before.facts, node.facts);
+    let mut own = explain(before.facts, node.facts);
+    // What the library derives from a changed field follows from it, and is not worth naming beside it.
+    let derived = |change: &Change| change.place.starts_with("std/");
+    if own.iter().any(|change| !derived(change)) {
+        own.retain(|change| !derived(change));
+    }
     let mut said: Vec<String> = own.iter().take(NAMED).map(Change::to_string).collect();
     if own.len() > NAMED {
         said.push(format!("and {} more", own.len() - NAMED));

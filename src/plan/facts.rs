@@ -24,10 +24,21 @@ pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, witho
         .filter(|(path, _)| !LEFT_OUT.contains(&path.rsplit('.').next().unwrap_or(path)))
         .map(|(path, leaf)| Fact {
             path: format!("{}.{path}", item.name),
-            value: leaf.shown.clone(),
+            value: value(item, leaf),
             place: place(sources, leaf.span),
         })
         .collect()
+}
+
+/// The value as it is shown; one that is cut short carries its digest, so that a change beyond the cut is noticed.
+fn value(item: &CheckedItem, leaf: &Leaf) -> String {
+    if !leaf.shown.ends_with('…') {
+        return leaf.shown.clone();
+    }
+    let pointer = format!("/{}", leaf.path.replace('[', ".").replace(']', "").replace('.', "/"));
+    let whole = item.json.pointer(&pointer).or_else(|| item.json.pointer(&format!("/stage{pointer}")));
+    let digest = whole.map(|json| super::canonical::digest("value", json)).unwrap_or_default();
+    format!("{} {}", leaf.shown, digest.get(..12).unwrap_or(""))
 }
 
 /// The fact that the experiment's seed has its value.

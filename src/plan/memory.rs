@@ -1,9 +1,10 @@
-//! An upper bound on the memory of training, and the micro-batch that fits.
+//! An upper bound on memory, and the micro-batch that fits.
 //!
-//! The bound is for this engine: f32 throughout, attention written out (scores of every pair of positions), automatic
-//! differentiation that keeps the result of every operation until the backward pass, AdamW. It counts tensors that the
-//! network, read literally, makes; an engine that fuses, frees early or recomputes uses less. Allocators round up and
-//! devices hold kernels and pools besides, which is not memory of the model and is not in the bound.
+//! The bound follows this engine: f32 throughout, attention written out (scores of every pair of positions), automatic
+//! differentiation that keeps the result of every operation of the blocks until the backward pass, logits made and
+//! differentiated in pieces, weights and moments in long segments. It counts tensors that the network, read literally,
+//! makes; an engine that fuses, frees early or recomputes uses less. Allocators round up and devices hold kernels and
+//! pools besides, which is not memory of the model and is not in the bound.
 
 use super::Memory;
 use super::parameters::{parameters, size};
@@ -11,9 +12,18 @@ use super::spec::{Activation, Decoder, Norm, Optimizer, Position};
 
 const F32: u64 = 4;
 
-/// Tensors of the size of the logits `[tokens, vocab]` alive at once: the logits, shifted, exponentials, log
-/// probabilities, the gradient scattered into zeros, its product with the exponentials, and the gradient of the logits.
+/// Logits that are made at once; a longer micro-batch has its loss computed in pieces.
+const LOGITS_AT_ONCE: u64 = 1 << 23;
+
+/// Tensors of the size of those logits alive at once: the logits, shifted, exponentials, weighted exponentials, their
+/// difference from the targets, and room for two transposed or intermediate copies.
 const LOGIT_COPIES: u64 = 7;
+
+/// Weights that the optimiser updates at once, unless one matrix has more.
+const UPDATED_AT_ONCE: u64 = 1 << 26;
+
+/// Tensors of that size which an update makes before the old values go.
+const UPDATE_COPIES: u64 = 5;
 
 /// Bytes to train `model` with `vocab` embeddings on micro-batches of `micro_batch` sequences of `sequence` tokens;
 /// `accumulated` when a step has several of them.
@@ -32,16 +42,15 @@ pub fn memory(
         Optimizer::Sgd(s) if s.momentum != 0.0 => 1,
         Optimizer::Sgd(_) => 0,
     };
-    // A tied embedding receives a gradient from each of its two uses before they are added up. Accumulation holds the
-    // sum so far beside the gradient of the current micro-batch.
-    let uses = parts.embedding.saturating_mul(F32);
-    let sums = if accumulated { 2 } else { 1 };
-    // Updating a parameter makes its new moments and value before the old ones go, one tensor at a time.
-    let update = parts.largest().saturating_mul(F32).saturating_mul(moments + 2);
+    // Gradients come matrix by matrix and are then laid end to end; accumulation holds the sum so far beside them. The
+    // output matrix gathers its gradient piece by piece, and the embedding its own before a tied model adds the two.
+    let layouts = if accumulated { 3 } else { 2 };
+    let tables = parts.embedding.saturating_mul(2 * F32);
+    let segment = parts.total().min(UPDATED_AT_ONCE.max(parts.largest())).saturating_mul(F32);
     Memory {
         weights,
-        gradients: weights.saturating_mul(sums).saturating_add(uses),
-        optimizer: weights.saturating_mul(moments).saturating_add(update),
+        gradients: weights.saturating_mul(layouts).saturating_add(tables),
+        optimizer: weights.saturating_mul(moments).saturating_add(segment.saturating_mul(UPDATE_COPIES)),
         activations: activations(model, vocab, sequence, micro_batch),
     }
 }
@@ -54,8 +63,9 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64)
     let blocks = block.saturating_mul(size(model.layers).saturating_add(1));
     // Embedding, position, their sum and dropout; the last norm; gradients of the same.
     let ends = width.saturating_mul(4 + norm(model) + 6);
-    let per_token = blocks.saturating_add(ends).saturating_add(vocab.saturating_mul(LOGIT_COPIES));
-    per_token.saturating_mul(sequence).saturating_mul(micro_batch).saturating_mul(F32)
+    let tokens = sequence.saturating_mul(micro_batch);
+    let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(LOGIT_COPIES);
+    blocks.saturating_add(ends).saturating_mul(tokens).saturating_add(logits).saturating_mul(F32)
 }
 
 /// The largest power of two whose activations fit in `limit_bytes`, but no more than `batch_sequences` and no less
@@ -76,22 +86,20 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
     let scores = size(model.heads).saturating_mul(sequence);
     let bias = u64::from(model.bias);
     let dropout = if model.dropout > 0.0 { 2 } else { 0 };
-    let grouped = model.kv_heads < model.heads;
+    let grouped = u64::from(model.kv_heads < model.heads);
     let rotated = if model.position == Position::Rotary { 5 } else { 0 };
     let heads = queries.saturating_add(keys.saturating_mul(2));
     let counted = [
         // Two norms, and two sums into the residual stream.
         width.saturating_mul(2 * norm(model) + 2),
-        // Projections to queries, keys and values, with bias, laid out by head.
-        heads.saturating_mul(2 + bias),
-        // Halves, products with sine and cosine, and their sums, for queries and keys.
+        // One projection to queries, keys and values, with bias, laid out by head, and taken apart twice.
+        heads.saturating_mul(4 + bias),
+        // Halves exchanged, products with sine and cosine, and their sum, for queries and keys.
         queries.saturating_add(keys).saturating_mul(rotated),
-        // Keys and values repeated for each query head.
-        if grouped { queries.saturating_mul(2) } else { 0 },
-        // Scores: raw, scaled, masked, shifted, exponentials, probabilities, and dropout.
-        scores.saturating_mul(6 + dropout),
-        // The mixture of values, laid out by token, and its projection.
-        queries.saturating_mul(2).saturating_add(width.saturating_mul(1 + bias + dropout)),
+        // Scores: products, masked, shifted, exponentials; with dropout its mask and what it leaves.
+        scores.saturating_mul(4 + dropout),
+        // Scaled queries, the mixture of values, divided by its weight, laid out by token; and the projection back.
+        queries.saturating_mul(4 + grouped).saturating_add(width.saturating_mul(1 + bias + dropout)),
         hidden.saturating_mul(feed_forward(model)),
         width.saturating_mul(1 + bias + dropout),
     ];
@@ -112,9 +120,9 @@ fn norm(model: &Decoder) -> u64 {
 fn feed_forward(model: &Decoder) -> u64 {
     let bias = u64::from(model.bias);
     match model.activation {
-        // Two projections, sigmoid, its product, the product with the gate.
-        Activation::Swiglu => 5 + 2 * bias,
-        // The cube and its sum, scaled, tanh, one more, halved, the product.
+        // Two projections at once, taken apart, sigmoid, its product, the product with the gate.
+        Activation::Swiglu => 7 + 2 * bias,
+        // The square, scaled, plus one, times the input, sigmoid of that, the product; and room for two more.
         Activation::Gelu => 9 + bias,
         Activation::Relu => 2 + bias,
     }
@@ -133,20 +141,29 @@ mod tests {
     #[test]
     fn the_parts_of_gpt2() {
         let m = memory(&gpt2(true), 50_257, 1024, 1, false, &adamw());
-        let weights = 4 * 124_439_808;
+        let (weights, table) = (4 * 124_439_808, 4 * 38_597_376);
         assert_eq!(m.weights, weights);
-        assert_eq!(m.gradients, weights + 4 * 38_597_376, "one for each use of the tied embedding");
-        assert_eq!(m.optimizer, 2 * weights + 4 * 4 * 38_597_376, "two moments and the update of the largest tensor");
-        // Published rule for 16-bit: s·b·h·L·(34 + 5·a·s/h) bytes, without logits. In 32 bits and with every
+        assert_eq!(m.gradients, 2 * weights + 2 * table);
+        assert_eq!(m.optimizer, 2 * weights + 5 * (4 << 26), "two moments and the update of a segment");
+        // The published rule for 16-bit is s·b·h·L·(34 + 5·a·s/h) bytes, without logits. In 32 bits and with every
         // intermediate kept the bound must lie above twice that, and not absurdly far.
         let published = 1024.0 * 768.0 * 12.0 * (34.0 + 5.0 * 12.0 * 1024.0 / 768.0);
-        let logits = 4.0 * 1024.0 * 50_257.0;
-        let ratio = (m.activations as f64 - 7.0 * logits) / published;
+        let logits = 7.0 * 4.0 * f64::from(1 << 23);
+        let ratio = (m.activations as f64 - logits) / published;
         assert!((2.0..8.0).contains(&ratio), "{ratio}");
-        assert_eq!(memory(&gpt2(true), 50_257, 1024, 1, true, &adamw()).gradients, 2 * weights + 4 * 38_597_376);
+        assert_eq!(memory(&gpt2(true), 50_257, 1024, 1, true, &adamw()).gradients, 3 * weights + 2 * table);
         let sgd = |momentum| Optimizer::Sgd(Sgd { lr: 0.1, momentum, weight_decay: 0.0 });
-        assert!(memory(&gpt2(true), 50_257, 1024, 1, false, &sgd(0.0)).optimizer < weights);
-        assert!(memory(&gpt2(true), 50_257, 1024, 1, false, &sgd(0.9)).optimizer > weights);
+        let optimizer = |o: &Optimizer| memory(&gpt2(true), 50_257, 1024, 1, false, o).optimizer;
+        assert_eq!(optimizer(&sgd(0.9)) - optimizer(&sgd(0.0)), weights);
+        assert_eq!(optimizer(&adamw()) - optimizer(&sgd(0.9)), weights);
+    }
+
+    #[test]
+    fn logits_are_bounded() {
+        let model = llama([1, 8, 1, 1, 8, 8], true);
+        let per_sequence = |n| activations(&model, 50_257, 64, n + 1) - activations(&model, 50_257, 64, n);
+        assert!(per_sequence(1) > 7 * 4 * 50_257 * 64, "as long as all fit at once");
+        assert!(per_sequence(1000) < 4 * 50_257 * 64, "and no more from then on");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Series<'a> {
 
 /// A chart of one or several curves over steps.
 pub struct Chart<'a> {
-    /// What the figure shows, as its caption says it.
+    /// What the figure shows, as its caption says it; may be empty where the axis says it all.
     pub caption: String,
     /// The vertical axis, with its unit.
     pub axis: &'a str,
@@ -67,7 +67,9 @@ impl Chart<'_> {
             });
             self.svg(&lines, html);
             html.raw("<div class=\"readout\" aria-hidden=\"true\"></div>");
-            html.leaf("figcaption", &[], &self.caption);
+            if !self.caption.is_empty() {
+                html.leaf("figcaption", &[], &self.caption);
+            }
             let data: Vec<Data> = lines
                 .iter()
                 .map(|(series, points)| Data {

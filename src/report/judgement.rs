@@ -1,6 +1,6 @@
 //! Judgement: gates, claims, evaluations with their intervals, audits.
 
-use super::format::{count, number, percent};
+use super::format::{count, estimate, number, percent};
 use super::html::Html;
 use super::marks::{Whisker, range};
 use super::view::{ClaimView, EvalView, ExpectView, MetricView, RunView};
@@ -70,11 +70,12 @@ fn stated(claim: &ClaimView, html: &mut Html) {
                             html.leaf("code", &[], &c.text).raw(" ");
                         }
                         if let Some(difference) = c.difference {
-                            html.text("difference ").leaf("b", &[], &number(difference));
-                        }
-                        if let (Some(low), Some(high)) = (c.low, c.high) {
-                            let confidence = percent(claim.confidence);
-                            html.text(&format!(", interval [{}, {}] at {confidence}", number(low), number(high)));
+                            let (difference, bounds) = estimate(difference, c.low, c.high);
+                            html.text("difference ").leaf("b", &[], &difference);
+                            if let Some((low, high)) = bounds {
+                                let confidence = percent(claim.confidence);
+                                html.text(&format!(", interval [{low}, {high}] at {confidence}"));
+                            }
                         }
                         if !c.method.is_empty() {
                             html.text(&format!("; {}", c.method));
@@ -144,7 +145,7 @@ fn metrics(who: &str, rows: &[(&str, &MetricView)], html: &mut Html) {
             html.tag("thead", &[], |html| {
                 html.raw("<tr><th>Metric</th>").leaf("th", &[], who);
                 html.raw(
-                    "<th class=\"num\">Value</th><th class=\"num\">95 % interval</th><th>&#160;</th>\
+                    "<th class=\"num\">Value</th><th class=\"num\">95 % interval</th><th class=\"mark\">from zero</th>\
                      <th class=\"num\">Items</th></tr>",
                 );
             });
@@ -152,7 +153,8 @@ fn metrics(who: &str, rows: &[(&str, &MetricView)], html: &mut Html) {
                 for name in &names {
                     let group: Vec<&(&str, &MetricView)> = rows.iter().filter(|(_, m)| m.name == *name).collect();
                     let values = group.iter().flat_map(|(_, m)| [Some(m.value), m.low, m.high]).flatten();
-                    let span = range(values);
+                    // Lengths are compared from zero, so that a small difference looks small.
+                    let span = range(values.chain([0.0]));
                     for (i, (stage, metric)) in group.into_iter().enumerate() {
                         row(i == 0, stage, metric, span, html);
                     }
@@ -190,14 +192,12 @@ fn row(first: bool, stage: &str, metric: &MetricView, span: (f64, f64), html: &m
             }
         });
         html.leaf("td", &[], stage);
-        html.leaf("td", &[("class", "num strong")], &number(metric.value));
-        let interval = match (metric.low, metric.high) {
-            (Some(low), Some(high)) => format!("{} – {}", number(low), number(high)),
-            _ => "too few items".into(),
-        };
+        let (value, bounds) = estimate(metric.value, metric.low, metric.high);
+        html.leaf("td", &[("class", "num strong")], &value);
+        let interval = bounds.map_or("too few items".into(), |(low, high)| format!("{low} – {high}"));
         html.leaf("td", &[("class", "num")], &interval);
         html.tag("td", &[("class", "mark")], |html| {
-            Whisker { value: metric.value, low: metric.low, high: metric.high }.write(span, None, html);
+            Whisker { value: metric.value, low: metric.low, high: metric.high }.write(span, Some(0.0), html);
         });
         html.leaf("td", &[("class", "num")], &count(metric.n));
     });
@@ -254,7 +254,7 @@ pub fn audits(run: &RunView, html: &mut Html) {
             html.tag("table", &[("class", "metrics")], |html| {
                 html.raw(
                     "<thead><tr><th>Contrast</th><th class=\"num\">Pairs</th><th class=\"num\">First likelier</th>\
-                     <th class=\"num\">95 % interval</th><th>even at the line</th><th class=\"num\">Gap</th>\
+                     <th class=\"num\">95 % interval</th><th class=\"mark\">even at the line</th><th class=\"num\">Gap</th>\
                      <th class=\"num\">Mean |Δ|, nats</th></tr></thead>",
                 );
                 html.tag("tbody", &[], |html| {

@@ -74,7 +74,9 @@ pub fn section(id: &str, heading: &str, html: &mut Html, inner: impl FnOnce(&mut
 
 fn title(runs: &[RunView], sweeps: &[SweepView]) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for name in runs.iter().map(|r| r.experiment.as_str()).chain(sweeps.iter().map(|s| s.name.as_str())) {
+    // Sweeps name the page only where there are no runs to.
+    let swept = sweeps.iter().map(|s| s.name.as_str()).filter(|_| runs.is_empty());
+    for name in runs.iter().map(|r| r.experiment.as_str()).chain(swept) {
         if !name.is_empty() && !names.contains(&name) {
             names.push(name);
         }
@@ -103,30 +105,57 @@ fn overview(title: &str, runs: &[RunView], html: &mut Html) {
 }
 
 fn run(view: &RunView, prefix: &str, alone: bool, html: &mut Html) {
+    type Part = fn(&RunView, &str, &mut Html);
+    let parts: [(&str, &str, Part); 10] = [
+        ("verdicts", "Gates and claims", |v, _, h| judgement::verdicts(v, h)),
+        ("stages", "Training", stages::write),
+        ("evals", "Evaluation", |v, _, h| judgement::evals(v, h)),
+        ("audits", "Audits", |v, _, h| judgement::audits(v, h)),
+        ("samples", "Generated text", |v, _, h| stages::samples(v, h)),
+        ("data", "Data", |v, _, h| data::datasets(v, h)),
+        ("tokenizers", "Tokenizers", |v, _, h| data::tokenizers(v, h)),
+        ("source", "Experiment", |v, _, h| source::files(v, h)),
+        ("facts", "Plan", |v, _, h| source::facts(v, h)),
+        ("environment", "Environment", |v, _, h| source::environment(v, h)),
+    ];
+    let mut written: Vec<(String, &str, Html)> = Vec::new();
+    for (name, heading, part) in parts {
+        let mut content = Html::new();
+        part(view, prefix, &mut content);
+        if !content.is_empty() {
+            written.push((format!("{prefix}-{name}"), heading, content));
+        }
+    }
     html.tag("article", &[("id", prefix)], |html| {
         masthead(view, alone, html);
-        let id = |name: &str| format!("{prefix}-{name}");
-        section(&id("verdicts"), "Gates and claims", html, |html| judgement::verdicts(view, html));
-        section(&id("stages"), "Training", html, |html| stages::write(view, prefix, html));
-        section(&id("evals"), "Evaluation", html, |html| judgement::evals(view, html));
-        section(&id("audits"), "Audits", html, |html| judgement::audits(view, html));
-        section(&id("samples"), "Generated text", html, |html| stages::samples(view, html));
-        section(&id("data"), "Data", html, |html| data::datasets(view, html));
-        section(&id("tokenizers"), "Tokenizers", html, |html| data::tokenizers(view, html));
-        section(&id("source"), "Experiment", html, |html| source::files(view, html));
-        section(&id("facts"), "Plan", html, |html| source::facts(view, html));
-        section(&id("environment"), "Environment", html, |html| source::environment(view, html));
+        if written.len() > 1 {
+            html.tag("nav", &[("aria-label", "Contents")], |html| {
+                for (id, heading, _) in &written {
+                    html.leaf("a", &[("href", &format!("#{id}"))], heading);
+                }
+            });
+        }
+        for (id, heading, content) in written {
+            section(&id, heading, html, |html| {
+                html.append(content);
+            });
+        }
     });
 }
 
 fn masthead(view: &RunView, alone: bool, html: &mut Html) {
     html.tag("header", &[("class", if alone { "masthead" } else { "masthead again" })], |html| {
-        if alone {
-            html.raw("<p class=\"kicker\">Experiment report</p>");
-            html.leaf("h1", &[], &view.experiment);
-        } else {
-            html.leaf("h1", &[], &format!("Run {}", view.run));
-        }
+        let class = match view.status {
+            Status::Done => "badge good",
+            Status::Failed => "badge bad",
+            Status::Unmet => "badge warn",
+            Status::Running | Status::Stopped => "badge",
+        };
+        html.tag("p", &[("class", "kicker")], |html| {
+            html.text(if alone { "Experiment report" } else { "Run" }).raw(" ");
+            html.leaf("span", &[("class", class)], view.status.word());
+        });
+        html.leaf("h1", &[], if alone { &view.experiment } else { &view.run });
         if let Some(description) = &view.description {
             html.leaf("p", &[("class", "abstract")], description);
         }
@@ -152,17 +181,6 @@ fn masthead(view: &RunView, alone: bool, html: &mut Html) {
             fact("Backend", &view.device.backend);
             fact("Driver", &view.device.driver);
             fact("Precision", &view.device.dtype);
-            html.tag("div", &[], |html| {
-                let class = match view.status {
-                    Status::Done => "badge good",
-                    Status::Failed => "badge bad",
-                    Status::Unmet => "badge warn",
-                    Status::Running | Status::Stopped => "badge",
-                };
-                html.raw("<dt>Status</dt>").tag("dd", &[], |html| {
-                    html.leaf("span", &[("class", class)], view.status.word());
-                });
-            });
         });
         if let Some(failure) = &view.failure {
             html.leaf("pre", &[("class", "failure")], failure);

@@ -75,7 +75,10 @@ fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
         return vec![low];
     }
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw).unwrap_or(raw);
+    // The round step whose number of ticks is nearest to the number wanted.
+    let off = |step: &f64| ((high - low) / step - count as f64).abs();
+    let steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power);
+    let step = steps.min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(raw);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     if last - first > 1_000 {

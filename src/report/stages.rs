@@ -92,15 +92,15 @@ fn curves(stage: &StageView, id: &str, html: &mut Html) {
     }
     .write(&format!("{id}-loss"), html);
     let small = [
-        ("Learning rate", "learning rate", &stage.learning_rate),
-        ("Throughput", "tokens per second", &stage.throughput),
-        ("Global norm of the gradient, before clipping", "gradient norm", &stage.gradient_norm),
+        ("learning rate", &stage.learning_rate),
+        ("throughput (tokens/s)", &stage.throughput),
+        ("gradient norm before clipping", &stage.gradient_norm),
     ];
-    if small.iter().any(|(_, _, curve)| !curve.is_empty()) {
+    if small.iter().any(|(_, curve)| !curve.is_empty()) {
         html.tag("div", &[("class", "grid")], |html| {
-            for (i, (caption, axis, curve)) in small.into_iter().enumerate() {
+            for (i, (axis, curve)) in small.into_iter().enumerate() {
                 let series = vec![series(axis, curve, false)];
-                Chart { caption: format!("{caption}."), axis, series, small: true }.write(&format!("{id}-{i}"), html);
+                Chart { caption: String::new(), axis, series, small: true }.write(&format!("{id}-{i}"), html);
             }
         });
     }

@@ -151,7 +151,7 @@ fn parallel(sweep: &SweepView, ranked: &[&PointView], html: &mut Html) {
                 }
             },
         );
-        html.leaf("figcaption", &[], "Every point as a line across the axes; the darker, the better.");
+        html.leaf("figcaption", &[], "Every point as a line across the axes; the stronger its colour, the better.");
     });
 }
 

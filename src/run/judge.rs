@@ -13,6 +13,7 @@ const TOGETHER: usize = 16;
 /// A network ready to judge or to write.
 pub struct Model<'a> {
     decoder: Decoder,
+    context: usize,
     tokenizer: &'a Tokenizer,
     chat: Option<Chat>,
 }
@@ -30,8 +31,9 @@ impl<'a> Model<'a> {
         device: &Chosen,
     ) -> Result<Model<'a>, ModelError> {
         let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
+        let context = architecture.context;
         let decoder = Decoder::load(architecture, weights, &device.device)?;
-        Ok(Model { decoder, tokenizer, chat })
+        Ok(Model { decoder, context, tokenizer, chat })
     }
 
     /// The text of a prompt as the chat template writes it; without a template the prompt itself.
@@ -104,7 +106,7 @@ impl<'a> Model<'a> {
 
 impl Judged for Model<'_> {
     fn context(&self) -> usize {
-        self.decoder.context()
+        self.context
     }
 
     fn start(&self) -> u32 {

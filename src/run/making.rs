@@ -1,11 +1,12 @@
 //! Datasets, tokenizers and tokens: made once, found again by their hashes.
 
-use super::{Failure, Walk};
+use super::{Bench, Failure, Walk};
 use crate::data::{self, Context};
 use crate::plan::spec::{self, Dataset, Ref, Template};
-use crate::plan::{Digest, PlannedDataset, PlannedTokenizer, digest};
+use crate::plan::{Digest, Known, Plan, PlannedDataset, PlannedTokenizer, digest};
 use crate::store::{Claim, Event, Object, ObjectKind};
 use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer};
+use indexmap::IndexMap;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,49 +23,23 @@ pub(super) struct Trained {
 impl Walk<'_> {
     pub(super) fn dataset(&mut self, planned: &PlannedDataset) -> Result<(), Failure> {
         self.stopped()?;
-        let hash = self.hash_of(&planned.name, &planned.hash)?;
         let started = Instant::now();
-        let object = match self.claim(ObjectKind::Dataset, &hash, &planned.name)? {
-            Claim::Ready(object) => {
-                self.used(ObjectKind::Dataset, &hash, true)?;
-                self.data_finished(planned, &hash, &object, true, 0.0)?;
-                object
+        let (plan, bench) = (self.plan, self.bench);
+        let folders = std::mem::take(&mut self.datasets);
+        let made = make_dataset(bench, plan, planned, &folders, &mut |hash| {
+            self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.to_owned() })
+        });
+        self.datasets = folders;
+        let (object, cached) = made?;
+        let hash = object.manifest.hash.clone();
+        self.used(ObjectKind::Dataset, &hash, cached)?;
+        if !cached {
+            let report = data::report(&object.path).map_err(|why| Failure::Data { name: planned.name.clone(), why })?;
+            for warning in &report.warnings {
+                self.tell(Event::warning(format!("dataset `{}`: {warning}", planned.name)))?;
             }
-            Claim::Build(draft) => {
-                self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.clone() })?;
-                let failed = |why| Failure::Data { name: planned.name.clone(), why };
-                let folders = &self.datasets;
-                let named = |reference: &Ref| -> Result<PathBuf, String> {
-                    folders.get(&reference.name).cloned().ok_or_else(|| "it has not been made".to_owned())
-                };
-                let context = Context {
-                    seed: self.plan.seed(0),
-                    base: self.bench.base,
-                    scratch: &draft.scratch(),
-                    named: &named,
-                    stop: Some(self.bench.stop.flag()),
-                };
-                let made = data::make(&planned.spec, &context, &draft.files(), &mut |_| {});
-                if self.bench.stop.asked() {
-                    return Err(Failure::Stopped);
-                }
-                let made = made.map_err(failed)?;
-                let splits: serde_json::Map<String, serde_json::Value> = made
-                    .report
-                    .splits
-                    .iter()
-                    .map(|(name, s)| (name.clone(), json!({ "documents": s.documents, "bytes": s.bytes })))
-                    .collect();
-                for warning in &made.report.warnings {
-                    let text = format!("dataset `{}`: {warning}", planned.name);
-                    self.tell(Event::warning(text))?;
-                }
-                let object = draft.finish(json!({ "splits": splits }))?;
-                self.used(ObjectKind::Dataset, &hash, false)?;
-                self.data_finished(planned, &hash, &object, false, started.elapsed().as_secs_f64())?;
-                object
-            }
-        };
+        }
+        self.data_finished(planned, &hash, &object, cached, started.elapsed().as_secs_f64())?;
         self.datasets.insert(planned.name.clone(), object.path);
         Ok(())
     }
@@ -223,6 +198,54 @@ impl Walk<'_> {
     pub(super) fn used(&mut self, kind: ObjectKind, hash: &str, cached: bool) -> Result<(), Failure> {
         self.tell(Event::Object { kind, hash: hash.to_owned(), cached })
     }
+}
+
+/// A dataset's object: found, or made now after `starting` was told its hash. `folders` are those of the datasets it is
+/// made from.
+///
+/// # Errors
+/// When an input is missing, a source cannot be read, or the store cannot be written.
+pub fn make_dataset(
+    bench: &Bench<'_>,
+    plan: &Plan,
+    planned: &PlannedDataset,
+    folders: &IndexMap<String, PathBuf>,
+    starting: &mut dyn FnMut(&str) -> Result<(), Failure>,
+) -> Result<(Object, bool), Failure> {
+    let hash = match &planned.hash {
+        Known::Value(hash) => hash,
+        Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why: why.clone() }),
+    };
+    let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |_| !bench.stop.asked());
+    let draft = match claim {
+        Err(_) if bench.stop.asked() => return Err(Failure::Stopped),
+        Err(error) => return Err(error.into()),
+        Ok(Claim::Ready(object)) => return Ok((object, true)),
+        Ok(Claim::Build(draft)) => draft,
+    };
+    starting(hash)?;
+    let named = |reference: &Ref| -> Result<PathBuf, String> {
+        folders.get(&reference.name).cloned().ok_or_else(|| "it has not been made".to_owned())
+    };
+    let context = Context {
+        seed: plan.seed(0),
+        base: bench.base,
+        scratch: &draft.scratch(),
+        named: &named,
+        stop: Some(bench.stop.flag()),
+    };
+    let made = data::make(&planned.spec, &context, &draft.files(), &mut |_| {});
+    if bench.stop.asked() {
+        return Err(Failure::Stopped);
+    }
+    let made = made.map_err(|why| Failure::Data { name: planned.name.clone(), why })?;
+    let splits: serde_json::Map<String, serde_json::Value> = made
+        .report
+        .splits
+        .iter()
+        .map(|(name, s)| (name.clone(), json!({ "documents": s.documents, "bytes": s.bytes })))
+        .collect();
+    Ok((draft.finish(json!({ "splits": splits }))?, false))
 }
 
 /// What the experiment calls a dataset: `stories.train`.

@@ -22,6 +22,8 @@ pub mod view;
 pub use counts::LabCounts;
 pub use failure::Failure;
 pub use judge::Model;
+pub use making::make_dataset;
+pub use stage::{StageFacts, WEIGHTS};
 pub use status::statuses;
 
 use crate::device::Chosen;

@@ -3,7 +3,7 @@
 use super::making::data_name;
 use super::training::Reporter;
 use super::{Failure, Walk};
-use crate::plan::spec::{Keeping, Stage, Unit};
+use crate::plan::spec::{Keeping, Quantity, Stage, Unit};
 use crate::plan::{self, Known, PlannedStage};
 use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult};
 use crate::tokenizer::Shards;
@@ -149,7 +149,7 @@ impl Walk<'_> {
             corpus: &corpus,
             valid: valid.as_ref().map(|(every, corpus)| Validation {
                 corpus,
-                every: amounts.period(every.period, corpus.tokens()),
+                every: amounts.period(every.period),
                 tokens: every.tokens.and_then(|t| u64::try_from(t).ok()),
             }),
             batch: amounts.batch,
@@ -218,17 +218,18 @@ impl Walk<'_> {
             peak_memory_bytes: super::memory::peak(),
             weights_hash: trained.weights_hash,
             data_order,
-            flops_per_token: plan::training_flops_per_token(
-                &planned.model,
-                vocab as u64,
-                amounts.sequence as u64,
-            ),
+            flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
             device: super::device_of(self.bench.device).to_string(),
         };
         let facts = serde_json::to_value(&facts)
             .map_err(|e| Failure::Stage { name: name.to_owned(), why: format!("cannot note what was measured: {e}") })?;
         Ok(draft.finish(facts)?)
     }
+}
+
+fn flops_per_token(planned: &PlannedStage, vocab: usize, sequence: u64) -> f64 {
+    let parameters = plan::parameters(&planned.model, vocab as u64);
+    plan::training_flops_per_token(&planned.model, &parameters, sequence)
 }
 
 /// A stage's amounts, once its data is counted.
@@ -255,7 +256,7 @@ impl Amounts {
                 tokens: Known::Value(corpus.tokens()),
                 documents: Known::Value(corpus.offsets().len().saturating_sub(1) as u64),
             },
-            flops_per_token: Known::Value(plan::training_flops_per_token(&planned.model, vocab as u64, sequence)),
+            flops_per_token: Known::Value(flops_per_token(planned, vocab, sequence)),
             tokens_per_second: Known::Unknown("this version does not run for a time".to_owned()),
         });
         let steps = match length.steps {
@@ -283,7 +284,7 @@ impl Amounts {
     }
 
     /// Steps between validations.
-    fn period(&self, period: crate::plan::spec::Quantity, _valid: u64) -> u64 {
+    fn period(&self, period: Quantity) -> u64 {
         let steps = match period.unit {
             Unit::Tokens => period.amount / self.tokens_per_step.max(1) as f64,
             Unit::Epochs => period.amount * self.steps as f64,

@@ -39,8 +39,11 @@ pub(super) fn write(about: &About<'_>, files: &[BundleFile]) -> Json {
         "hasPart": parts,
     });
     let authors: Vec<Json> = (1..=experiment.authors.len()).map(|i| reference(&format!("#author-{i}"))).collect();
-    if !authors.is_empty() {
-        root["author"] = authors.into();
+    // One is written by itself, several as a list, as JSON-LD's compact form has it.
+    match authors.as_slice() {
+        [] => {}
+        [one] => root["author"] = one.clone(),
+        many => root["author"] = many.into(),
     }
     if about.record.is_some() {
         root["mentions"] = reference("#run");
@@ -73,21 +76,24 @@ pub(super) fn write(about: &About<'_>, files: &[BundleFile]) -> Json {
     json!({ "@context": "https://w3id.org/ro/crate/1.3/context", "@graph": graph })
 }
 
+/// This program as a package URL (<https://github.com/package-url/purl-spec>), which names it without saying where from.
+const PROGRAM: &str = concat!("pkg:cargo/emberlab@", env!("CARGO_PKG_VERSION"));
+
 const PROCESS_PROFILE: &str = "https://w3id.org/ro/wfrun/process/0.6";
 
 fn file(about: &About<'_>, file: &BundleFile) -> Json {
+    let input = about.lock.inputs.iter().find(|i| i.blake3 == file.blake3);
     let mut entity = json!({
         "@id": identifier(&file.path),
         "@type": "File",
         "name": file.path.rsplit('/').next().unwrap_or(&file.path),
+        "description": description(&file.path, input.is_some()),
         "contentSize": file.bytes.to_string(),
         "encodingFormat": format_of(&file.path),
         "identifier": format!("blake3:{}", file.blake3),
     });
-    if let Some(input) = about.lock.inputs.iter().find(|i| i.blake3 == file.blake3)
-        && input.license.is_some()
-    {
-        entity["license"] = license(input.license.as_deref());
+    if let Some(name) = input.and_then(|i| i.license.as_deref()) {
+        entity["license"] = license(Some(name));
     }
     entity
 }
@@ -107,42 +113,62 @@ fn run(about: &About<'_>, record: &Record, files: &[BundleFile]) -> Vec<Json> {
         .filter(|n| files.iter().any(|f| f.path == **n))
         .map(|n| reference(n))
         .collect();
-    vec![
+    let mut entities = vec![
         json!({
             "@id": "#run",
             "@type": "CreateAction",
             "name": format!("Run {} of {}", record.run, record.experiment),
-            "instrument": reference("#emberlab"),
+            "instrument": reference(PROGRAM),
             "object": under("experiment/"),
             "result": results,
-            "actionStatus": reference(status),
+            "actionStatus": status,
             "endTime": about.date,
             "description": format!("Computed on {}", record.device),
         }),
         json!({
-            "@id": "#emberlab",
+            "@id": PROGRAM,
             "@type": "SoftwareApplication",
             "name": "Emberlab",
-            "softwareVersion": env!("CARGO_PKG_VERSION"),
+            "url": PROGRAM,
+            "version": env!("CARGO_PKG_VERSION"),
         }),
-        json!({ "@id": PROCESS_PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.6" }),
-    ]
+        json!({ "@id": PROCESS_PROFILE, "@type": ["CreativeWork", "Profile"], "name": "Process Run Crate", "version": "0.6" }),
+    ];
+    if !about.plan.experiment.authors.is_empty() {
+        entities[0]["agent"] = reference("#author-1");
+    }
+    entities
 }
 
 fn reference(id: &str) -> Json {
     json!({ "@id": id })
 }
 
-/// A path as a relative URI.
+/// A path as a relative IRI: letters of any script stand for themselves.
 fn identifier(path: &str) -> String {
     let mut out = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => out.push(char::from(byte)),
-            other => out += &format!("%{other:02X}"),
+    for c in path.chars() {
+        if c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-') {
+            out.push(c);
+        } else {
+            let mut buffer = [0; 4];
+            c.encode_utf8(&mut buffer).bytes().for_each(|byte| out += &format!("%{byte:02X}"));
         }
     }
     out
+}
+
+/// What a file is, for people who find the crate.
+fn description(path: &str, is_input: bool) -> &'static str {
+    match path {
+        "plan.json" => "What was to run, with the hash of every part",
+        "record.json" => "What the run found out",
+        "curves.json" => "Losses and learning rate of every stage, step by step",
+        "environment.json" => "Program, machine and device of the run",
+        _ if is_input => "Data that the experiment reads",
+        _ if path.ends_with(".lock") => "Size, hash and licence of every input",
+        _ => "Part of the experiment's description",
+    }
 }
 
 /// An SPDX identifier as its page; other text as it is.
@@ -176,7 +202,7 @@ mod tests {
 
     #[test]
     fn paths_become_uris_and_licences_pages() {
-        assert_eq!(identifier("data/ä b.txt"), "data/%C3%A4%20b.txt");
+        assert_eq!(identifier("data/ä b.txt"), "data/ä%20b.txt");
         assert_eq!(license(Some("CC0-1.0"))["@id"], "https://spdx.org/licenses/CC0-1.0");
         assert_eq!(license(Some("MIT OR Apache-2.0")), "MIT OR Apache-2.0");
     }

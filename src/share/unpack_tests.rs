@@ -119,7 +119,8 @@ fn paths_that_lead_elsewhere_are_refused() {
 
 #[test]
 fn names_that_meet_are_refused() {
-    let cases: [(&[(&str, &[u8])], &str); 5] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(Files<'_>, &str); 5] = [
         (&[("a.txt", b"1"), ("a.txt", b"1")], "announced twice"),
         (&[("a.txt", b"1"), ("A.TXT", b"1")], "only in case"),
         (&[("\u{fb01}.txt", b"1"), ("fi.txt", b"1")], "only in case"),

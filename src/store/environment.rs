@@ -22,11 +22,10 @@ pub struct Device {
 
 impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}", self.name, self.adapter)?;
-        if !self.driver.is_empty() {
-            write!(f, ", {}", self.driver)?;
-        }
-        write!(f, ", {})", self.dtype)
+        f.write_str(&self.name)?;
+        let known = [&self.adapter, &self.driver, &self.dtype].map(String::as_str);
+        let known: Vec<&str> = known.into_iter().filter(|part| !part.is_empty()).collect();
+        if known.is_empty() { Ok(()) } else { write!(f, " ({})", known.join(", ")) }
     }
 }
 

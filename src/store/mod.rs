@@ -32,6 +32,7 @@ pub mod process;
 mod prune;
 mod record;
 mod run;
+mod summary;
 mod table;
 
 pub use curves::{Curve, StepPoint, ValidPoint, curves};

@@ -362,6 +362,10 @@ impl Draft {
             facts,
         };
         disk::replace_json(&manifest_path, &manifest)?;
+        let mut folders: Vec<PathBuf> =
+            manifest.files.iter().filter_map(|f| Some(folder.join(&f.path).parent()?.to_owned())).collect();
+        folders.dedup();
+        folders.iter().for_each(|f| disk::sync_folder(f));
         if let Some(parent) = self.target.parent() {
             disk::make_folder(parent)?;
         }
@@ -466,7 +470,8 @@ mod tests {
 
     #[test]
     fn whatever_happens_to_an_object_is_noticed() {
-        let damage: [(&str, fn(&Path), &str); 5] = [
+        type Harm = fn(&Path);
+        let damage: [(&str, Harm, &str); 5] = [
             ("cut short", |p| fs::write(p.join("weights.safetensors"), b"weig").unwrap(), "has 4 bytes instead of 7"),
             ("a flipped bit", |p| fs::write(p.join("weights.safetensors"), b"weiGhts").unwrap(), "have changed"),
             ("a lost file", |p| fs::remove_file(p.join("weights.safetensors")).unwrap(), "is missing"),

@@ -6,7 +6,7 @@ use super::goal::Goal;
 use super::points::Point;
 use super::prepare::Prepared;
 use super::result::SweepResult;
-use super::run::{PointFailure, PointResult, Progress, is_settled, settle};
+use super::run::{Conduct, PointFailure, PointResult, Progress, is_settled, settle};
 use super::state::{Entry, PointStatus, State};
 use crate::store::{Lab, Record, StoreError, process};
 use std::fs::{self, File};
@@ -23,8 +23,7 @@ pub struct Jobs<'a> {
     pub count: usize,
     /// The command of a point: `exp run FILE --format json --lab LAB --set …`, which prints the run's record on stdout.
     pub command: &'a dyn Fn(&Point) -> Command,
-    /// Whether points that failed before are tried again.
-    pub retry: bool,
+    pub conduct: Conduct,
 }
 
 struct Job<'a> {
@@ -73,13 +72,13 @@ fn work<'a>(
     let of = prepared.candidates.len();
     let mut waiting = prepared.candidates.iter().map(|c| &c.point).enumerate();
     let mut exhausted = false;
-    let mut asked = false;
+    let (mut asked, mut failed) = (false, false);
     loop {
-        let stopping = stop.load(Ordering::Relaxed);
+        let stopping = failed || stop.load(Ordering::Relaxed);
         while !stopping && !exhausted && running.len() < jobs.count.max(1) {
             match waiting.next() {
                 None => exhausted = true,
-                Some((_, point)) if is_settled(state, point, jobs.retry) => {}
+                Some((_, point)) if is_settled(state, point, jobs.conduct.retry) => {}
                 Some((i, point)) => {
                     state.put(Entry::new(point, PointStatus::Running))?;
                     told(Progress::Started { point, number: i + 1, of });
@@ -98,6 +97,7 @@ fn work<'a>(
                 Some(status) => {
                     let job = running.swap_remove(i);
                     let outcome = outcome(job.output, &job.log, status, goal);
+                    failed |= jobs.conduct.ends(&outcome);
                     told(Progress::Ended(settle(state, job.point, outcome)?));
                 }
             }
@@ -114,6 +114,9 @@ fn start<'a>(point: &'a Point, jobs: &Jobs<'_>, state: &State) -> Result<Job<'a>
     let errors = File::create(&log).map_err(StoreError::io("write", &log))?;
     let mut command = (jobs.command)(point);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+    // A Ctrl-C in the terminal would reach the process by itself, and our request would then be its second.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command.spawn().map_err(SweepError::Spawn)?;
     let mut pipe = child.stdout.take();
     let output = std::thread::spawn(move || {
@@ -185,7 +188,7 @@ mod tests {
                 _ => shell("echo nonsense"),
             }
         };
-        let jobs = Jobs { count: 3, command: &command, retry: false };
+        let jobs = Jobs { count: 3, command: &command, conduct: Conduct::default() };
         let stop = AtomicBool::new(false);
         let result = run_jobs(&prepared, &lab, Some(&goal()), &jobs, &stop, &mut |_| {}).unwrap();
         let objectives: Vec<Option<f64>> = result.points.iter().take(2).map(|p| p.objective).collect();
@@ -202,7 +205,7 @@ mod tests {
         let lab = Lab::open(folder.path()).unwrap();
         let prepared = prepared();
         let command = |_: &Point| shell("trap 'exit 75' TERM; while :; do sleep 0.05; done");
-        let jobs = Jobs { count: 2, command: &command, retry: false };
+        let jobs = Jobs { count: 2, command: &command, conduct: Conduct::default() };
         let stop = AtomicBool::new(false);
         let mut started = 0;
         let result = run_jobs(&prepared, &lab, None, &jobs, &stop, &mut |progress| {

@@ -56,15 +56,16 @@ pub struct Sharing {
     pub seconds: Option<f64>,
 }
 
+/// Gives the plan of the experiment under the overrides of a point (paths and values as the language writes them), or why
+/// the point is not valid.
+pub type CheckPoint<'a> = &'a mut dyn FnMut(&[(String, String)]) -> Result<Plan, String>;
+
 /// Checks every point with `check_point`, which gives the point's plan or why it is not valid. Points whose plan equals
 /// an earlier one's (an axis that is not used there) do not start either.
 ///
 /// # Errors
 /// When the search cannot run, or no point is valid.
-pub fn prepare(
-    sweep: &CheckedSweep,
-    check_point: &mut dyn FnMut(&[(String, String)]) -> Result<Plan, String>,
-) -> Result<Prepared, SweepError> {
+pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prepared, SweepError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut skipped = Vec::new();
     let mut by_plan: BTreeMap<String, String> = BTreeMap::new();

@@ -9,6 +9,15 @@ use super::state::{Entry, PointStatus, State};
 use crate::store::{Lab, Record};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How a sweep deals with points that fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Conduct {
+    /// Points that failed before are tried again.
+    pub retry: bool,
+    /// The first failure ends the sweep; otherwise the other points go on.
+    pub fail_fast: bool,
+}
+
 /// What a point found out.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PointResult {
@@ -24,7 +33,7 @@ pub struct PointResult {
 pub enum PointFailure {
     /// On request; the sweep ends too.
     Stopped,
-    /// The sweep goes on with the next point.
+    /// The sweep goes on with the next point, unless it is told to [`Conduct::fail_fast`].
     Failed(String),
 }
 
@@ -47,8 +56,7 @@ impl PointResult {
     }
 }
 
-/// Runs every point that has no result yet, in order, through `run_point`. Failed points are tried again only with
-/// `retry`.
+/// Runs every point that has no result yet, in order, through `run_point`.
 ///
 /// # Errors
 /// When the sweep's state cannot be read or written. A point that fails is no error: the others go on.
@@ -56,7 +64,7 @@ pub fn run(
     prepared: &Prepared,
     lab: &Lab,
     goal: Option<&Goal>,
-    retry: bool,
+    conduct: Conduct,
     stop: &AtomicBool,
     run_point: &mut dyn FnMut(&Point) -> Result<PointResult, PointFailure>,
     told: &mut dyn FnMut(Progress<'_>),
@@ -68,19 +76,30 @@ pub fn run(
             break;
         }
         let point = &candidate.point;
-        if is_settled(&state, point, retry) {
+        if is_settled(&state, point, conduct.retry) {
             continue;
         }
         state.put(Entry::new(point, PointStatus::Running))?;
         told(Progress::Started { point, number: i + 1, of });
         let outcome = run_point(point);
-        let stopped = outcome == Err(PointFailure::Stopped);
+        let last = conduct.ends(&outcome);
         told(Progress::Ended(settle(&mut state, point, outcome)?));
-        if stopped {
+        if last {
             break;
         }
     }
     Ok(SweepResult::of(prepared, &state, goal))
+}
+
+impl Conduct {
+    /// Whether no further point starts after this.
+    pub(super) fn ends(self, outcome: &Result<PointResult, PointFailure>) -> bool {
+        match outcome {
+            Ok(_) => false,
+            Err(PointFailure::Stopped) => true,
+            Err(PointFailure::Failed(_)) => self.fail_fast,
+        }
+    }
 }
 
 /// Whether a point needs no more work.
@@ -139,7 +158,7 @@ mod tests {
             &prepared,
             &lab,
             Some(&goal()),
-            false,
+            Conduct::default(),
             &stop,
             &mut |point| {
                 ran.push(point.id.clone());
@@ -160,7 +179,7 @@ mod tests {
                 &prepared,
                 &lab,
                 Some(&goal()),
-                retry,
+                Conduct { retry, fail_fast: false },
                 &stop,
                 &mut |point| {
                     again.push(point.id.clone());
@@ -177,5 +196,19 @@ mod tests {
         assert_eq!(third.cost.seconds, 10.0);
         assert_eq!(again[..3], prepared.candidates[2..].iter().map(|c| c.point.id.clone()).collect::<Vec<_>>()[..]);
         assert_eq!(again[3], prepared.candidates[1].point.id, "the failed one only when asked");
+    }
+
+    #[test]
+    fn the_first_failure_ends_a_sweep_that_wants_it_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Lab::open(folder.path()).unwrap();
+        let (stop, mut ran) = (AtomicBool::new(false), 0);
+        let conduct = Conduct { retry: false, fail_fast: true };
+        let mut fail = |_: &Point| {
+            ran += 1;
+            Err(PointFailure::Failed("no".into()))
+        };
+        run(&prepared(), &lab, None, conduct, &stop, &mut fail, &mut |_| {}).unwrap();
+        assert_eq!(ran, 1);
     }
 }

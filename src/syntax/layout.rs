@@ -13,7 +13,7 @@ use crate::source::{FileId, Span};
 
 mod balance;
 
-/// The largest item in bytes, comments not counted.
+/// The largest item in bytes, comments and line breaks not counted.
 const LARGEST_ITEM: usize = 1 << 20;
 
 /// One item's part of the file, or what stands before the first.
@@ -43,10 +43,11 @@ pub struct Split {
 pub fn split(file: FileId, text: &str) -> Split {
     let mut split = Split { chunks: Vec::new(), comments: Vec::new() };
     let mut chunk = Chunk { start: 0, end: 0, refused: None };
-    let (mut depth, mut comment_bytes, mut line) = (0usize, 0usize, 0usize);
-    let finish = |mut chunk: Chunk, end: usize, comment_bytes: usize, chunks: &mut Vec<Chunk>| {
+    // `light` counts what costs the grammar nothing: comments and line breaks.
+    let (mut depth, mut light, mut line) = (0usize, 0usize, 0usize);
+    let finish = |mut chunk: Chunk, end: usize, light: usize, chunks: &mut Vec<Chunk>| {
         chunk.end = end;
-        if end - chunk.start - comment_bytes > LARGEST_ITEM {
+        if (end - chunk.start).saturating_sub(light) > LARGEST_ITEM {
             chunk.refused = Some(Refusal::Large);
         }
         chunks.push(chunk);
@@ -56,14 +57,15 @@ pub fn split(file: FileId, text: &str) -> Split {
         match event {
             Event::Line(at) => {
                 line = at + 1;
+                light += 1;
                 if starts(line) {
-                    finish(chunk, line, comment_bytes, &mut split.chunks);
+                    finish(chunk, line, light, &mut split.chunks);
                     chunk = Chunk { start: line, end: line, refused: None };
-                    (depth, comment_bytes) = (0, 0);
+                    (depth, light) = (0, 0);
                 }
             }
             Event::Comment { start, end } => {
-                comment_bytes += end - start;
+                light += end - start;
                 let own_line = text[line..start].trim_start_matches('\u{feff}').trim().is_empty();
                 split.comments.push(Comment { span: Span::new(file, start, end), own_line });
             }
@@ -88,7 +90,7 @@ pub fn split(file: FileId, text: &str) -> Split {
             Event::Unterminated { .. } | Event::HoleLost { .. } => {}
         }
     }
-    finish(chunk, text.len(), comment_bytes, &mut split.chunks);
+    finish(chunk, text.len(), light, &mut split.chunks);
     // A `"""` that the file does not close is read twice.
     split.comments.sort_by_key(|c| c.span.start);
     split.comments.dedup();

@@ -118,7 +118,9 @@ impl<'a> Place<'a> {
 
     /// Whether a value could start here.
     fn wants_value(&self) -> bool {
-        self.expected.iter().any(|r| matches!(r, Rule::term | Rule::expr | Rule::number | Rule::digits | Rule::list | Rule::not))
+        self.expected.iter().any(|r| {
+            matches!(r, Rule::term | Rule::expr | Rule::arg | Rule::number | Rule::digits | Rule::list | Rule::not)
+        })
     }
 
     /// Whether something that has a value ends right before the place.

@@ -31,7 +31,7 @@ pub enum Event {
         end: usize,
         block: bool,
     },
-    /// A hole of a `"""` text that its line does not close.
+    /// A hole that its line does not close; a one-line text is given up with it.
     HoleLost {
         start: usize,
         end: usize,
@@ -79,7 +79,14 @@ impl<'a> Scanner<'a> {
     fn give_up_line(&mut self) -> Option<Event> {
         let index = self.modes.iter().position(|m| matches!(m, Mode::Line(_)))?;
         let Mode::Line(start) = self.modes[index] else { return None };
+        let hole = match self.modes.get(index + 1) {
+            Some(Mode::Hole(hole, _)) => Some(*hole),
+            _ => None,
+        };
         self.modes.truncate(index);
+        if let Some(start) = hole {
+            return Some(Event::HoleLost { start, end: self.at });
+        }
         Some(Event::Unterminated { start, end: self.at, block: false })
     }
 

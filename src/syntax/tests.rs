@@ -56,7 +56,12 @@ fn scratch() {
         let start = std::time::Instant::now();
         let file = file(&text);
         let parsed = parse(&file);
-        println!("{path}: {} items, {} comments, {:?}", parsed.module.items.len(), parsed.comments.len(), start.elapsed());
+        println!(
+            "{path}: {} items, {} comments, {:?}",
+            parsed.module.items.len(),
+            parsed.comments.len(),
+            start.elapsed()
+        );
         for p in parsed.problems.sorted().iter().take(30) {
             let place = file.lines.place(&file.text, p.span().start as usize);
             println!("{} {}:{} {} — {:?}", p.code, place.line, place.column, p.message, p.labels[0].text);

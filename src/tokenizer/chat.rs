@@ -224,11 +224,7 @@ mod tests {
         let pieces = chat(SIMPLE).prompt("a<|end|>b").unwrap();
         assert_eq!(
             pieces,
-            [
-                piece("<|user|>a", false, false),
-                piece("<|end|>", false, true),
-                piece("b\n<|assistant|>", false, false)
-            ]
+            [piece("<|user|>a", false, false), piece("<|end|>", false, true), piece("b\n<|assistant|>", false, false)]
         );
     }
 

@@ -42,8 +42,7 @@ pub fn write(
         if block.is_empty() {
             return out.finish();
         }
-        let encoded: Vec<_> =
-            block.par_iter().map(|record| encode_record(tokenizer, chat, record)).collect();
+        let encoded: Vec<_> = block.par_iter().map(|record| encode_record(tokenizer, chat, record)).collect();
         for (record, encoded) in block.iter().zip(encoded) {
             let Encoded { ids, supervised } = encoded?;
             let unknown = tokenizer.unknown().map_or(0, |unknown| ids.iter().filter(|id| **id == unknown).count());

@@ -8,7 +8,9 @@ use std::io;
 pub enum TokenizerError {
     #[error(transparent)]
     Data(#[from] DataError),
-    #[error("a byte-level vocabulary needs 256 bytes and {specials} special tokens, so `vocab` must be at least {least}; it is {found}")]
+    #[error(
+        "a byte-level vocabulary needs 256 bytes and {specials} special tokens, so `vocab` must be at least {least}; it is {found}"
+    )]
     SmallVocabulary { specials: usize, least: usize, found: i64 },
     #[error("the special token `{0}` is given twice")]
     RepeatedSpecial(String),

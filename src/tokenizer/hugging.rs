@@ -109,8 +109,7 @@ impl Tokenizer {
         let entries = specials.iter().cloned().chain(characters.iter().map(char::to_string));
         let vocab: serde_json::Map<String, Value> = entries.zip(0..).map(|(entry, id)| (entry, json!(id))).collect();
         let model = json!({"type": "WordLevel", "vocab": vocab, "unk_token": unknown});
-        let before =
-            json!({"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": false});
+        let before = json!({"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": false});
         let hugging = assemble(&model, &before, &json!({"type": "Fuse"}), specials)?;
         Tokenizer::new(hugging, "the character tokenizer")
     }
@@ -210,8 +209,7 @@ impl Tokenizer {
     pub fn encode_offsets(&self, text: &str) -> Result<Vec<(u32, std::ops::Range<usize>)>, TokenizerError> {
         let (mut tokens, mut start, mut covered) = (Vec::new(), 0, 0);
         for piece in cut(text, self.cutting) {
-            let encoded =
-                self.plain.encode(piece, false).map_err(|e| TokenizerError::Encoding(e.to_string()))?;
+            let encoded = self.plain.encode(piece, false).map_err(|e| TokenizerError::Encoding(e.to_string()))?;
             for (id, (from, to)) in encoded.get_ids().iter().zip(encoded.get_offsets()) {
                 let (from, to) = (start + from, start + to);
                 // Byte-level entries may share the bytes of one character.

@@ -221,8 +221,8 @@ impl Corpus for Shards {
         let from = usize::try_from(start).unwrap_or(usize::MAX);
         let left = usize::try_from(self.summary.tokens.saturating_sub(start)).unwrap_or(usize::MAX);
         for (at, carries) in out.iter_mut().enumerate() {
-            *carries = at < left
-                && self.mask.as_ref().is_none_or(|m| m.get(from.saturating_add(at)).is_some_and(|b| *b != 0));
+            *carries =
+                at < left && self.mask.as_ref().is_none_or(|m| m.get(from.saturating_add(at)).is_some_and(|b| *b != 0));
         }
     }
 }

@@ -111,7 +111,10 @@ fn characters_are_tokens_and_new_ones_are_counted() {
     assert_eq!(ids.len(), 12);
     assert_eq!(ids.iter().filter(|id| Some(**id) == tokenizer.unknown()).count(), 1, "the blank was never seen");
     assert_eq!(tokenizer.decode(&tokenizer.encode("low\nöl").unwrap(), false).unwrap(), "low\nöl");
-    assert_eq!(tokenizer.encode_marked("<|user|>he").unwrap(), [2, tokenizer.id("h").unwrap(), tokenizer.id("e").unwrap()]);
+    assert_eq!(
+        tokenizer.encode_marked("<|user|>he").unwrap(),
+        [2, tokenizer.id("h").unwrap(), tokenizer.id("e").unwrap()]
+    );
     let figures = measure(&tokenizer, records(&["hello", "zzz"])).unwrap();
     assert_eq!((figures.round_trip, figures.unknown_ratio), (0.5, 3.0 / 8.0));
     assert_eq!(figures.first_difference.as_deref(), Some("t:1"));
@@ -164,7 +167,8 @@ fn documents_and_samples_become_shards() {
 /// Peak memory of this process in MiB, from the kernel; resets the peak for the next call.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    let kib =
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     kib.unwrap_or(f64::NAN) / 1024.0
 }
@@ -200,13 +204,8 @@ fn memory_does_not_grow_with_the_corpus() {
             {"is": "text", "files": "a.txt", "license": null, "document": "line"}}}}}}))
         .unwrap();
         let made = tempfile::tempdir().unwrap();
-        let context = Context {
-            seed: 1,
-            base: base.path(),
-            scratch: base.path(),
-            named: &|_| Err(String::new()),
-            stop: None,
-        };
+        let context =
+            Context { seed: 1, base: base.path(), scratch: base.path(), named: &|_| Err(String::new()), stop: None };
         peak();
         make_dataset(&spec, &context, made.path(), &mut |_| {}).unwrap();
         let data = peak();

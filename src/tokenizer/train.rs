@@ -31,8 +31,7 @@ pub fn make(spec: &spec::Tokenizer, records: Records<'_>, base: &Path) -> Result
         spec::Tokenizer::Wordpiece(_) => Err(TokenizerError::Unsupported("WordPiece")),
         spec::Tokenizer::Pretrained(spec) => {
             let path = base.join(&spec.file);
-            let bytes =
-                std::fs::read(&path).map_err(|why| TokenizerError::File { file: spec.file.clone(), why })?;
+            let bytes = std::fs::read(&path).map_err(|why| TokenizerError::File { file: spec.file.clone(), why })?;
             let tokenizer = Tokenizer::from_json(&bytes, &spec.file)?;
             let found = tokenizer.vocab();
             if i64::try_from(found) != Ok(spec.vocab) {

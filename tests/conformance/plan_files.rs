@@ -98,8 +98,27 @@ fn a_changed_field_is_named_where_it_stands() {
     let before = planned_at("tiny.exp", TINY);
     let now = planned_at("tiny.exp", &TINY.replace("width   = 64", "width   = 128"));
     let reason = why("pretrain", &now, Some(&before));
-    let expected = "will run: `teller.width` changed 64 → 128 (tiny.exp:19:13)";
-    assert!(reason.starts_with(expected), "{reason}");
+    // The head's size and the hidden layer's follow from the width, and are not named.
+    assert_eq!(reason, "will run: `teller.width` changed 64 → 128 (tiny.exp:18:13)");
+}
+
+#[test]
+fn a_change_deep_in_a_long_text_is_noticed() {
+    let template = format!("template(jinja = \"{} END\")", "word ".repeat(100));
+    let tuned = format!(
+        "{TINY}\nlet chat = {template}\n\ndataset questions = jsonl(\"q.jsonl\", prompt = \"q\", response = \"a\")\n\nstage tuned : sft {{\n  \
+         init = pretrain\n  data = questions\n  budget = 1 epoch\n  template = chat\n}}\n"
+    );
+    let plan = |text: &str| {
+        let mut world = MemoryWorld::with("tiny.exp", text);
+        world.insert("stories/a.txt", "Once there was a fox.");
+        world.insert("q.jsonl", "{}");
+        let (checked, problems) = check_file(&world, "tiny.exp", &Options::default());
+        assert!(!problems.any_error(), "{problems:#?}");
+        plan(&checked, &world, &Selection::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    };
+    let reason = why("tuned", &plan(&tuned.replace("END", "FIN")), Some(&plan(&tuned)));
+    assert!(reason.starts_with("will run: `tuned.template.jinja` changed (tiny.exp:"), "{reason}");
 }
 
 #[test]

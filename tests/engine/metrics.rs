@@ -1,4 +1,11 @@
 //! Metrics against the reference implementations, and judgement as a whole on small models.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly"
+)]
 
 mod metrics_eval;
 mod metrics_score;

@@ -75,7 +75,7 @@ fn mistakes_are_named_with_a_way_out() {
     assert!(text.contains("no lines"), "{text}");
     let text = message(scored(&["rouge_l", "rouge_l"], one, one));
     assert!(text.contains("twice"), "{text}");
-    let text = message(scored(&["rouge_l"], ("p.txt", b"\xff\xfe\n"), one));
+    let text = message(scored(&["rouge_l"], ("p.txt", b"\xff\xfe\n"), ("r.txt", b"a\n")));
     assert!(text.contains("UTF-8"), "{text}");
 }
 

@@ -7,7 +7,9 @@ use emberlab::store::{Check, Claim, Device, Environment, Event, Lab, ObjectKind,
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
 const KILLS: u64 = 50;
@@ -105,6 +107,12 @@ fn last_step(lines: &[emberlab::store::Line]) -> u64 {
     steps.max().unwrap_or(0)
 }
 
+fn wait_until_ready(child: &mut Child) {
+    let Some(out) = child.stdout.as_mut() else { return };
+    let told = BufReader::new(out).lines().map_while(Result::ok).any(|line| line.contains("ready"));
+    assert!(told, "the victim started");
+}
+
 #[test]
 fn the_lab_survives_being_killed_fifty_times() {
     let folder = tempfile::tempdir().unwrap();
@@ -112,8 +120,12 @@ fn the_lab_survives_being_killed_fifty_times() {
     let mut reached = 0;
     for kill in 0..KILLS {
         let mut child = victim("write", &place);
-        let moment = Stream::new(7, "kill").at(kill).below(60);
-        std::thread::sleep(Duration::from_millis(15 + moment));
+        // Every fourth is killed while it starts, the others while they work.
+        if kill % 4 != 0 {
+            wait_until_ready(&mut child);
+        }
+        let moment = Stream::new(7, "kill").at(kill).below(200_000);
+        std::thread::sleep(Duration::from_micros(moment));
         child.kill().unwrap();
         let _ = child.wait();
         // The lab opens, lists and reads at any moment.
@@ -151,5 +163,5 @@ fn the_lab_survives_being_killed_fifty_times() {
         }
     }
     println!("{KILLS} kills, {reached} objects");
-    assert!(reached > KILLS / 2, "the victims got something done: {reached}");
+    assert!(reached >= 5, "the victims got something done: {reached}");
 }

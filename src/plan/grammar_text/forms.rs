@@ -45,8 +45,7 @@ const IRREGULAR: [(&str, &str); 34] = [
 const SILENT: [&str; 5] = ["heir", "honest", "honor", "honour", "hour"];
 
 /// Beginnings that sound like a consonant although they are written with a vowel.
-const SOUNDED: [&str; 12] =
-    ["eu", "ewe", "once", "one", "ubiq", "unanim", "uni", "ura", "us", "ut", "uk", "ufo"];
+const SOUNDED: [&str; 12] = ["eu", "ewe", "once", "one", "ubiq", "unanim", "uni", "ura", "us", "ut", "uk", "ufo"];
 
 /// `unimportant` sounds like a vowel although it begins with `uni`.
 const NEGATED: [&str; 6] = ["unid", "unim", "unin", "usher", "utter", "utmost"];
@@ -78,7 +77,8 @@ pub fn article(text: &str) -> String {
 
 /// The text with its last word in the plural: `red fox` becomes `red foxes`.
 pub fn plural(text: &str) -> String {
-    let start = text.rfind(|c: char| !c.is_alphabetic()).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
+    let start =
+        text.rfind(|c: char| !c.is_alphabetic()).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
     let (before, word) = text.split_at(start);
     if word.is_empty() {
         return text.to_owned();
@@ -87,8 +87,10 @@ pub fn plural(text: &str) -> String {
     // A compound takes the plural of its end: `snowman`, `grandchild`; but a human is no man.
     let irregular = IRREGULAR.iter().find(|(one, _)| {
         lower == *one
-            || (matches!(*one, "man" | "child" | "tooth" | "foot" | "wife" | "mouse" | "fish" | "wolf" | "shelf" | "knife")
-                && lower.ends_with(one)
+            || (matches!(
+                *one,
+                "man" | "child" | "tooth" | "foot" | "wife" | "mouse" | "fish" | "wolf" | "shelf" | "knife"
+            ) && lower.ends_with(one)
                 && !["human", "german", "roman", "shaman", "ottoman"].contains(&lower.as_str()))
     });
     let many = match irregular {

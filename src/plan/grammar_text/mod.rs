@@ -171,10 +171,7 @@ mod tests {
                 Piece::Text(" ran.".into())
             ]
         );
-        assert_eq!(
-            parse("<x:plural:capital>").unwrap(),
-            [place("x", None, &[Form::Plural, Form::Capital], 0..18)]
-        );
+        assert_eq!(parse("<x:plural:capital>").unwrap(), [place("x", None, &[Form::Plural, Form::Capital], 0..18)]);
     }
 
     #[test]

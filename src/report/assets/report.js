@@ -33,7 +33,8 @@
     const raw = (high - low) / count;
     if (!(raw > 0) || !isFinite(raw)) return [low];
     const power = 10 ** Math.floor(Math.log10(raw));
-    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw);
+    const off = (step) => Math.abs((high - low) / step - count);
+    const step = [1, 2, 5, 10].map((m) => m * power).reduce((a, b) => (off(b) < off(a) ? b : a));
     const ticks = [];
     for (let i = Math.ceil(low / step); i <= Math.floor(high / step) && ticks.length < 50; i++) ticks.push(i * step);
     return ticks;
@@ -194,7 +195,10 @@
 
     let start = null;
     svg.addEventListener("pointerdown", (event) => {
-      if (event.pointerType !== "touch") { start = position(event); svg.setPointerCapture(event.pointerId); }
+      if (event.pointerType === "touch") return;
+      start = position(event);
+      // A pointer may be gone by now; dragging then ends at the edge of the chart.
+      try { svg.setPointerCapture(event.pointerId); } catch { /* dragging still works inside the chart */ }
     });
     svg.addEventListener("pointermove", (event) => {
       hover(event);

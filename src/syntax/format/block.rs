@@ -10,9 +10,17 @@ pub enum Row {
     Blank,
     Comment(String),
     /// `head mark value`: a field, an axis, a declared field.
-    Field { head: String, mark: &'static str, value: Doc, behind: Option<String> },
+    Field {
+        head: String,
+        mark: &'static str,
+        value: Doc,
+        behind: Vec<String>,
+    },
     /// Anything else, laid out already, without indentation on its first line.
-    Other { text: String, behind: Option<String> },
+    Other {
+        text: String,
+        behind: Vec<String>,
+    },
 }
 
 /// Collects the rows of a block.
@@ -46,13 +54,14 @@ impl<'f, 'a> Rows<'f, 'a> {
         self.blank(self.formatter.comments.blank_before(span.start));
         let mut row = make();
         // Comments from the middle of an expression are kept behind it.
-        let mut inner = self.formatter.comments.above(span.end).into_iter().map(|c| c.text);
-        let mut last = self.formatter.comments.behind(span.end);
+        let inner = self.formatter.comments.above(span.end).into_iter().map(|c| c.text);
+        let mut rest: Vec<String> = inner.collect();
+        let last = self.formatter.comments.behind_lines(span.end);
         if let Row::Field { behind, .. } | Row::Other { behind, .. } = &mut row {
-            *behind = inner.next().or_else(|| last.take());
+            *behind = if !last.is_empty() || rest.is_empty() { last } else { vec![rest.remove(0)] };
         }
         self.rows.push(row);
-        self.rows.extend(inner.chain(last).map(Row::Comment));
+        self.rows.extend(rest.into_iter().map(Row::Comment));
     }
 
     /// The lines, each indented by `indent`.
@@ -95,11 +104,11 @@ fn flush(run: &mut Vec<Row>, indent: usize, out: &mut String) {
         _ => None,
     });
     let column = heads.max().unwrap_or(0);
-    let mut lines: Vec<(String, Option<String>)> = Vec::new();
+    let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for row in run.drain(..) {
         lines.push(match row {
-            Row::Blank => (String::new(), None),
-            Row::Comment(text) => (format!("{:indent$}{text}", ""), None),
+            Row::Blank => (String::new(), Vec::new()),
+            Row::Comment(text) => (format!("{:indent$}{text}", ""), Vec::new()),
             Row::Other { text, behind } => (format!("{:indent$}{text}", ""), behind),
             Row::Field { head, mark, value, behind } => {
                 let pad = column - width(&head);
@@ -111,13 +120,17 @@ fn flush(run: &mut Vec<Row>, indent: usize, out: &mut String) {
             }
         });
     }
-    let comments = lines.iter().filter(|(_, c)| c.is_some()).map(|(line, _)| last_width(line)).max().unwrap_or(0);
-    for (line, comment) in lines {
+    let comments = lines.iter().filter(|(_, c)| !c.is_empty()).map(|(line, _)| last_width(line)).max().unwrap_or(0);
+    for (line, behind) in lines {
+        let mut at = last_width(&line);
         out.push_str(&line);
-        if let Some(comment) = comment {
-            let gap = comments - last_width(&line) + 2;
-            out.extend(std::iter::repeat_n(' ', gap));
-            out.push_str(&comment);
+        for (index, comment) in behind.iter().enumerate() {
+            if index > 0 {
+                out.push('\n');
+                at = 0;
+            }
+            out.extend(std::iter::repeat_n(' ', comments + 2 - at));
+            out.push_str(comment);
         }
         out.push('\n');
     }

@@ -1,7 +1,7 @@
 //! Every comment is handed out once, in order: as the lines above a node, behind it, or wherever the next line ends.
 
-use crate::source::SourceFile;
 use super::super::ast::Comment;
+use crate::source::SourceFile;
 use std::cell::Cell;
 
 /// The comments of a file that were not printed yet.
@@ -26,11 +26,13 @@ impl<'a> Comments<'a> {
         self.file.text.get(comment.span.range()).unwrap_or("").trim_end().to_owned()
     }
 
-    /// Whether the line before the one at `at` is blank.
+    /// Whether `at` is the first thing on its line, and the line before is blank.
     pub fn blank_before(&self, at: u32) -> bool {
         let lines = &self.file.lines;
         let line = lines.line_of(at as usize);
-        line > 0
+        let first = self.file.text.get(lines.start_of(line)..at as usize).is_some_and(|l| l.trim().is_empty());
+        first
+            && line > 0
             && self.file.text.get(lines.start_of(line - 1)..lines.start_of(line)).is_some_and(|l| l.trim().is_empty())
     }
 
@@ -39,7 +41,10 @@ impl<'a> Comments<'a> {
         let mut found = Vec::new();
         while let Some(comment) = self.list.get(self.next.get()).filter(|c| c.span.start < at) {
             self.next.set(self.next.get() + 1);
-            found.push(Above { text: self.text(comment), blank_before: comment.own_line && self.blank_before(comment.span.start) });
+            found.push(Above {
+                text: self.text(comment),
+                blank_before: comment.own_line && self.blank_before(comment.span.start),
+            });
         }
         found
     }
@@ -53,6 +58,26 @@ impl<'a> Comments<'a> {
         }
         self.next.set(self.next.get() + 1);
         Some(self.text(comment))
+    }
+
+    /// The comment behind `end`, and the ones that go on with it below in the same column.
+    pub fn behind_lines(&self, end: u32) -> Vec<String> {
+        let Some(first) = self.behind(end) else { return Vec::new() };
+        let mut found = vec![first];
+        let lines = &self.file.lines;
+        let place = |c: &Comment| {
+            let line = lines.line_of(c.span.start as usize);
+            (line, c.span.start as usize - lines.start_of(line))
+        };
+        while let (Some(last), Some(next)) = (self.list.get(self.next.get() - 1), self.list.get(self.next.get())) {
+            let ((line, column), below) = (place(last), place(next));
+            if !next.own_line || below != (line + 1, column) {
+                break;
+            }
+            self.next.set(self.next.get() + 1);
+            found.push(self.text(next));
+        }
+        found
     }
 
     /// Whether the text between two places has a line break.

@@ -71,6 +71,8 @@ pub fn print(doc: &Doc, indent: usize, column: usize, behind: usize) -> String {
             }
             Doc::Broken(text) if !flat => push(&mut out, &mut column, text),
             Doc::Broken(_) => {}
+            // An empty comment only says that the line must end here.
+            Doc::Comment(comment) if comment.is_empty() => {}
             Doc::Comment(comment) => {
                 out.push_str("  ");
                 out.push_str(comment);

@@ -1,8 +1,8 @@
 //! A tree without its places, to compare what two texts say.
 
 use super::super::ast::{
-    Arg, Axis, Check, Docs, Expr, ExprKind, Field, FieldDecl, Item, ItemKind, Member, Module, Name, Number, Param, TextPart,
-    TypeExpr, TypeKind, UseSource,
+    Arg, Axis, Check, Docs, Expr, ExprKind, Field, FieldDecl, Item, ItemKind, Member, Module, Name, Number, Param,
+    TextPart, TypeExpr, TypeKind, UseSource,
 };
 use crate::source::{FileId, Span};
 

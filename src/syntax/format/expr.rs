@@ -46,7 +46,16 @@ impl Formatter<'_> {
                 let condition = self.expr(condition, free);
                 let then = self.expr(then, free);
                 let otherwise = self.expr(otherwise, free);
-                group(Doc::Many(vec![text("if "), condition, gap(), text("then "), then, gap(), text("else "), otherwise]))
+                group(Doc::Many(vec![
+                    text("if "),
+                    condition,
+                    gap(),
+                    text("then "),
+                    then,
+                    gap(),
+                    text("else "),
+                    otherwise,
+                ]))
             }
             ExprKind::Lambda(names, body) => {
                 Doc::Many(vec![text(format!("{} => ", parameters(names))), self.expr(body, free)])

@@ -1,8 +1,8 @@
 //! Items and their blocks.
 
 use super::super::ast::{
-    Axis, Check, Claim, Decl, Expr, Field, FieldDecl, FieldOp, FnItem, Item, ItemKind, Let, Member, Module, Name, Param,
-    Schema, Sweep, Use, UseSource,
+    Axis, Check, Claim, Decl, Expr, Field, FieldDecl, FieldOp, FnItem, Item, ItemKind, Let, Member, Module, Name,
+    Param, Schema, Sweep, Use, UseSource,
 };
 use super::Formatter;
 use super::block::{Row, Rows};
@@ -47,12 +47,19 @@ impl Formatter<'_> {
         }
         out.push_str(laid_out);
         // Comments from the middle of the item are kept behind it.
-        let inner = self.comments.above(span.end).into_iter().map(|c| c.text);
-        for (index, comment) in inner.chain(self.comments.behind(span.end)).enumerate() {
-            out.push_str(if index == 0 { "  " } else { "\n" });
-            out.push_str(&comment);
-        }
+        let inner: Vec<String> = self.comments.above(span.end).into_iter().map(|c| c.text).collect();
+        let behind = self.comments.behind_lines(span.end);
+        let (behind, below) = if behind.is_empty() && !inner.is_empty() {
+            (inner[..1].to_vec(), inner[1..].to_vec())
+        } else {
+            (behind, inner)
+        };
+        behind_text(laid_out, &behind, out);
         out.push('\n');
+        for comment in below {
+            out.push_str(&comment);
+            out.push('\n');
+        }
         *before = Before { lines, comment: false };
     }
 
@@ -87,7 +94,8 @@ impl Formatter<'_> {
         }
         let Some(names) = &used.names else { return start };
         start.push(' ');
-        let open = self.file.text.get(span.range()).and_then(|t| t.rfind('{')).map_or(span.start, |n| span.start + n as u32);
+        let open =
+            self.file.text.get(span.range()).and_then(|t| t.rfind('{')).map_or(span.start, |n| span.start + n as u32);
         let list = self.sequence("{", names, |n| n.span, |n| text(&*n.value), "}", open, span.end);
         self.line(&start, list)
     }
@@ -163,7 +171,7 @@ impl Formatter<'_> {
             head: dotted(&field.path),
             mark: mark(field.op),
             value: self.expr(&field.value, false),
-            behind: None,
+            behind: Vec::new(),
         });
     }
 
@@ -176,7 +184,7 @@ impl Formatter<'_> {
                 self.field(field, rows);
             }
             if let Some(over) = sweep.over {
-                rows.add(over, || Row::Other { text: self.over(sweep, over), behind: None });
+                rows.add(over, || Row::Other { text: self.over(sweep, over), behind: Vec::new() });
             }
             for field in last {
                 self.field(field, rows);
@@ -197,7 +205,7 @@ impl Formatter<'_> {
         if let Some(when) = &axis.when {
             parts.extend([text(" when "), self.expr(when, false)]);
         }
-        Row::Field { head: dotted(&axis.path), mark: "in", value: Doc::Many(parts), behind: None }
+        Row::Field { head: dotted(&axis.path), mark: "in", value: Doc::Many(parts), behind: Vec::new() }
     }
 
     fn schema(&self, schema: &Schema) -> String {
@@ -210,10 +218,12 @@ impl Formatter<'_> {
             for member in &schema.members {
                 match member {
                     Member::Field(field) => rows.add(field.span, || self.field_decl(field)),
-                    Member::Check(check) => rows.add(check.span, || Row::Other { text: self.check(check), behind: None }),
+                    Member::Check(check) => {
+                        rows.add(check.span, || Row::Other { text: self.check(check), behind: Vec::new() })
+                    }
                     Member::Error(span) => rows.add(*span, || Row::Other {
                         text: self.file.text.get(span.range()).unwrap_or("").to_owned(),
-                        behind: None,
+                        behind: Vec::new(),
                     }),
                 }
             }
@@ -231,7 +241,7 @@ impl Formatter<'_> {
         if let Some(default) = &field.default {
             parts.extend([text(" = "), self.expr(default, false)]);
         }
-        Row::Field { head, mark: ":", value: Doc::Many(parts), behind: None }
+        Row::Field { head, mark: ":", value: Doc::Many(parts), behind: Vec::new() }
     }
 
     /// `check(CONDITION, …)`: on one line if the author wrote it so and it fits, else an argument a line.
@@ -247,7 +257,8 @@ impl Formatter<'_> {
             comments.extend(self.comments.above(value.span.start).into_iter().map(|c| c.text));
             values.push((*name, self.expr(value, true)));
         }
-        let was_broken = named.first().is_some_and(|(_, e)| self.comments.breaks(check.condition.span.end, e.span.start));
+        let was_broken =
+            named.first().is_some_and(|(_, e)| self.comments.breaks(check.condition.span.end, e.span.start));
         if !was_broken && comments.is_empty() {
             let mut parts = vec![text("check("), condition.clone()];
             for (name, value) in &values {
@@ -276,11 +287,11 @@ impl Formatter<'_> {
     fn block(&self, header: &str, body: Span, indent: usize, fill: impl FnOnce(&mut Rows<'_, '_>)) -> String {
         let source = self.file.text.get(body.range()).unwrap_or("");
         let open = body.start + source.find('{').unwrap_or(0) as u32;
-        let behind = self.comments.behind(open + 1);
+        let behind = self.comments.behind_lines(open + 1);
         let mut rows = Rows::new(self);
         fill(&mut rows);
         rows.above(body.end.saturating_sub(1));
-        if rows.rows.is_empty() && behind.is_none() {
+        if rows.rows.is_empty() && behind.is_empty() {
             return format!("{header} {{}}");
         }
         if !source.contains('\n')
@@ -288,8 +299,14 @@ impl Formatter<'_> {
         {
             return line;
         }
-        let comment = behind.map(|c| format!("  {c}")).unwrap_or_default();
-        format!("{header} {{{comment}\n{}{:indent$}}}", rows.print(indent + 2), "")
+        let mut out = format!("{header} {{");
+        let first = format!("{:indent$}{out}", "");
+        behind_text(&first, &behind, &mut out);
+        out.push('\n');
+        out.push_str(&rows.print(indent + 2));
+        out.extend(std::iter::repeat_n(' ', indent));
+        out.push('}');
+        out
     }
 }
 
@@ -297,6 +314,19 @@ impl Formatter<'_> {
 struct Before {
     lines: usize,
     comment: bool,
+}
+
+/// Puts comments behind a line, the second and further ones below the first.
+fn behind_text(line: &str, comments: &[String], out: &mut String) {
+    let column = width(line.rsplit('\n').next().unwrap_or("")) + 2;
+    for (index, comment) in comments.iter().enumerate() {
+        let gap = if index == 0 { 2 } else { column };
+        if index > 0 {
+            out.push('\n');
+        }
+        out.extend(std::iter::repeat_n(' ', gap));
+        out.push_str(comment);
+    }
 }
 
 fn blank(out: &mut String) {
@@ -309,10 +339,11 @@ fn one_line(header: &str, rows: &[Row], indent: usize) -> Option<String> {
     let mut fields = Vec::new();
     for row in rows {
         match row {
-            Row::Field { head, mark, value, behind: None } => {
+            Row::Field { head, mark, value, behind } if behind.is_empty() => {
                 fields.push(format!("{head} {mark} {}", print(value, indent, 0, 0)));
             }
-            Row::Other { text, behind: None } => fields.push(text.clone()),
+            Row::Other { text, behind } if behind.is_empty() => fields.push(text.clone()),
+            Row::Blank => {}
             _ => return None,
         }
     }

@@ -48,16 +48,23 @@ struct Formatter<'a> {
 fn check(file: &SourceFile, module: Module, comments: &[Comment], text: &str) -> Result<(), Problems> {
     let new = SourceFile::new(file.id, file.path.clone(), text);
     let again = parse(&new);
-    let same = !again.problems.any_error()
-        && erase::erase(again.module) == erase::erase(module)
-        && texts(&new, &again.comments) == texts(file, comments);
-    if same {
+    let broken = again.problems.iter().find(|p| p.is_error());
+    let what = if let Some(problem) = broken {
+        let place = new.lines.place(&new.text, problem.span().start as usize);
+        format!("it could not be read again: {} (line {})", problem.message, place.line)
+    } else if texts(&new, &again.comments) != texts(file, comments) {
+        "a comment was lost or changed".to_owned()
+    } else if erase::erase(again.module) != erase::erase(module) {
+        "it said something else".to_owned()
+    } else {
         return Ok(());
-    }
+    };
     let mut problems = Problems::default();
     problems.push(
         Problem::new(Code::E0101, file.span().before(), "this file cannot be laid out without changing what it says")
-            .note("the layout was read again and differed from the file, so it was thrown away; this is a fault of the formatter")
+            .note(format!(
+                "the layout was read again and thrown away, because {what}; this is a fault of the formatter"
+            ))
             .help("please report it with the file; nothing was written"),
     );
     Err(problems)

@@ -267,9 +267,12 @@ impl Balancer<'_> {
         let line = line_range(self.text, start);
         let mut at =
             start + quote.len() + self.text[start + quote.len()..end.max(start + quote.len())].trim_end().len();
-        // Brackets that were opened before the text are closed after it.
-        if self.stack.last().is_some_and(|o| o.byte != b'{') {
-            at = start + quote.len() + self.text[start + quote.len()..at].trim_end_matches([')', ']', ',', ' ']).len();
+        // The brackets that were opened before the text took their partners with it.
+        while let Some(open) = self.stack.last().filter(|o| o.byte != b'{') {
+            let kept = self.text[start + quote.len()..at].trim_end_matches([' ', ',']);
+            let Some(kept) = kept.strip_suffix(closer(open.byte) as char) else { break };
+            at = start + quote.len() + kept.len();
+            self.stack.pop();
         }
         self.fault(Fault {
             code: Code::E0109,

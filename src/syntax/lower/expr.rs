@@ -216,9 +216,11 @@ impl Lower<'_> {
     /// A name, or a constant as other languages write it.
     fn name_ref(&self, name: &str, span: Span) -> ExprKind {
         let Some(own) = constant(name) else { return ExprKind::Name(Arc::from(name)) };
-        self.problem(
-            Problem::new(Code::E0111, span, format!("`{name}` is written `{own}`")).fix(format!("write `{own}`"), span, own),
-        );
+        self.problem(Problem::new(Code::E0111, span, format!("`{name}` is written `{own}`")).fix(
+            format!("write `{own}`"),
+            span,
+            own,
+        ));
         match own {
             "true" => ExprKind::Bool(true),
             "false" => ExprKind::Bool(false),

@@ -94,7 +94,14 @@ impl<'i> Kids<'i> {
 
 impl<'a> Lower<'a> {
     pub fn new(origin: Origin<'a>, docs: Option<&'a DocLines<'a>>, quiet: Vec<Range<usize>>) -> Lower<'a> {
-        Lower { origin, docs, quiet: RefCell::new(quiet), problems: RefCell::default(), lost: RefCell::default(), depth: Cell::new(0) }
+        Lower {
+            origin,
+            docs,
+            quiet: RefCell::new(quiet),
+            problems: RefCell::default(),
+            lost: RefCell::default(),
+            depth: Cell::new(0),
+        }
     }
 
     /// Hands over what was found on the way.

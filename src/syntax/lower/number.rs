@@ -30,12 +30,20 @@ impl Lower<'_> {
     /// `0x1f` and `1e` read like numbers with a unit, but were meant as digits.
     fn malformed(&self, number: &mut Number, span: Span) {
         let Some(unit) = &number.unit else { return };
-        let attached = self.origin.file.text.get(..unit.span.start as usize).is_some_and(|t| t.ends_with(|c: char| c.is_ascii_digit()));
+        let attached = self
+            .origin
+            .file
+            .text
+            .get(..unit.span.start as usize)
+            .is_some_and(|t| t.ends_with(|c: char| c.is_ascii_digit()));
         if !attached {
             return;
         }
         let digits = |c: char| c.is_ascii_digit();
-        let help = if &*number.digits == "0" && unit.value.starts_with(['x', 'b', 'o', 'X']) && unit.value[1..].contains(digits) {
+        let help = if &*number.digits == "0"
+            && unit.value.starts_with(['x', 'b', 'o', 'X'])
+            && unit.value[1..].contains(digits)
+        {
             "numbers are decimal: `255`, `1e-3`, `2_000`"
         } else if matches!(&*unit.value, "e" | "E") {
             "an exponent has digits: `1e-3`"

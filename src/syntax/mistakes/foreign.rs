@@ -46,18 +46,18 @@ fn operator(place: &Place<'_>) -> Option<Mistake> {
         (&place.text[place.at - 1..], place.at - 1)
     } else if place.starts(">") && place.text[..place.at].ends_with('<') {
         (&place.text[place.at - 1..], place.at - 1)
-    } else if place.starts("=") && place.text[..place.at].ends_with("==") || place.starts("=") && place.text[..place.at].ends_with("!=") {
+    } else if place.starts("=") && place.text[..place.at].ends_with("==")
+        || place.starts("=") && place.text[..place.at].ends_with("!=")
+    {
         (&place.text[place.at - 2..], place.at - 2)
     } else {
         (place.rest(), place.at)
     };
     if place.wants_value() && text.starts_with('!') && !text.starts_with("!=") {
         let end = at + 1 + text[1..].len() - text[1..].trim_start().len();
-        return Some(
-            Mistake::new(Code::E0111, at..at + 1, "`!` is written `not`").fix("write `not`", at..end, "not "),
-        );
+        return Some(Mistake::new(Code::E0111, at..at + 1, "`!` is written `not`").fix("write `not`", at..end, "not "));
     }
-    let behind = &place.text[place.at.saturating_sub(2)..];
+    let behind = place.text.get(place.at.saturating_sub(2)..).unwrap_or("");
     for (foreign, own) in OPERATORS {
         let from = if text.starts_with(foreign) {
             at
@@ -76,10 +76,11 @@ fn operator(place: &Place<'_>) -> Option<Mistake> {
         } else {
             own.to_owned()
         };
-        return Some(
-            Mistake::new(Code::E0111, from..end, format!("`{foreign}` is written `{written}`"))
-                .fix(format!("write `{written}`"), from..end, own),
-        );
+        return Some(Mistake::new(Code::E0111, from..end, format!("`{foreign}` is written `{written}`")).fix(
+            format!("write `{written}`"),
+            from..end,
+            own,
+        ));
     }
     let word = place.word();
     if word == "is" && place.behind_value() {
@@ -87,10 +88,11 @@ fn operator(place: &Place<'_>) -> Option<Mistake> {
         let not = first_word(rest) == "not";
         let end = if not { place.text.len() - rest.len() + 3 } else { place.at + 2 };
         let own = if not { "!=" } else { "==" };
-        return Some(
-            Mistake::new(Code::E0111, place.at..end, format!("values are compared with `{own}`"))
-                .fix(format!("write `{own}`"), place.at..end, own),
-        );
+        return Some(Mistake::new(Code::E0111, place.at..end, format!("values are compared with `{own}`")).fix(
+            format!("write `{own}`"),
+            place.at..end,
+            own,
+        ));
     }
     None
 }
@@ -98,7 +100,9 @@ fn operator(place: &Place<'_>) -> Option<Mistake> {
 fn comment(place: &Place<'_>) -> Option<Mistake> {
     let slash = if place.starts("//") || place.starts("/*") {
         place.at
-    } else if place.starts("/") && place.text[..place.at].ends_with('/') || place.starts("*") && place.text[..place.at].ends_with('/') {
+    } else if place.starts("/") && place.text[..place.at].ends_with('/')
+        || place.starts("*") && place.text[..place.at].ends_with('/')
+    {
         place.at - 1
     } else {
         return None;
@@ -117,9 +121,11 @@ fn comment(place: &Place<'_>) -> Option<Mistake> {
         };
         return Some(if slash == 0 { mistake.ends() } else { mistake });
     }
-    let mistake = mistake
-        .help("a division is written `/`")
-        .fix("make it a comment", slash..slash + line.len(), format!("# {}", line[2..].trim()));
+    let mistake = mistake.help("a division is written `/`").fix(
+        "make it a comment",
+        slash..slash + line.len(),
+        format!("# {}", line[2..].trim()),
+    );
     Some(if slash == 0 { mistake.ends() } else { mistake })
 }
 
@@ -166,10 +172,11 @@ fn quotes(place: &Place<'_>) -> Option<Mistake> {
 fn conditional(place: &Place<'_>) -> Option<Mistake> {
     let word = place.word();
     if word == "elif" || word == "elseif" {
-        return Some(
-            Mistake::new(Code::E0111, place.here(word.len()), format!("`{word}` is written `else if`"))
-                .fix("write `else if`", place.here(word.len()), "else if"),
-        );
+        return Some(Mistake::new(Code::E0111, place.here(word.len()), format!("`{word}` is written `else if`")).fix(
+            "write `else if`",
+            place.here(word.len()),
+            "else if",
+        ));
     }
     if word == "if" && place.behind_value() {
         // `a if c else b`
@@ -215,9 +222,9 @@ fn conditional(place: &Place<'_>) -> Option<Mistake> {
 
 /// Splits at a whole word.
 fn split_word<'t>(text: &'t str, word: &str) -> Option<(&'t str, &'t str)> {
-    let (at, _) = text.match_indices(word).find(|(at, _)| {
-        !text[..*at].ends_with(goes_on_word) && !text[at + word.len()..].starts_with(goes_on_word)
-    })?;
+    let (at, _) = text
+        .match_indices(word)
+        .find(|(at, _)| !text[..*at].ends_with(goes_on_word) && !text[at + word.len()..].starts_with(goes_on_word))?;
     Some((&text[..at], &text[at + word.len()..]))
 }
 
@@ -250,15 +257,21 @@ fn braces(place: &Place<'_>) -> Option<Mistake> {
     }
     if place.wants_value() && (place.starts("**") || place.starts("*")) && place.depth > 0 {
         let len = if place.starts("**") { 2 } else { 1 };
-        return Some(
-            Mistake::new(Code::E0111, place.here(len), "arguments cannot be unpacked")
-                .help("write each argument out; what several items share goes into one item that the others amend with `from`"),
-        );
+        return Some(Mistake::new(Code::E0111, place.here(len), "arguments cannot be unpacked").help(
+            "write each argument out; what several items share goes into one item that the others amend with `from`",
+        ));
     }
     None
 }
 
 fn hcl(place: &Place<'_>) -> Option<Mistake> {
+    if place.starts("{") && place.entry == Rule::field_only && place.expected.contains(&Rule::eq) {
+        return Some(
+            Mistake::new(Code::E0111, place.here(1), "a field is not opened with a brace")
+                .label("`=` was expected before this")
+                .help("only items have braces; a value with fields is a call: `optimizer = adamw(lr = 1e-3)`"),
+        );
+    }
     if place.wants_value() && place.starts("<<") || place.starts("<") && place.text[..place.at].ends_with('<') {
         let start = if place.starts("<<") { place.at } else { place.at - 1 };
         let word = first_word(place.text[start + 2..].trim_start_matches(['-', '~', '\'', '"']));
@@ -267,7 +280,10 @@ fn hcl(place: &Place<'_>) -> Option<Mistake> {
         mistake.until = Some(word.to_owned());
         return Some(mistake.ends());
     }
-    if place.starts("\"") && !place.wants_value() && place.expected.iter().any(|r| matches!(r, Rule::new_name | Rule::lbrace | Rule::eq)) {
+    if place.starts("\"")
+        && !place.wants_value()
+        && place.expected.iter().any(|r| matches!(r, Rule::new_name | Rule::lbrace | Rule::eq))
+    {
         let rest = &place.rest()[1..];
         let end = rest.find('"')?;
         let label = &rest[..end];

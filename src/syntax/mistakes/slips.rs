@@ -6,7 +6,8 @@ use super::{Mistake, Place};
 use crate::diagnostics::Code;
 
 pub fn find(place: &Place<'_>) -> Option<Mistake> {
-    strange(place)
+    brace_in_text(place)
+        .or_else(|| strange(place))
         .or_else(|| start_of_field(place))
         .or_else(|| assignment(place))
         .or_else(|| reserved(place))
@@ -18,17 +19,35 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| blank_before_call(place))
 }
 
+/// A `}` in a text that has no `{`.
+fn brace_in_text(place: &Place<'_>) -> Option<Mistake> {
+    let in_text = place.expected.iter().any(|r| matches!(r, Rule::quote | Rule::quotes))
+        && place.expected.contains(&Rule::escape);
+    // Blanks count in a text, so the place must be taken as it is.
+    (in_text && place.starts("}")).then(|| {
+        Mistake::new(Code::E0110, place.here(1), "`}` closes no hole in this text")
+            .help("write `\\}` for a brace that is text, or open the hole with `{` before")
+            .fix("write `\\}`", place.here(1), "\\}")
+    })
+}
+
 /// Characters that look like blanks or stand for nothing.
 fn strange(place: &Place<'_>) -> Option<Mistake> {
     let first = place.rest().chars().next()?;
     if first == '\u{a0}' || first == '\u{feff}' || first == '\u{200b}' || first.is_whitespace() && !first.is_ascii() {
         return Some(
-            Mistake::new(Code::E0101, place.here(first.len_utf8()), format!("the character U+{:04X} is no blank here", first as u32))
-                .help("it looks like a blank and was probably pasted")
-                .fix("write a blank", place.here(first.len_utf8()), " "),
+            Mistake::new(
+                Code::E0101,
+                place.here(first.len_utf8()),
+                format!("the character U+{:04X} is no blank here", first as u32),
+            )
+            .help("it looks like a blank and was probably pasted")
+            .fix("write a blank", place.here(first.len_utf8()), " "),
         );
     }
-    if first == '\\' && place.rest()[1..].trim_start_matches([' ', '\t']).starts_with(['\n', '\r']) || place.rest() == "\\" {
+    if first == '\\' && place.rest()[1..].trim_start_matches([' ', '\t']).starts_with(['\n', '\r'])
+        || place.rest() == "\\"
+    {
         return Some(
             Mistake::new(Code::E0111, place.here(1), "a line is not continued with `\\`")
                 .help("line breaks are free inside `( … )` and `[ … ]`, and before `|>`")
@@ -49,15 +68,19 @@ fn start_of_field(place: &Place<'_>) -> Option<Mistake> {
         return Some(super::top::yaml_list(0));
     }
     if place.starts(",") {
-        return Some(Mistake::new(Code::E0101, 0..1, "a comma without a field before it").fix("remove it", 0..1, "").ends());
+        return Some(
+            Mistake::new(Code::E0101, 0..1, "a comma without a field before it").fix("remove it", 0..1, "").ends(),
+        );
     }
     if place.starts("\"") {
         let end = place.text[1..].find('"')? + 1;
         let key = &place.text[1..end];
         if !key.is_empty() && first_word(key) == key {
-            return Some(
-                Mistake::new(Code::E0111, 0..end + 1, "names have no quotes").fix("remove the quotes", 0..end + 1, key),
-            );
+            return Some(Mistake::new(Code::E0111, 0..end + 1, "names have no quotes").fix(
+                "remove the quotes",
+                0..end + 1,
+                key,
+            ));
         }
     }
     if ITEM_WORDS.contains(&word) || HARD_WORDS.contains(&word) {
@@ -73,8 +96,12 @@ fn start_of_field(place: &Place<'_>) -> Option<Mistake> {
             return Some(keyword_as_name(place, word));
         }
     }
-    if matches!(word, "def" | "class" | "lambda" | "import" | "return") && place.text[word.len()..].trim_start().starts_with(starts_word) {
-        return Some(Mistake::new(Code::E0111, 0..word.len(), format!("`{word}` is not a word of this language")).ends());
+    if matches!(word, "def" | "class" | "lambda" | "import" | "return")
+        && place.text[word.len()..].trim_start().starts_with(starts_word)
+    {
+        return Some(
+            Mistake::new(Code::E0111, 0..word.len(), format!("`{word}` is not a word of this language")).ends(),
+        );
     }
     None
 }
@@ -85,10 +112,11 @@ fn assignment(place: &Place<'_>) -> Option<Mistake> {
     let in_axis = place.entry == Rule::axis_only && place.expected.contains(&Rule::kw_in);
     let wrong = [":=", "==", "=>", "<-", ":"].into_iter().find(|w| place.starts(w));
     if in_axis && let Some(wrong) = wrong.or(place.starts("=").then_some("=")) {
-        return Some(
-            Mistake::new(Code::E0101, place.here(wrong.len()), "an axis is written `path in values`")
-                .fix("write `in`", place.here(wrong.len()), pad(place, wrong.len(), "in")),
-        );
+        return Some(Mistake::new(Code::E0101, place.here(wrong.len()), "an axis is written `path in values`").fix(
+            "write `in`",
+            place.here(wrong.len()),
+            pad(place, wrong.len(), "in"),
+        ));
     }
     if let Some(wrong) = wrong
         && (wants_eq || place.depth > 0 && named_argument(place))
@@ -96,15 +124,24 @@ fn assignment(place: &Place<'_>) -> Option<Mistake> {
         let code = if wrong == "=>" { Code::E0111 } else { Code::E0105 };
         let what = if place.depth > 0 { "an argument" } else { "a field" };
         return Some(
-            Mistake::new(code, place.here(wrong.len()), format!("{what} is set with `=`, not `{wrong}`"))
-                .fix("write `=`", place.here(wrong.len()), pad(place, wrong.len(), "=")),
+            Mistake::new(code, place.here(wrong.len()), format!("{what} is set with `=`, not `{wrong}`")).fix(
+                "write `=`",
+                place.here(wrong.len()),
+                pad(place, wrong.len(), "="),
+            ),
         );
     }
     if place.starts("=") && !wants_eq {
-        if place.expected.contains(&Rule::kw_then) || place.text.trim_start().starts_with("expect") || place.expected.contains(&Rule::kw_when) {
+        if place.expected.contains(&Rule::kw_then)
+            || place.text.trim_start().starts_with("expect")
+            || place.expected.contains(&Rule::kw_when)
+        {
             return Some(
-                Mistake::new(Code::E0105, place.here(1), "`=` sets a field; values are compared with `==`")
-                    .fix("write `==`", place.here(1), "=="),
+                Mistake::new(Code::E0105, place.here(1), "`=` sets a field; values are compared with `==`").fix(
+                    "write `==`",
+                    place.here(1),
+                    "==",
+                ),
             );
         }
         if place.depth > 0 && place.behind_value() {
@@ -146,17 +183,19 @@ fn reserved(place: &Place<'_>) -> Option<Mistake> {
 
 fn keyword_as_name(place: &Place<'_>, word: &str) -> Mistake {
     let own = format!("my_{word}");
-    let mistake = Mistake::new(Code::E0112, place.here(word.len()), format!("`{word}` is a keyword and cannot be a name"));
+    let mistake =
+        Mistake::new(Code::E0112, place.here(word.len()), format!("`{word}` is a keyword and cannot be a name"));
     mistake.fix(format!("rename to `{own}`"), place.here(word.len()), own)
 }
 
 fn number(place: &Place<'_>) -> Option<Mistake> {
     let digit = |c: char| c.is_ascii_digit();
     if place.wants_value() && place.starts(".") && place.rest()[1..].starts_with(digit) {
-        return Some(
-            Mistake::new(Code::E0108, place.here(1), "a number starts with a digit")
-                .fix("add a zero", place.at..place.at, "0"),
-        );
+        return Some(Mistake::new(Code::E0108, place.here(1), "a number starts with a digit").fix(
+            "add a zero",
+            place.at..place.at,
+            "0",
+        ));
     }
     // `1.` and `1.2.3` stop behind a dot that should be followed by a name.
     let before = &place.text[..place.at];
@@ -190,7 +229,9 @@ fn number(place: &Place<'_>) -> Option<Mistake> {
 fn comma(place: &Place<'_>) -> Option<Mistake> {
     let first = place.rest().chars().next()?;
     let word = place.word();
-    let opens = starts_word(first) && !HARD_WORDS.contains(&word) || first.is_ascii_digit() || matches!(first, '"' | '(' | '[' | '$');
+    let opens = starts_word(first) && !HARD_WORDS.contains(&word)
+        || first.is_ascii_digit()
+        || matches!(first, '"' | '(' | '[' | '$');
     let constant = matches!(word, "true" | "false" | "none" | "not");
     if !(opens || constant) || !place.behind_value() {
         return None;
@@ -198,11 +239,11 @@ fn comma(place: &Place<'_>) -> Option<Mistake> {
     let end = place.before().len();
     if place.depth > 0 {
         // Something misspelt between two values is no list of three.
-        return Some(
-            Mistake::new(Code::E0106, end..end, "a comma is missing")
-                .label("`,` was expected here")
-                .fix("add a comma", end..end, ","),
-        );
+        return Some(Mistake::new(Code::E0106, end..end, "a comma is missing").label("`,` was expected here").fix(
+            "add a comma",
+            end..end,
+            ",",
+        ));
     }
     let path_end = place.rest().find(|c: char| !goes_on_word(c) && c != '.').unwrap_or(place.rest().len());
     let after = place.rest()[path_end..].trim_start_matches([' ', '\t']);
@@ -215,9 +256,11 @@ fn comma(place: &Place<'_>) -> Option<Mistake> {
         return None;
     }
     if place.entry == Rule::item_only {
-        return Some(
-            Mistake::new(Code::E0106, end..end, "a comma is missing").label("`,` was expected here").fix("add a comma", end..end, ","),
-        );
+        return Some(Mistake::new(Code::E0106, end..end, "a comma is missing").label("`,` was expected here").fix(
+            "add a comma",
+            end..end,
+            ",",
+        ));
     }
     let mut mistake = Mistake::new(Code::E0117, place.at..place.at + path_end, "two fields on one line")
         .label("a line break or a comma was expected before this")
@@ -258,18 +301,26 @@ fn type_missing(place: &Place<'_>) -> Option<Mistake> {
 /// `width 64`
 fn equals_missing(place: &Place<'_>) -> Option<Mistake> {
     let first = place.rest().chars().next()?;
-    let value = first.is_ascii_digit() || matches!(first, '"' | '[' | '$') || starts_word(first) && !HARD_WORDS.contains(&place.word());
+    let value = first.is_ascii_digit()
+        || matches!(first, '"' | '[' | '$')
+        || starts_word(first) && !HARD_WORDS.contains(&place.word());
     let end = place.before().len();
     if !value || end == 0 || !place.before().ends_with(goes_on_word) {
         return None;
     }
     if place.entry == Rule::axis_only && place.expected.contains(&Rule::kw_in) {
-        return Some(
-            Mistake::new(Code::E0101, end..end, "`in` is missing").label("`in` was expected here").fix("add `in`", end..end, " in"),
-        );
+        return Some(Mistake::new(Code::E0101, end..end, "`in` is missing").label("`in` was expected here").fix(
+            "add `in`",
+            end..end,
+            " in",
+        ));
     }
     (place.expected.contains(&Rule::eq) && place.entry != Rule::member_only).then(|| {
-        Mistake::new(Code::E0101, end..end, "`=` is missing").label("`=` was expected here").fix("add `=`", end..end, " =")
+        Mistake::new(Code::E0101, end..end, "`=` is missing").label("`=` was expected here").fix(
+            "add `=`",
+            end..end,
+            " =",
+        )
     })
 }
 
@@ -279,8 +330,9 @@ fn blank_before_call(place: &Place<'_>) -> Option<Mistake> {
         return None;
     }
     let mark = &place.rest()[..1];
-    Some(
-        Mistake::new(Code::E0101, gap.clone(), format!("no blank may stand before `{mark}`"))
-            .fix("remove the blank", gap, ""),
-    )
+    Some(Mistake::new(Code::E0101, gap.clone(), format!("no blank may stand before `{mark}`")).fix(
+        "remove the blank",
+        gap,
+        "",
+    ))
 }

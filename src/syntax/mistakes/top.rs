@@ -105,7 +105,11 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
             .label("this belongs inside an item")
             .help("move it into the `{ … }` of an item, or name a value with `let`")
             .ends();
-        if path_end == word.len() && !HARD_WORDS.contains(&word) && !KIND_WORDS.contains(&word) && !ITEM_WORDS.contains(&word) {
+        if path_end == word.len()
+            && !HARD_WORDS.contains(&word)
+            && !KIND_WORDS.contains(&word)
+            && !ITEM_WORDS.contains(&word)
+        {
             mistake = mistake.fix("make it a `let`", start..start, "let ");
         }
         return Some(mistake);

@@ -37,7 +37,11 @@ fn wrong_assignment() {
     field("  depth => 3", "E0111 2:9 a field is set with `=`, not `=>`", "  depth = 3");
     field("  depth 3", "E0101 2:8 `=` is missing", "  depth = 3");
     field("  opt = adamw(lr: 1e-3)", "E0105 2:17 an argument is set with `=`, not `:`", "  opt = adamw(lr = 1e-3)");
-    field("  a = if x = 3 then 1 else 2", "E0105 2:12 `=` sets a field; values are compared with `==`", "  a = if x == 3 then 1 else 2");
+    field(
+        "  a = if x = 3 then 1 else 2",
+        "E0105 2:12 `=` sets a field; values are compared with `==`",
+        "  a = if x == 3 then 1 else 2",
+    );
     repaired("expect a.b = 3\n", "E0105 1:12 `=` sets a field; values are compared with `==`", "expect a.b == 3\n");
     repaired("let x == 3\n", "E0105 1:7 a field is set with `=`, not `==`", "let x = 3\n");
 }
@@ -48,7 +52,7 @@ fn missing_value() {
     one(&block("  depth = 3 +"), "E0101 2:14 expected a value after `+`");
     one(&block("  width =\n  depth = 3"), "E0104 2:10 expected a value after `=`");
     one("let x =\n", "E0104 1:8 expected a value after `=`");
-    one(&block("  depth = ]"), "E0103 2:11 `]` closes nothing");
+    assert_eq!(problems(&block("  depth = ]")), ["E0103 2:11 `]` closes nothing"]);
     one(&block("  depth = f(a, , b)"), "E0101 2:16 `,` is not expected here");
 }
 
@@ -70,14 +74,25 @@ fn python() {
     field("  a = x||y", "E0111 2:8 `||` is written `or`", "  a = x or y");
     field("  a = !x", "E0111 2:7 `!` is written `not`", "  a = not x");
     field("  a = 'text'", "E0111 2:7 text stands in double quotes", "  a = \"text\"");
-    field("  a = f('x', 'y')", "E0111 2:9 text stands in double quotes", "  a = f(\"x\", 'y')".replace("'y'", "\"y\"").as_str());
     field("  a = f\"x {y}\"", "E0111 2:7 text has no prefix `f`", "  a = \"x {y}\"");
-    field("  a = 1 if x else 2", "E0111 2:9 `a if c else b` is written `if c then a else b`", "  a = if x then 1 else 2");
-    field("  a = f(1 if x else 2, b)", "E0111 2:11 `a if c else b` is written `if c then a else b`", "  a = f(if x then 1 else 2, b)");
+    field(
+        "  a = 1 if x else 2",
+        "E0111 2:9 `a if c else b` is written `if c then a else b`",
+        "  a = if x then 1 else 2",
+    );
+    field(
+        "  a = f(1 if x else 2, b)",
+        "E0111 2:11 `a if c else b` is written `if c then a else b`",
+        "  a = f(if x then 1 else 2, b)",
+    );
     field("  a = x ? 1 : 2", "E0111 2:9 `c ? a : b` is written `if c then a else b`", "  a = if x then 1 else 2");
     field("  a = keep(lambda x: x.words)", "E0111 2:12 `lambda x: …` is written `x => …`", "  a = keep(x => x.words)");
     field("  a = keep(x -> x.words)", "E0111 2:14 `->` is written `=>`", "  a = keep(x => x.words)");
-    field("  a = if x then 1 elif y then 2 else 3", "E0111 2:19 `elif` is written `else if`", "  a = if x then 1 else if y then 2 else 3");
+    field(
+        "  a = if x then 1 elif y then 2 else 3",
+        "E0111 2:19 `elif` is written `else if`",
+        "  a = if x then 1 else if y then 2 else 3",
+    );
     field("  a = x is none", "E0111 2:9 values are compared with `==`", "  a = x == none");
     field("  a = x is not none", "E0111 2:9 values are compared with `!=`", "  a = x != none");
     one(&block("  a = f(**options)"), "E0111 2:9 arguments cannot be unpacked");
@@ -151,10 +166,7 @@ fn brackets() {
     one("model m {\n  a = 1\n}\n}\n\nmodel n {\n  b = 2\n}\n", "E0103 4:1 `}` closes nothing");
     one("model m {\n  a = 1 }\n  b = 2\n}\n", "E0103 2:9 this `}` closes the block too early");
     one("model m : decoder\n  a = 1\n  b = 2\n}\n", "E0101 1:18 `{` is missing");
-    one(
-        "sweep s {\n  over {\n    a.b in [1, 2]\n  search = grid\n}\n",
-        "E0102 2:8 `{` is never closed",
-    );
+    one("sweep s {\n  over {\n    a.b in [1, 2]\n  search = grid\n}\n", "E0102 2:8 `{` is never closed");
     one("model m {\n  a = \"text\n  b = 2\n}\n", "E0109 2:7 this text does not end on its line");
     one("dataset d = text(\"a.txt)\n  |> clean()\n", "E0109 1:18 this text does not end on its line");
 }
@@ -162,7 +174,8 @@ fn brackets() {
 #[test]
 fn wrong_section() {
     one("seed = 42\n", "E0116 1:1 a field cannot stand on the top level");
-    one("model m {\n  a = 1\n}\nlayers = 3\nheads = 4\n", "E0116 4:1 a field cannot stand on the top level");
+    let text = "model m {\n  a = 1\n}\nlayers = 3\nheads = 4\n";
+    assert_eq!(problems(text), ["E0116 4:1 a field cannot stand on the top level"]);
     one("model m {\n  a = 1\n  let x = 2\n  b = 3\n}\n", "E0116 3:3 `let` cannot stand inside `model`");
     one(
         "stage s {\n  a = 1\n  model m {\n    x = 1\n  }\n  b = 3\n}\nlet y = 1\n",
@@ -193,7 +206,7 @@ fn numbers_and_texts() {
     field("  a = 96 %", "E0108 2:9 `%` stands directly behind its number", "  a = 96%");
     field("  a = \"C:\\dir\"", "E0110 2:10 there is no escape `\\d`", "  a = \"C:\\\\dir\"");
     field("  a = \"a } b\"", "E0110 2:10 `}` closes no hole in this text", "  a = \"a \\} b\"");
-    one(&block("  a = \"x {y\""), "E0109 2:7 this text does not end on its line");
+    one(&block("  a = \"x {y\""), "E0102 2:10 this `{` opens a hole in the text that nothing closes");
     field("  a = “text”", "E0111 2:7 text stands in double quotes", "  a = \"text\"");
     field("  a =\u{a0}1", "E0101 2:6 the character U+00A0 is no blank here", "  a = 1");
 }
@@ -201,11 +214,15 @@ fn numbers_and_texts() {
 #[test]
 fn expressions() {
     field("  a = x < y < z", "E0101 2:13 comparisons cannot be chained", "  a = x < y and y < z");
-    repaired("dataset d = text(\"x\") |> clean\n", "E0101 1:26 a step of a pipeline is a call", "dataset d = text(\"x\") |> clean()\n");
+    repaired(
+        "dataset d = text(\"x\") |> clean\n",
+        "E0101 1:26 a step of a pipeline is a call",
+        "dataset d = text(\"x\") |> clean()\n",
+    );
     field("  a = f (x)", "E0101 2:8 no blank may stand before `(`", "  a = f(x)");
     one("sweep s {\n  over {\n    a.b = [1]\n  }\n}\n", "E0101 3:9 an axis is written `path in values`");
     one("schema s {\n  a = 3\n}\n", "E0114 2:5 a field of a schema needs a type");
-    one("schema s {\n  a : 3\n}\n", "E0114 2:7 a type is expected behind `:`");
+    one("schema s {\n  a : 3\n}\n", "E0114 2:7 expected a type after `:`, found `3`");
     one("schema s {\n  a :\n}\n", "E0114 2:6 expected a type after `:`");
 }
 

@@ -97,7 +97,10 @@ fn operators_bind_as_the_page_says() {
         ("a\n  |> f()\n\n  # why\n  |> g()", "((a |> f()) |> g())"),
         ("(a\n  + b)", "<(a + b)>"),
         ("[\n  1, # one\n  2,\n]", "[1, 2]"),
-        ("f(doc => doc.words in 20..2_000, because = \"x\")", "f((doc => (doc.words in (20..2_000))), because=text(\"x\"))"),
+        (
+            "f(doc => doc.words in 20..2_000, because = \"x\")",
+            "f((doc => (doc.words in (20..2_000))), because=text(\"x\"))",
+        ),
         ("model.width + stage", "(model.width + stage)"),
     ] {
         assert_eq!(value(text), tree, "{text}");
@@ -213,9 +216,9 @@ sweep w {
 }
 "#;
     let module = module(text);
-    assert_eq!(module.items.len(), 20);
+    assert_eq!(module.items.len(), 19);
     assert!(module.amends.is_some());
-    assert_eq!(module.docs, None);
+    assert_eq!(module.docs.map(|d| d.text.to_string()), Some("A variant.".into()));
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! What the verbs of the engine share: planning a file, finding the lab, taking a device.
+
+use super::files::{Files, single};
+use super::{Exit, Failure, Screen};
+use crate::check::{Checked, Options, check_file};
+use crate::device::{self, Chosen};
+use crate::plan::{Plan, Selection, plan_with};
+use crate::run::LabCounts;
+use crate::run::signals::Stop;
+use crate::store::{Lab, RunFolder, StoreError};
+use std::path::{Path, PathBuf};
+
+/// A checked and planned experiment.
+pub struct Planned {
+    pub checked: Checked,
+    pub plan: Plan,
+}
+
+/// What to plan.
+pub struct Request<'a> {
+    pub file: &'a Path,
+    pub overrides: &'a [(String, String)],
+    pub until: Option<String>,
+    pub device: Option<String>,
+}
+
+/// Checks and plans a file. Problems are shown, and are the end of it.
+///
+/// # Errors
+/// `Ok(Err(exit))` when the experiment has problems; a failure when stdin cannot be read.
+pub fn planned(request: &Request<'_>, lab: Option<&Lab>, screen: &Screen) -> Result<Result<Planned, Exit>, Failure> {
+    let world = Files::new(&[request.file.to_path_buf()])?;
+    let options = Options { overrides: request.overrides.to_vec(), pedantic: false };
+    let (checked, problems) = check_file(&world, &single(request.file), &options);
+    if problems.any_error() {
+        screen.problems(&problems, &checked.sources);
+        return Ok(Err(Exit::Problems));
+    }
+    screen.problems_for_people(&problems, &checked.sources);
+    let counts = lab.map(|lab| LabCounts::of(lab, request.device.clone())).unwrap_or_default();
+    match plan_with(&checked, &world, &Selection { until: request.until.clone() }, &counts) {
+        Ok(plan) => Ok(Ok(Planned { checked, plan })),
+        Err(problems) => {
+            screen.problems(&problems, &checked.sources);
+            Ok(Err(Exit::Problems))
+        }
+    }
+}
+
+/// The folder of the lab that belongs to an experiment.
+pub fn lab_place(file: &Path, given: Option<&Path>) -> PathBuf {
+    Lab::place(file, given, None)
+}
+
+/// The lab of an experiment, made if need be.
+pub fn lab(file: &Path, given: Option<&Path>) -> Result<Lab, Failure> {
+    Lab::open(lab_place(file, given)).map_err(failed)
+}
+
+/// The lab that verbs without an experiment look into: the given one, or that of the working folder or one above or
+/// below it.
+pub fn lab_here(given: Option<&Path>) -> Result<Lab, Failure> {
+    let candidates: Vec<PathBuf> = match given {
+        Some(given) => vec![given.to_path_buf()],
+        None => ["", "experiments", ".."].iter().map(|f| Path::new(f).join(".emberlab")).collect(),
+    };
+    for place in &candidates {
+        if let Some(lab) = Lab::existing(place).map_err(failed)? {
+            return Ok(lab);
+        }
+    }
+    let looked: Vec<String> = candidates.iter().map(|c| format!("`{}`", c.display())).collect();
+    Err(Failure::Usage {
+        message: format!("there is no run store in {}", looked.join(", ")),
+        help: Some("run an experiment first, or name the store with `--lab DIR`".to_owned()),
+    })
+}
+
+/// The device asked for, or the first that works.
+pub fn device(asked: Option<&str>) -> Result<Chosen, Failure> {
+    device::choose(asked).map_err(|e| Failure::Usage {
+        message: e.to_string(),
+        help: Some("`exp devices` lists what this machine has".to_owned()),
+    })
+}
+
+/// A request to stop that signals make.
+pub fn stop() -> Result<Stop, Failure> {
+    Stop::on_signals().map_err(|e| Failure::Run { message: format!("cannot listen to signals: {e}"), help: None })
+}
+
+/// A run by its id, its words, or a beginning of either.
+pub fn run_named(lab: &Lab, name: &str) -> Result<RunFolder, Failure> {
+    lab.run_named(name).map_err(|e| Failure::Usage {
+        message: e.to_string(),
+        help: Some("`exp runs` lists the runs".to_owned()),
+    })
+}
+
+/// A failure of the store.
+pub fn failed(error: StoreError) -> Failure {
+    Failure::Run { message: error.to_string(), help: None }
+}
+
+/// The folder an experiment lies in.
+pub fn home(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_path_buf).unwrap_or_default()
+}
