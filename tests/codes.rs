@@ -1,5 +1,12 @@
 //! The catalogue keeps its word: every example yields its code, and every repair removes it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::check::Options;
 use emberlab::cli::analysis::analyse;

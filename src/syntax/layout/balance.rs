@@ -176,7 +176,8 @@ impl Balancer<'_> {
 
     /// Reports what is open above `index` in the stack, which something at `limit` closes.
     fn unclosed_above(&mut self, index: usize, limit: usize) {
-        for open in self.stack[index + 1..].to_vec().into_iter().rev() {
+        let above: Vec<_> = self.stack.iter().skip(index + 1).rev().copied().collect();
+        for open in above {
             self.unclosed(open, limit);
         }
     }
@@ -229,7 +230,7 @@ impl Balancer<'_> {
             let deeper = self.text[next.clone()].len() - words.len() > indent;
             let goes_on = self.text[..end].ends_with([',', '(', '[', '+', '*', '=']);
             let stop = words.is_empty() || words.starts_with('}') || words.starts_with("|>");
-            if stop || !(goes_on && deeper || opener_is_last && deeper) {
+            if stop || !(deeper && (goes_on || opener_is_last)) {
                 break;
             }
             end = self.content_end(next.clone()).max(end);
