@@ -183,7 +183,8 @@ impl Checker<'_> {
         if let Some(record) = env.record {
             let own = env.field.as_ref() == Some(name);
             let schema = self.record(record).schema;
-            if self.schema(schema).fields.contains_key(name) && !(own && self.names_entry(env.module, name)) {
+            // `template = template(…)`: a field's own name means what stands outside the record, if anything does.
+            if self.schema(schema).fields.contains_key(name) && !(own && self.names_outside(env.module, name)) {
                 return Some(self.field(record, name, span));
             }
         }
@@ -200,8 +201,10 @@ impl Checker<'_> {
         self.measured_root(env, name).map(|v| Traced::new(v, span, Origin::Set))
     }
 
-    fn names_entry(&self, module: u32, name: &str) -> bool {
-        self.resolved.module(module).names.contains_key(name)
+    /// Whether a name means something in the module, the prelude or the language itself.
+    fn names_outside(&self, module: u32, name: &str) -> bool {
+        let mut modules = std::iter::once(module).chain(self.resolved.prelude.iter().copied());
+        modules.any(|m| self.resolved.module(m).names.contains_key(name)) || super::builtins::find(name).is_some()
     }
 
     /// What `name` stands for in a module, imports included.

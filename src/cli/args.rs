@@ -105,6 +105,9 @@ pub enum Command {
     Init(init::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    #[cfg(feature = "engine")]
+    #[command(flatten)]
+    Engine(super::engine::EngineCommand),
 }
 
 /// Reports what clap found wrong, or prints the help that was asked for.

@@ -1,5 +1,16 @@
 //! `exp data`: makes a dataset and nothing else.
 
+use super::bench::{self, Request};
+use super::{Exit, Failure, Screen};
+use crate::data;
+use crate::report::{Align, Table, format};
+use crate::run::{self, Bench};
+use crate::store::Check;
+use indexmap::IndexMap;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
 use super::shared::{LabArgs, Overrides};
 use std::path::PathBuf;
 
@@ -16,7 +27,7 @@ pub struct Args {
     /// Only this split.
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,
-    /// Write the documents here: `.jsonl`, `.jsonl.zst` or `.parquet`.
+    /// Write the documents here: `.jsonl` or `.jsonl.zst`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Write every removed document here, with the reason.
@@ -24,4 +35,158 @@ pub struct Args {
     pub removed: Option<PathBuf>,
     #[command(flatten)]
     pub lab: LabArgs,
+}
+
+pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
+    screen.only_human_or_json("data")?;
+    let file = Path::new(&args.file);
+    let lab = bench::lab(file, args.lab.lab.as_deref())?;
+    let request =
+        Request { file, overrides: &args.overrides.set, until: Some(args.dataset.clone()), device: None };
+    let plan = match bench::planned(&request, Some(&lab), screen)? {
+        Ok(planned) => planned.plan,
+        Err(exit) => return Ok(exit),
+    };
+    let chosen = bench::device(Some("cpu"))?;
+    let stop = bench::stop()?;
+    let bench = Bench {
+        lab: &lab,
+        device: &chosen,
+        base: Path::new(""),
+        home: &bench::home(file),
+        stop: &stop,
+        check: Check::Sizes,
+    };
+    let mut folders = IndexMap::new();
+    for planned in &plan.datasets {
+        let made = run::make_dataset(&bench, &plan, planned, &folders, &mut |_| {
+            screen.note(&format!("making `{}`", planned.name));
+            Ok(())
+        });
+        let (object, _) = match made {
+            Ok(made) => made,
+            Err(run::Failure::Stopped) => return Ok(Exit::Stopped),
+            Err(failure) => return Err(super::run::failed(&failure)),
+        };
+        folders.insert(planned.name.clone(), object.path);
+    }
+    let (Some(folder), Some(planned)) =
+        (folders.get(&args.dataset), plan.datasets.iter().find(|d| d.name == args.dataset))
+    else {
+        return Err(Failure::Usage {
+            message: format!("`{}` is not a dataset", args.dataset),
+            help: Some(format!("the experiment has {}", names(&plan))),
+        });
+    };
+    let failed = |e: data::DataError| Failure::Run { message: e.to_string(), help: None };
+    let report = data::report(folder).map_err(failed)?;
+    if let Some(out) = &args.out {
+        write(folder, args.split.as_deref(), out)?;
+    }
+    if let Some(removed) = &args.removed {
+        unpack(&folder.join("removed.jsonl.zst"), removed)?;
+    }
+    if screen.is_json() {
+        let splits: IndexMap<&String, _> = report
+            .splits
+            .iter()
+            .filter(|(name, _)| args.split.as_ref().is_none_or(|s| s == *name))
+            .map(|(name, s)| (name, json!({ "documents": s.documents, "bytes": s.bytes, "tokens": null })))
+            .collect();
+        let steps: Vec<_> = report
+            .steps
+            .iter()
+            .map(|s| json!({ "step": s.step, "kept": s.kept, "removed": s.removed, "reasons": s.reasons }))
+            .collect();
+        screen.document(&json!({
+            "schema_version": 1, "dataset": args.dataset, "hash": planned.hash.value(), "splits": splits, "steps": steps,
+        }));
+    } else {
+        screen.result(&text(&report, args.split.as_deref()));
+    }
+    Ok(Exit::Done)
+}
+
+fn names(plan: &crate::plan::Plan) -> String {
+    plan.datasets.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn text(report: &data::Report, split: Option<&str>) -> String {
+    let mut splits = Table::new(&[("split", Align::Left), ("documents", Align::Right), ("bytes", Align::Right)]);
+    for (name, s) in report.splits.iter().filter(|(name, _)| split.is_none_or(|s| s == name.as_str())) {
+        splits.row([name.clone(), format::count(s.documents), format::bytes(s.bytes)]);
+    }
+    let columns = [("step", Align::Left), ("kept", Align::Right), ("removed", Align::Right), ("reasons", Align::Left)];
+    let mut steps = Table::new(&columns);
+    for s in &report.steps {
+        let reasons: Vec<String> = s.reasons.iter().map(|(reason, n)| format!("{reason}: {n}")).collect();
+        steps.row([s.step.clone(), format::count(s.kept), format::count(s.removed), reasons.join("; ")]);
+    }
+    let mut out = splits.render(None);
+    if !report.steps.is_empty() {
+        out.push('\n');
+        out.push_str(&steps.render(None));
+    }
+    for warning in &report.warnings {
+        out.push_str(&format!("\nwarning: {warning}\n"));
+    }
+    out
+}
+
+/// Writes the records of a dataset as lines of JSON, compressed if the name ends in `.zst`.
+fn write(folder: &Path, split: Option<&str>, out: &Path) -> Result<(), Failure> {
+    let failed = |cause: String| Failure::Write { path: out.display().to_string(), cause };
+    let name = out.to_string_lossy();
+    if !name.ends_with(".jsonl") && !name.ends_with(".jsonl.zst") {
+        return Err(Failure::Usage {
+            message: format!("`{name}` is neither `.jsonl` nor `.jsonl.zst`"),
+            help: Some("this version writes no other format".to_owned()),
+        });
+    }
+    let records = data::open(folder, split).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+    let file = File::create(out).map_err(|e| failed(e.to_string()))?;
+    let mut file: Box<dyn Write> = if name.ends_with(".zst") {
+        let encoder = zstd::stream::write::Encoder::new(file, 3).map_err(|e| failed(e.to_string()))?;
+        Box::new(encoder.auto_finish())
+    } else {
+        Box::new(BufWriter::new(file))
+    };
+    for record in records {
+        let record = record.map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+        let mut line = serde_json::Map::new();
+        match (&record.prompt, &record.response) {
+            (Some(prompt), Some(response)) => {
+                line.insert("prompt".to_owned(), json!(prompt));
+                line.insert("response".to_owned(), json!(response));
+            }
+            _ => {
+                line.insert("text".to_owned(), json!(record.text));
+            }
+        }
+        if let Some(rejected) = &record.rejected {
+            line.insert("rejected".to_owned(), json!(rejected));
+        }
+        if let Some(split) = &record.split {
+            line.insert("split".to_owned(), json!(&**split));
+        }
+        line.insert("source".to_owned(), json!(record.source));
+        writeln!(file, "{}", serde_json::Value::Object(line)).map_err(|e| failed(e.to_string()))?;
+    }
+    file.flush().map_err(|e| failed(e.to_string()))
+}
+
+fn unpack(from: &Path, to: &Path) -> Result<(), Failure> {
+    let read = |e: std::io::Error| Failure::Read { path: from.display().to_string(), cause: e.to_string() };
+    let failed = |e: std::io::Error| Failure::Write { path: to.display().to_string(), cause: e.to_string() };
+    let decoder = zstd::stream::read::Decoder::new(File::open(from).map_err(read)?).map_err(read)?;
+    let mut decoder = std::io::BufReader::new(decoder);
+    let mut out = BufWriter::new(File::create(to).map_err(failed)?);
+    let mut block = [0; 1 << 16];
+    loop {
+        let n = decoder.read(&mut block).map_err(read)?;
+        if n == 0 {
+            return out.flush().map_err(failed);
+        }
+        out.write_all(&block[..n]).map_err(failed)?;
+    }
 }

@@ -1,5 +1,6 @@
 //! The verbs that need the engine.
 
+use super::{Exit, Failure, Screen};
 use super::{data, devices, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize};
 
 /// A verb of the engine with its arguments.
@@ -31,6 +32,25 @@ pub enum EngineCommand {
     Reproduce(reproduce::Args),
     /// List what this machine can compute on.
     Devices(devices::Args),
+}
+
+/// Runs a verb.
+pub fn run(command: EngineCommand, screen: &Screen) -> Result<Exit, Failure> {
+    match command {
+        EngineCommand::Run(args) => run::run(&args, screen),
+        EngineCommand::Sweep(args) => sweep::run(&args, screen),
+        EngineCommand::Data(args) => data::run(&args, screen),
+        EngineCommand::Tokenize(args) => tokenize::run(&args, screen),
+        EngineCommand::Score(args) => score::run(&args, screen),
+        EngineCommand::Generate(args) => generate::run(&args, screen),
+        EngineCommand::Logprobs(args) => logprobs::run(&args, screen),
+        EngineCommand::Runs(args) => runs::run(&args, screen),
+        EngineCommand::Report(args) => report::run(&args, screen),
+        EngineCommand::Lock(args) => lock::run(&args, screen),
+        EngineCommand::Pack(args) => pack::run(&args, screen),
+        EngineCommand::Reproduce(args) => reproduce::run(&args, screen),
+        EngineCommand::Devices(args) => devices::run(&args, screen),
+    }
 }
 
 #[cfg(test)]

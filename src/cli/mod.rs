@@ -23,6 +23,8 @@ pub mod show;
 pub mod test;
 
 #[cfg(feature = "engine")]
+mod bench;
+#[cfg(feature = "engine")]
 pub mod data;
 #[cfg(feature = "engine")]
 pub mod devices;
@@ -49,7 +51,11 @@ pub mod score;
 #[cfg(feature = "engine")]
 pub mod sweep;
 #[cfg(feature = "engine")]
+mod summary;
+#[cfg(feature = "engine")]
 pub mod tokenize;
+#[cfg(feature = "engine")]
+mod trained;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -110,5 +116,7 @@ fn dispatch(command: Command, screen: &Screen) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(&args, screen),
         Command::Init(args) => init::run(&args, screen),
         Command::Completions(args) => completions::run(&args, screen),
+        #[cfg(feature = "engine")]
+        Command::Engine(command) => engine::run(command, screen),
     }
 }

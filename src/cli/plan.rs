@@ -4,7 +4,7 @@ use super::files::{Files, single};
 use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::check::{Options, check_file};
-use crate::plan::{Plan, Selection, Statuses, display, json, plan};
+use crate::plan::{KnownCounts, Plan, Selection, Statuses, display, json, plan_with};
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -30,7 +30,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(problems)
     } else {
         screen.problems_for_people(&problems, &checked.sources);
-        plan(&checked, &world, &Selection { until: args.until.clone() })
+        plan_with(&checked, &world, &Selection { until: args.until.clone() }, &*counts(args))
     };
     match planned {
         Err(problems) => {
@@ -50,6 +50,34 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 /// What the run store holds already. Without the engine there is no store, and so nothing is cached.
+#[cfg(not(feature = "engine"))]
 fn statuses(_plan: &Plan, _args: &Args) -> Statuses {
     Statuses::new()
+}
+
+/// What the run store holds already.
+#[cfg(feature = "engine")]
+fn statuses(plan: &Plan, args: &Args) -> Statuses {
+    let place = crate::store::Lab::place(&args.file, args.lab.lab.as_deref(), None);
+    match crate::store::Lab::existing(&place) {
+        Ok(Some(lab)) => crate::run::statuses(plan, &lab),
+        // A store that cannot be read holds nothing that could be used.
+        Ok(None) | Err(_) => Statuses::new(),
+    }
+}
+
+/// What earlier runs have counted and measured.
+#[cfg(not(feature = "engine"))]
+fn counts(_args: &Args) -> Box<dyn KnownCounts> {
+    Box::new(crate::plan::Uncounted)
+}
+
+/// What earlier runs have counted and measured.
+#[cfg(feature = "engine")]
+fn counts(args: &Args) -> Box<dyn KnownCounts> {
+    let place = crate::store::Lab::place(&args.file, args.lab.lab.as_deref(), None);
+    match crate::store::Lab::existing(&place) {
+        Ok(Some(lab)) => Box::new(crate::run::LabCounts::of(&lab, None)),
+        Ok(None) | Err(_) => Box::new(crate::plan::Uncounted),
+    }
 }

@@ -67,7 +67,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         }
         Action::Prune { apply } => {
             let pruning = lab.prunable(&Keep::default()).map_err(bench::failed)?;
-            tell(screen, &pruning, || pruning.to_string());
+            tell(screen, &pruning, || pruning.table().to_string());
             if *apply {
                 pruning.apply().map_err(bench::failed)?;
             } else {

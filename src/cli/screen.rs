@@ -62,6 +62,11 @@ impl Screen {
         terminal.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).min(WIDEST))
     }
 
+    /// Whether nothing but results and problems is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A result for people, on stdout. ANSI styles are dropped where they are not understood.
     pub fn result(&self, text: &str) {
         write_all(anstream::stdout(), text);
