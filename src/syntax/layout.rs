@@ -156,6 +156,9 @@ pub fn layout(file: FileId, text: &str, start: usize, end: usize) -> Layout {
         layout.quiet.push(line.start + start..line.end + start);
         let line = line_range(chunk, fault.change.range.start);
         layout.quiet.push(line.start + start..line.end + start);
+        if let Some(quiet) = &fault.quiet {
+            layout.quiet.push(quiet.start + start..quiet.end + start);
+        }
         if fault.gives_up {
             layout.quiet.push(fault.range.start + start..end);
         }

@@ -50,10 +50,11 @@ impl Lower<'_> {
                 return LOST;
             };
             let (change, ends, split) = (mistake.change.clone(), mistake.ends, mistake.split.clone());
-            if let Some(word) = &mistake.until {
-                self.skip_until(at, word);
-            }
+            let until = mistake.until.clone();
             self.tell(&patch, at, mistake);
+            if let Some(word) = until {
+                self.skip_until(at, &word);
+            }
             if let Some(split) = split {
                 let split = patch.start(split.start)..patch.end(split.end);
                 changes.push(Change::new(split.start..text.len(), ""));

@@ -268,3 +268,44 @@ impl Iterator for Scanner<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::grammar::{Rule, read};
+    use super::super::layout;
+    use crate::source::FileId;
+    use std::path::Path;
+
+    fn files(folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                files(&path, found);
+            } else if path.extension().is_some_and(|e| e == "exp") {
+                found.extend(std::fs::read_to_string(path));
+            }
+        }
+    }
+
+    /// The scanner finds the comments of a file, and so does the grammar: they must be the same.
+    #[test]
+    fn scanner_and_grammar_see_the_same_comments() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut texts = Vec::new();
+        ["stdlib", "experiments", "tests/format"].iter().for_each(|f| files(&root.join(f), &mut texts));
+        assert!(texts.len() > 1);
+        for text in texts {
+            let split = layout::split(FileId(0), &text);
+            let scanned: Vec<(usize, usize)> =
+                split.comments.iter().map(|c| (c.span.start as usize, c.span.end as usize)).collect();
+            let mut read_by_grammar = Vec::new();
+            for chunk in &split.chunks {
+                let laid_out = layout::layout(FileId(0), &text, chunk.start, chunk.end);
+                let pairs = read(Rule::module, &laid_out.patch.text).expect("`module` takes any text");
+                let comments = pairs.flatten().filter(|p| p.as_rule() == Rule::COMMENT).map(|p| p.as_span());
+                read_by_grammar.extend(comments.map(|s| (s.start() + chunk.start, s.end() + chunk.start)));
+            }
+            assert_eq!(scanned, read_by_grammar, "in\n{text}");
+        }
+    }
+}

@@ -20,7 +20,7 @@ pub const CONSTANTS: [&str; 3] = ["true", "false", "none"];
 pub const MULTIPLIERS: [&str; 8] = ["Ki", "Mi", "Gi", "Ti", "k", "M", "B", "T"];
 
 /// The units that the grammar knows; `%` and `$` are marks.
-pub const UNITS: [&str; 33] = [
+pub const UNITS: [&str; 34] = [
     "tokens",
     "token",
     "steps",
@@ -54,6 +54,7 @@ pub const UNITS: [&str; 33] = [
     "GB",
     "TB",
     "flops",
+    "flop",
 ];
 
 /// Whether a line that starts with this word may be the start of an item.
@@ -83,4 +84,68 @@ pub fn first_word(text: &str) -> &str {
     }
     let end = text.find(|c| !goes_on_word(c)).unwrap_or(text.len());
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const LEXICAL: &str = include_str!("../../grammar/lexical.pest");
+    const EDITOR: &str = include_str!("../../grammar/exp.tmLanguage.json");
+
+    /// The quoted words in the rule `name` of the grammar.
+    fn rule(name: &str) -> BTreeSet<&'static str> {
+        let start = LEXICAL
+            .lines()
+            .find(|l| l.split(['=', ' ']).next() == Some(name))
+            .and_then(|l| LEXICAL.find(l))
+            .unwrap_or_else(|| panic!("the grammar has no rule `{name}`"));
+        let body = &LEXICAL[start..];
+        let body = &body[..body.find("\n\n").unwrap_or(body.len())];
+        let body = &body[..body.find("}\n").unwrap_or(body.len())];
+        body.split('"').skip(1).step_by(2).collect()
+    }
+
+    /// The words that the rules `kw_…` read.
+    fn keywords() -> BTreeSet<&'static str> {
+        LEXICAL.lines().filter(|l| l.starts_with("kw_")).filter_map(|l| l.split('"').nth(1)).collect()
+    }
+
+    fn set<'a>(words: &[&'a str]) -> BTreeSet<&'a str> {
+        words.iter().copied().collect()
+    }
+
+    #[test]
+    fn the_grammar_has_these_words() {
+        assert_eq!(rule("item_word"), set(&ITEM_WORDS));
+        assert_eq!(rule("kind_word"), set(&KIND_WORDS));
+        assert_eq!(rule("hard_word"), set(&HARD_WORDS));
+        assert_eq!(rule("known_unit"), set(&UNITS));
+        assert_eq!(rule("multiplier"), set(&MULTIPLIERS));
+        let all: BTreeSet<&str> =
+            ITEM_WORDS.into_iter().chain(KIND_WORDS).chain(HARD_WORDS).chain(SOFT_WORDS).collect();
+        assert_eq!(keywords(), all);
+    }
+
+    /// The alternatives `a|b|c` of the editor grammar that hold `word`.
+    fn alternatives(word: &str) -> BTreeSet<&'static str> {
+        let groups = EDITOR.split(['(', ')']).map(|g| g.split('|').collect::<BTreeSet<&str>>());
+        groups.into_iter().find(|g| g.contains(word)).unwrap_or_else(|| panic!("the editor grammar lacks `{word}`"))
+    }
+
+    #[test]
+    fn the_editor_grammar_has_these_words() {
+        assert!(serde_json::from_str::<serde_json::Value>(EDITOR).is_ok());
+        assert_eq!(alternatives("use"), set(&ITEM_WORDS));
+        assert_eq!(alternatives("model"), set(&KIND_WORDS));
+        assert_eq!(alternatives("true"), set(&CONSTANTS));
+        assert_eq!(alternatives("amends"), set(&SOFT_WORDS));
+        assert_eq!(alternatives("tokens"), set(&UNITS));
+        assert_eq!(alternatives("Ki"), set(&MULTIPLIERS));
+        let mut hard = alternatives("if");
+        hard.extend(alternatives("and"));
+        hard.extend(CONSTANTS);
+        assert_eq!(hard, set(&HARD_WORDS));
+    }
 }

@@ -182,7 +182,8 @@ impl Lower<'_> {
 
     /// The arguments of a `call`.
     pub fn args(&self, call: Pair<'_, Rule>) -> Vec<Arg> {
-        call.into_inner()
+        let args: Vec<Arg> = call
+            .into_inner()
             .filter(|p| p.as_rule() == Rule::arg)
             .map(|arg| {
                 let span = self.span(&arg);
@@ -191,7 +192,25 @@ impl Lower<'_> {
                 let value = kids.find(Rule::expr).map(|e| self.expr(e));
                 Arg { name, value: value.unwrap_or_else(|| Expr::new(ExprKind::Error, span)) }
             })
-            .collect()
+            .collect();
+        self.compared_names(args)
+    }
+
+    /// Behind a named argument, `name == value` was meant to be one.
+    fn compared_names(&self, mut args: Vec<Arg>) -> Vec<Arg> {
+        let first_named = args.iter().position(|a| a.name.is_some()).unwrap_or(args.len());
+        for arg in args.iter_mut().skip(first_named).filter(|a| a.name.is_none()) {
+            let ExprKind::Binary(op, left, right) = &*arg.value.kind else { continue };
+            let (BinaryOp::Equal, ExprKind::Name(name)) = (op.value, &*left.kind) else { continue };
+            self.problem(Problem::new(Code::E0105, op.span, "an argument is set with `=`, not `==`").fix(
+                "write `=`",
+                op.span,
+                "=",
+            ));
+            let name = Spanned::new(name.clone(), left.span);
+            (arg.name, arg.value) = (Some(name), right.clone());
+        }
+        args
     }
 
     fn primary(&self, pair: Pair<'_, Rule>) -> Expr {

@@ -119,7 +119,11 @@ impl<'a> Lower<'a> {
         Spanned::new(Arc::from(pair.as_str()), self.span(pair))
     }
 
+    /// Adds a problem, unless it only echoes one that was told.
     pub fn problem(&self, problem: Problem) {
+        if problem.is_error() && self.is_quiet(problem.span()) {
+            return;
+        }
         self.problems.borrow_mut().push(problem);
     }
 

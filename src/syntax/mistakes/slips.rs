@@ -12,6 +12,7 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| assignment(place))
         .or_else(|| reserved(place))
         .or_else(|| number(place))
+        .or_else(|| two_commas(place))
         .or_else(|| comma(place))
         .or_else(|| semicolon(place))
         .or_else(|| type_missing(place))
@@ -225,6 +226,16 @@ fn number(place: &Place<'_>) -> Option<Mistake> {
     None
 }
 
+fn two_commas(place: &Place<'_>) -> Option<Mistake> {
+    (place.starts(",") && place.depth > 0 && place.before().ends_with([',', '(', '['])).then(|| {
+        Mistake::new(Code::E0101, place.here(1), "a comma without anything before it").fix(
+            "remove it",
+            place.here(1),
+            "",
+        )
+    })
+}
+
 /// Two things in a row where a comma or a line break belongs between.
 fn comma(place: &Place<'_>) -> Option<Mistake> {
     let first = place.rest().chars().next()?;
@@ -237,6 +248,13 @@ fn comma(place: &Place<'_>) -> Option<Mistake> {
         return None;
     }
     let end = place.before().len();
+    if place.depth > 0 && named_argument(place) && (first.is_ascii_digit() || matches!(first, '"' | '$')) {
+        return Some(Mistake::new(Code::E0101, end..end, "`=` is missing").label("`=` was expected here").fix(
+            "add `=`",
+            end..end,
+            " =",
+        ));
+    }
     if place.depth > 0 {
         // Something misspelt between two values is no list of three.
         return Some(Mistake::new(Code::E0106, end..end, "a comma is missing").label("`,` was expected here").fix(
@@ -274,11 +292,12 @@ fn semicolon(place: &Place<'_>) -> Option<Mistake> {
         return None;
     }
     let behind = place.rest()[1..].trim_start_matches([' ', '\t']);
-    let last = behind.is_empty() || behind.starts_with(['\n', '#']);
+    let last = behind.is_empty() || behind.starts_with(['\n', '\r', '#']) || place.before().ends_with([',', '(', '[']);
     let mistake = Mistake::new(Code::E0111, place.here(1), "nothing ends with `;`")
         .help("a field ends with its line, or at a comma");
     if last {
-        return Some(mistake.fix("remove `;`", place.here(1), ""));
+        let mistake = mistake.fix("remove `;`", place.here(1), "");
+        return Some(if place.before().is_empty() { mistake.ends() } else { mistake });
     }
     let mut mistake = mistake.fix("write a comma", place.here(1), ",");
     mistake.split = (place.depth == 0 && place.entry != Rule::item_only).then(|| place.here(1));
@@ -305,7 +324,12 @@ fn equals_missing(place: &Place<'_>) -> Option<Mistake> {
         || matches!(first, '"' | '[' | '$')
         || starts_word(first) && !HARD_WORDS.contains(&place.word());
     let end = place.before().len();
-    if !value || end == 0 || !place.before().ends_with(goes_on_word) {
+    // Behind the type of a field its default may come.
+    let in_type = place.entry == Rule::member_only && place.expected.contains(&Rule::eq);
+    if !value
+        || end == 0
+        || !(place.before().ends_with(goes_on_word) || in_type && place.before().ends_with([']', '?', ')']))
+    {
         return None;
     }
     if place.entry == Rule::axis_only && place.expected.contains(&Rule::kw_in) {
@@ -315,7 +339,7 @@ fn equals_missing(place: &Place<'_>) -> Option<Mistake> {
             " in",
         ));
     }
-    (place.expected.contains(&Rule::eq) && place.entry != Rule::member_only).then(|| {
+    place.expected.contains(&Rule::eq).then(|| {
         Mistake::new(Code::E0101, end..end, "`=` is missing").label("`=` was expected here").fix(
             "add `=`",
             end..end,

@@ -53,7 +53,7 @@ fn missing_value() {
     one(&block("  width =\n  depth = 3"), "E0104 2:10 expected a value after `=`");
     one("let x =\n", "E0104 1:8 expected a value after `=`");
     assert_eq!(problems(&block("  depth = ]")), ["E0103 2:11 `]` closes nothing"]);
-    one(&block("  depth = f(a, , b)"), "E0101 2:16 `,` is not expected here");
+    one(&block("  depth = f(a, , b)"), "E0101 2:16 a comma without anything before it");
 }
 
 #[test]
