@@ -1,7 +1,14 @@
 //! The experiments in the book, the README and the library's documentation are read as the language they are: a block
 //! that opens with ```` ```exp ```` checks as a whole file, one that opens with ```` ```exp fragment ```` has the right
 //! form.
-#![allow(clippy::disallowed_methods, reason = "a test reads the tree")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::check::{Options, check_file};
 use emberlab::diagnostics::render::{Format, Style, render};

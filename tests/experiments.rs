@@ -1,6 +1,12 @@
 //! Every experiment of the repository checks without an error, and what the checker hands on is what the plan reads.
-
-#![allow(clippy::disallowed_methods, reason = "a test reads the tree")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::check::{Checked, CheckedItem, Options, check_file};
 use emberlab::diagnostics::render::{Format, Style, render};

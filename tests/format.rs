@@ -2,6 +2,14 @@
 //!
 //! Four things hold for each: the result parses, says the same, keeps every comment, and is its own layout. The first
 //! three are also checked by `format` itself, which refuses otherwise, so `Ok` is their proof.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::random::Stream;
 use emberlab::source::{SourceFile, Sources};

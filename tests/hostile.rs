@@ -1,4 +1,12 @@
 //! Text that was made to hurt: the parser returns in bounded time, whatever it is given.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::random::{Draws, Stream};
 use emberlab::source::{SourceFile, Sources};

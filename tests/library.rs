@@ -1,5 +1,13 @@
 //! The standard library reads without a problem, is documented to the last field, and binds to the Rust types of the
 //! plan field by field.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::plan::spec;
 use emberlab::source::{FileId, SourceFile};

@@ -1,6 +1,6 @@
 //! Checked values as the JSON that the Rust types read. The conventions are at the top of [`crate::plan::spec`].
 
-use super::{Checker, Leaf, Origin};
+use super::{Checker, Leaf};
 use crate::syntax::ast::Kind;
 use crate::types::{ItemId, Num, RecordId, SchemaId, Traced, Type, Unit, Value};
 use serde_json::{Map, Value as Json, json};
@@ -151,14 +151,4 @@ fn number_json(n: Num, unit: Unit, ty: &Type) -> Json {
         return json!({ "amount": n.as_f64(), "unit": unit });
     }
     plain()
-}
-
-/// What a leaf's text says about where it came from.
-pub fn origin_words(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Set => "set",
-        Origin::Base => "inherited",
-        Origin::Default => "default",
-        Origin::Override => "from outside",
-    }
 }

@@ -8,7 +8,7 @@
 //! Fields are evaluated when they are asked for, once: that gives late binding, and a circle shows itself as a field
 //! that is asked for while it is being evaluated.
 
-mod builtins;
+pub mod builtins;
 mod calls;
 mod checked;
 mod evaluate;

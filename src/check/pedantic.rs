@@ -17,7 +17,10 @@ pub fn look(checked: &Checked, resolved: &Resolved) -> Problems {
                 compute_optimal(item, checked, &mut problems);
                 whole_sequences(item, checked, &mut problems);
             }
-            Kind::Eval => overlap(item, checked, &mut problems),
+            Kind::Eval => {
+                overlap(item, checked, &mut problems);
+                small_sample(item, &mut problems);
+            }
             Kind::Tokenizer if item.schema == "wordpiece" => problems.push(
                 Problem::new(Code::W1008, item.span, "training this tokenizer does not give the same result twice")
                     .help("byte-level BPE is reproducible; otherwise share the trained tokenizer with the experiment"),
@@ -109,6 +112,38 @@ fn named(json: &Json) -> Option<(String, Option<String>)> {
     let dataset = json.pointer("/dataset")?;
     let name = dataset.pointer("/ref")?.as_str()?.to_owned();
     Some((name, dataset.pointer("/split").and_then(Json::as_str).map(str::to_owned)))
+}
+
+/// Below this many items a bootstrap interval is wider than the differences one looks for, and itself uncertain.
+const FEWEST_ITEMS: f64 = 30.0;
+
+fn small_sample(item: &CheckedItem, problems: &mut Problems) {
+    let limit = number(&item.json, "/limit").map(|n| (n, "limit"));
+    let taken = item.json.get("on").and_then(taken).map(|n| (n, "on"));
+    let least = limit.into_iter().chain(taken).min_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((items, field)) = least.filter(|(n, _)| *n < FEWEST_ITEMS) {
+        problems.push(
+            Problem::new(Code::W1006, leaf_span(item, field), "the sample is too small for its metrics to mean much")
+                .label(format!("at most {items} items"))
+                .help(format!("judge on at least {FEWEST_ITEMS} items, or read the interval and not the value")),
+        );
+    }
+}
+
+/// At how many documents a dataset is cut off, if it is.
+fn taken(mut dataset: &Json) -> Option<f64> {
+    let mut least: Option<f64> = None;
+    loop {
+        if dataset.get("is").and_then(Json::as_str) == Some("take")
+            && let Some(documents) = number(dataset, "/documents")
+        {
+            least = Some(least.map_or(documents, |n| n.min(documents)));
+        }
+        match dataset.get("input") {
+            Some(input) => dataset = input,
+            None => return least,
+        }
+    }
 }
 
 fn overlap(item: &CheckedItem, checked: &Checked, problems: &mut Problems) {

@@ -24,6 +24,9 @@ pub struct SchemaInfo {
     pub is_family: bool,
 }
 
+/// A schema as declared: its module, its tree, its documentation.
+type Declared = (u32, Arc<ast::Schema>, Option<Arc<str>>);
+
 #[derive(Clone, Debug)]
 pub struct FieldInfo {
     pub name: Arc<str>,
@@ -56,7 +59,7 @@ impl SchemaInfo {
 impl Checker<'_> {
     /// Fills the table.
     pub(super) fn load_schemas(&mut self) {
-        let mut declared: Vec<(u32, Arc<ast::Schema>, Option<Arc<str>>)> = Vec::new();
+        let mut declared: Vec<Declared> = Vec::new();
         for (module, content) in self.resolved.modules.iter().enumerate() {
             for (name, entry) in &content.names {
                 if entry.kind != EntryKind::Schema {
@@ -107,7 +110,7 @@ impl Checker<'_> {
         }
     }
 
-    fn break_schema_circles(&mut self, declared: &[(u32, Arc<ast::Schema>, Option<Arc<str>>)]) {
+    fn break_schema_circles(&mut self, declared: &[Declared]) {
         for index in 0..declared.len() {
             let mut at = self.schemas[index].base;
             let mut steps = 0;
@@ -124,7 +127,7 @@ impl Checker<'_> {
         }
     }
 
-    fn fill_schema(&mut self, index: usize, declared: &[(u32, Arc<ast::Schema>, Option<Arc<str>>)], done: &mut [bool]) {
+    fn fill_schema(&mut self, index: usize, declared: &[Declared], done: &mut [bool]) {
         if done[index] {
             return;
         }

@@ -1,11 +1,11 @@
 //! `exp generate`: text from a trained stage, or from a Hugging Face folder.
 
 use super::bench;
+use super::shared::LabArgs;
 use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::plan::spec::Decoding;
 use std::io::Read;
-use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

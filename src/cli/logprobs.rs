@@ -1,10 +1,10 @@
 //! `exp logprobs`: how likely lines of text are, a JSON line for each.
 
 use super::bench;
+use super::shared::LabArgs;
 use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use std::io::BufRead;
-use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -26,8 +26,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let model = stage.load(&device)?;
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|e| Failure::Read { path: "<stdin>".into(), cause: e.to_string() })?;
-        let (ids, logprobs) =
-            model.likelihood(&line).map_err(|message| Failure::Run { message, help: None })?;
+        let (ids, logprobs) = model.likelihood(&line).map_err(|message| Failure::Run { message, help: None })?;
         let tokens: Vec<String> = ids
             .iter()
             .map(|id| model.tokenizer().decode(&[*id], false).unwrap_or_else(|_| format!("<{id}>")))

@@ -1,13 +1,13 @@
 //! `exp report`: one HTML file about one or more runs.
 
 use super::bench;
+use super::shared::LabArgs;
 use super::{Exit, Failure, Screen};
 use crate::check::Checked;
 use crate::report::{self, SourceView};
 use crate::run::view;
 use crate::store::{RunFolder, disk};
 use std::path::Path;
-use super::shared::LabArgs;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]

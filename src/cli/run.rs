@@ -1,13 +1,13 @@
 //! `exp run`: executes an experiment, or goes on with one that was stopped.
 
 use super::bench::{self, Planned, Request};
+use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::report;
 use crate::run::display::{Display, Form};
 use crate::run::{self, Bench, Ran, view};
 use crate::store::{Check, Lab, Status};
 use std::path::{Path, PathBuf};
-use super::shared::{LabArgs, Overrides};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -46,12 +46,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
     let chosen = bench::device(args.device.as_deref())?;
     let device = run::device_of(&chosen).to_string();
-    let request = Request {
-        file,
-        overrides: &args.overrides.set,
-        until: args.until.clone(),
-        device: Some(device.clone()),
-    };
+    let request =
+        Request { file, overrides: &args.overrides.set, until: args.until.clone(), device: Some(device.clone()) };
     let planned = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

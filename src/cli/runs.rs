@@ -1,9 +1,9 @@
 //! `exp runs`: the run store.
 
 use super::bench;
+use super::shared::LabArgs;
 use super::{Exit, Failure, Screen};
 use crate::store::{Keep, Query, RunFolder, compare, diff};
-use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {

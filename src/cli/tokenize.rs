@@ -1,12 +1,12 @@
 //! `exp tokenize`: text on stdin to ids on stdout, a line each, and back.
 
 use super::bench;
+use super::shared::LabArgs;
 use super::trained;
 use super::{Exit, Failure, Screen};
 use crate::tokenizer::Tokenizer;
 use std::io::BufRead;
 use std::path::Path;
-use super::shared::LabArgs;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -41,7 +41,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         if args.decode {
             let ids = line
                 .split_whitespace()
-                .map(|word| word.parse::<u32>().map_err(|_| failed(format!("line {}: `{word}` is no token id", number + 1))))
+                .map(|word| {
+                    word.parse::<u32>().map_err(|_| failed(format!("line {}: `{word}` is no token id", number + 1)))
+                })
                 .collect::<Result<Vec<u32>, Failure>>()?;
             let text = tokenizer.decode(&ids, false).map_err(|e| failed(format!("line {}: {e}", number + 1)))?;
             screen.raw(&format!("{text}\n"));

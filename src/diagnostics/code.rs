@@ -131,7 +131,7 @@ catalogue! {
     W1006 Pedantic "sample too small for the metric"
     W1007 Pedantic "experiment has no seed"
     W1008 Pedantic "tokenizer training is not reproducible"
-    W1009 Pedantic "missing licence"
+    W1009 Pedantic "dataset without a licence"
 }
 
 impl Code {

@@ -46,7 +46,8 @@ impl Walk<'_> {
             stage: cell.stage.clone(),
             why,
         })?;
-        let metrics: IndexMap<String, Estimate> = result.metrics.iter().map(|(n, e)| (n.clone(), estimate(e))).collect();
+        let metrics: IndexMap<String, Estimate> =
+            result.metrics.iter().map(|(n, e)| (n.clone(), estimate(e))).collect();
         self.tell(Event::EvalFinished {
             eval: planned.name.clone(),
             stage: cell.stage.clone(),
@@ -91,9 +92,8 @@ impl Walk<'_> {
             }
             None => None,
         };
-        let mut model =
-            Model::load(&stage.model, &weights.file(WEIGHTS)?, &trained.tokenizer, chat, self.bench.device)
-                .map_err(|why| Failure::Model { name: stage.name.clone(), why })?;
+        let mut model = Model::load(&stage.model, &weights.file(WEIGHTS)?, &trained.tokenizer, chat, self.bench.device)
+            .map_err(|why| Failure::Model { name: stage.name.clone(), why })?;
         let records = self.records(&planned.spec.on)?;
         let mut items = records.map(|r| r.map(item).map_err(|e| e.to_string()));
         let file = std::fs::File::create(draft.files().join(ITEMS))
@@ -123,11 +123,8 @@ impl Walk<'_> {
         if stop.asked() {
             return Err(Failure::Stopped);
         }
-        let result = result.map_err(|why| Failure::Eval {
-            eval: planned.name.clone(),
-            stage: cell.stage.clone(),
-            why,
-        })?;
+        let result =
+            result.map_err(|why| Failure::Eval { eval: planned.name.clone(), stage: cell.stage.clone(), why })?;
         std::io::Write::flush(&mut file).map_err(|e| failed(format!("cannot write the items: {e}")))?;
         drop(file);
         let json = serde_json::to_vec(&result).map_err(|e| failed(e.to_string()))?;

@@ -79,8 +79,8 @@ impl Walk<'_> {
                     None => Ok(None),
                 };
                 let empty = || -> data::Records<'_> { Box::new(std::iter::empty()) };
-                let trained =
-                    tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base).map_err(failed)?;
+                let trained = tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base)
+                    .map_err(failed)?;
                 trained.save(&draft.files().join(TOKENIZER)).map_err(failed)?;
                 let figures = match records()? {
                     Some(records) => tokenizer::measure(&trained, records).map_err(failed)?,
@@ -152,8 +152,7 @@ impl Walk<'_> {
                     Some(template) => Some(Chat::new(template, tokenizer.specials().keys()).map_err(failed)?),
                     None => None,
                 };
-                let writer =
-                    TokenWriter::create(&draft.files(), tokenizer.vocab(), chat.is_some()).map_err(failed)?;
+                let writer = TokenWriter::create(&draft.files(), tokenizer.vocab(), chat.is_some()).map_err(failed)?;
                 let records = self.records(data)?;
                 let summary =
                     tokenizer::write(tokenizer, chat.as_ref(), records, writer, &mut |_, _| {}).map_err(failed)?;
@@ -179,9 +178,7 @@ impl Walk<'_> {
     pub(super) fn hash_of(&self, name: &str, hash: &crate::plan::Known<Digest>) -> Result<Digest, Failure> {
         match hash {
             crate::plan::Known::Value(hash) => Ok(hash.clone()),
-            crate::plan::Known::Unknown(why) => {
-                Err(Failure::Unplanned { name: name.to_owned(), why: why.clone() })
-            }
+            crate::plan::Known::Unknown(why) => Err(Failure::Unplanned { name: name.to_owned(), why: why.clone() }),
         }
     }
 

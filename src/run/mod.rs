@@ -28,9 +28,7 @@ pub use status::statuses;
 
 use crate::device::Chosen;
 use crate::plan::Plan;
-use crate::store::{
-    Check, Device, Environment, Event, Lab, Object, Observer, Record, Run, RunFolder, Status,
-};
+use crate::store::{Check, Device, Environment, Event, Lab, Object, Observer, Record, Run, RunFolder, Status};
 use indexmap::IndexMap;
 use signals::Stop;
 use std::path::{Path, PathBuf};

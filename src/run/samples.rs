@@ -30,11 +30,12 @@ impl Walk<'_> {
     pub(super) fn sample(&mut self, planned: &PlannedStage, folder: &Path, data: &Dataset) -> Result<(), Failure> {
         let name = planned.name.as_str();
         let Some(trained) = self.tokenizers.get(&planned.tokenizer) else { return Ok(()) };
-        let failed = |why: String| Failure::Stage { name: name.to_owned(), why: format!("cannot write samples: {why}") };
+        let failed =
+            |why: String| Failure::Stage { name: name.to_owned(), why: format!("cannot write samples: {why}") };
         let chat = match planned.spec.template() {
-            Some(template) => Some(
-                Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?,
-            ),
+            Some(template) => {
+                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
+            }
             None => None,
         };
         let answers = chat.is_some();

@@ -175,14 +175,7 @@ impl Walk<'_> {
                 "steps": job.steps, "objective": job.objective,
             }),
         );
-        let mut reporter = Reporter::new(
-            name,
-            hash,
-            amounts.steps,
-            common.until.as_ref(),
-            &self.run,
-            self.observer,
-        );
+        let mut reporter = Reporter::new(name, hash, amounts.steps, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
         let outcome = train::train(&job, &mut reporter, &stop);
         let (until, failed) = reporter.finish();
@@ -221,8 +214,10 @@ impl Walk<'_> {
             flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
             device: super::device_of(self.bench.device).to_string(),
         };
-        let facts = serde_json::to_value(&facts)
-            .map_err(|e| Failure::Stage { name: name.to_owned(), why: format!("cannot note what was measured: {e}") })?;
+        let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
+            name: name.to_owned(),
+            why: format!("cannot note what was measured: {e}"),
+        })?;
         Ok(draft.finish(facts)?)
     }
 }

@@ -14,7 +14,8 @@ pub fn statuses(plan: &Plan, lab: &Lab) -> Statuses {
         .find(|earlier| earlier.name == plan.name);
     let mut statuses = Statuses::new();
     for node in plan.nodes() {
-        let hashes: Vec<Option<&String>> = match plan.evals.iter().find(|e| node.kind == "eval" && e.name == node.name) {
+        let hashes: Vec<Option<&String>> = match plan.evals.iter().find(|e| node.kind == "eval" && e.name == node.name)
+        {
             // An evaluation is done when every stage has been judged.
             Some(eval) => eval.cells.iter().map(|c| c.hash.value()).collect(),
             None => vec![node.hash.value()],

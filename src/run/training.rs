@@ -79,7 +79,10 @@ impl train::Observer for Reporter<'_> {
         });
         let mut lost = |count: u64, what: &str| {
             if count > 0 {
-                self.tell(Event::warning(format!("`{stage}`: {count} of {} samples {what}", facts.rows + facts.left_out)));
+                self.tell(Event::warning(format!(
+                    "`{stage}`: {count} of {} samples {what}",
+                    facts.rows + facts.left_out
+                )));
             }
         };
         lost(facts.prompts_cut, "are longer than the sequence and lose the front of their prompt");

@@ -27,9 +27,7 @@ pub fn view(lab: &Lab, folder: &RunFolder, sources: Vec<SourceView>) -> Result<R
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default();
-    let object = |kind, hash: Option<&String>| -> Option<Object> {
-        lab.find(kind, hash?, Check::Sizes).ok().flatten()
-    };
+    let object = |kind, hash: Option<&String>| -> Option<Object> { lab.find(kind, hash?, Check::Sizes).ok().flatten() };
     let mut run = RunView {
         experiment: plan.name.clone(),
         description: plan.experiment.description.clone(),
@@ -43,11 +41,14 @@ pub fn view(lab: &Lab, folder: &RunFolder, sources: Vec<SourceView>) -> Result<R
             Event::RunFinished { seconds, .. } => Some(*seconds),
             _ => None,
         }),
-        failure: lines.iter().rev().find_map(|l| match &l.event {
-            Event::RunFinished { why, .. } => Some(why.clone()),
-            _ => None,
-        })
-        .flatten(),
+        failure: lines
+            .iter()
+            .rev()
+            .find_map(|l| match &l.event {
+                Event::RunFinished { why, .. } => Some(why.clone()),
+                _ => None,
+            })
+            .flatten(),
         seed: Some(plan.experiment.seed),
         device: DeviceView {
             backend: record.device.backend.clone(),

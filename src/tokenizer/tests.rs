@@ -173,11 +173,14 @@ fn peak() -> f64 {
     kib.unwrap_or(f64::NAN) / 1024.0
 }
 
-/// Run alone with `cargo test … memory_does_not_grow -- --ignored --nocapture`: text to shards, once with 20 MB and once
-/// with 200 MB.
+/// Text to shards, once with 20 MB and once with 200 MB. Takes minutes, so it runs only when `EMBERLAB_TEST_LONG` is set;
+/// alone, because it measures the process.
 #[test]
-#[ignore = "writes 200 MB and takes minutes"]
 fn memory_does_not_grow_with_the_corpus() {
+    if std::env::var_os("EMBERLAB_TEST_LONG").is_none() {
+        println!("skipped: it writes 200 MB and takes minutes; set EMBERLAB_TEST_LONG to run it");
+        return;
+    }
     use crate::data::{Context, make as make_dataset, open};
     use std::io::Write;
     let chain = |megabytes: u64| -> (u64, f64) {

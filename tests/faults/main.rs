@@ -1,6 +1,14 @@
 //! What the store survives: kills at any moment, full disks, and two processes at once.
 //!
 //! The tests start this same binary again as a victim; an environment variable tells it which part to play.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 #![cfg(feature = "engine")]
 
 mod disk_full;

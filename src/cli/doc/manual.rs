@@ -1,5 +1,6 @@
 //! What the library defines, with its documentation, read from the library itself.
 
+use crate::check::builtins::BUILTINS;
 use crate::source::{FileId, SourceFile, Span};
 use crate::stdlib;
 use crate::syntax::ast::{Decl, Docs, FieldDecl, FnItem, Item, ItemKind, Let, Member, Param, Schema};
@@ -44,7 +45,9 @@ pub struct Field {
 impl Manual {
     /// The manual of the compiled-in library.
     pub fn of_library() -> Manual {
-        Manual { modules: stdlib::files().map(|(path, text)| Module::read(path, text)).collect() }
+        let mut modules: Vec<Module> = stdlib::files().map(|(path, text)| Module::read(path, text)).collect();
+        modules.insert(0, Module::of_functions());
+        Manual { modules }
     }
 
     pub fn entries(&self) -> Vec<&Entry> {
@@ -53,6 +56,21 @@ impl Manual {
 }
 
 impl Module {
+    /// The functions that are built in rather than written in the language.
+    fn of_functions() -> Module {
+        let name = "std.prelude.functions".to_owned();
+        let entries = BUILTINS.iter().map(|builtin| Entry {
+            name: builtin.name.to_owned(),
+            module: name.clone(),
+            kind: "fn",
+            signature: format!("fn {}", builtin.signature),
+            docs: builtin.docs.to_owned(),
+            fields: Vec::new(),
+            checks: Vec::new(),
+        });
+        Module { docs: "Functions of numbers, texts and lists.".to_owned(), entries: entries.collect(), name }
+    }
+
     fn read(path: &str, text: &str) -> Module {
         let file = SourceFile::new(FileId(0), path, text);
         let parsed = parse(&file);

@@ -40,11 +40,9 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
 
 fn operator(place: &Place<'_>) -> Option<Mistake> {
     // `x -> y` stops at the `>`, since `-` is an operator.
-    let (text, at) = if place.starts(">") && place.before().ends_with('-') {
-        (&place.text[place.at - 1..], place.at - 1)
-    } else if place.starts("=") && place.text[..place.at].ends_with(['=', '!', '<']) {
-        (&place.text[place.at - 1..], place.at - 1)
-    } else if place.starts(">") && place.text[..place.at].ends_with('<') {
+    let one_back = (place.starts(">") && (place.before().ends_with('-') || place.text[..place.at].ends_with('<')))
+        || (place.starts("=") && place.text[..place.at].ends_with(['=', '!', '<']));
+    let (text, at) = if one_back {
         (&place.text[place.at - 1..], place.at - 1)
     } else if place.starts("=") && place.text[..place.at].ends_with("==")
         || place.starts("=") && place.text[..place.at].ends_with("!=")
