@@ -164,6 +164,42 @@ fn documents_and_samples_become_shards() {
     assert!(error.starts_with("q.jsonl:1: no token of this sample"), "{error}");
 }
 
+#[test]
+fn gpt2_gives_the_tokens_that_nanogpt_counts() {
+    let (Some(vocab), Some(merges), Some(text)) =
+        (data("tokenizer/gpt2_encoder.json"), data("tokenizer/gpt2_vocab.bpe"), data("pretrain/tinyshakespeare.txt"))
+    else {
+        return;
+    };
+    let vocab: serde_json::Value = serde_json::from_slice(&std::fs::read(vocab).unwrap()).unwrap();
+    let merges = std::fs::read_to_string(merges).unwrap();
+    let merges: Vec<&str> = merges.lines().skip(1).filter(|l| !l.is_empty()).collect();
+    let byte_level =
+        serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let json = serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "added_tokens": [{"id": 50256, "content": "<|endoftext|>", "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true}],
+        "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges}});
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gpt2.json"), json.to_string()).unwrap();
+    let read = |vocab: i64| {
+        let spec = spec::Pretrained { file: "gpt2.json".into(), vocab };
+        make(&spec::Tokenizer::Pretrained(spec), records(&[]), folder.path())
+    };
+    let tokenizer = read(50_257).unwrap();
+    assert_eq!((tokenizer.end(), tokenizer.encode("Hello world").unwrap()), (50_256, vec![15_496, 995]));
+    let text = std::fs::read_to_string(text).unwrap();
+    let (train, valid) = text.split_at(text.len() * 9 / 10);
+    // The counts that nanoGPT's prepare.py prints for this split.
+    assert_eq!(tokenizer.encode(train).unwrap().len(), 301_966);
+    let ids = tokenizer.encode(valid).unwrap();
+    assert_eq!(ids.len(), 36_059);
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), valid);
+    let error = read(50_000).err().unwrap().to_string();
+    assert_eq!(error, "`gpt2.json` has 50257 entries, and the experiment says `vocab = 50000`");
+}
+
 /// Peak memory of this process in MiB, from the kernel; resets the peak for the next call.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
