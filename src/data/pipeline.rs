@@ -182,7 +182,8 @@ fn each(spec: &Dataset) -> Option<(Step<'_>, &Dataset)> {
         Dataset::StripHtml(step) => (Step::StripHtml, &step.input),
         Dataset::CollapseWhitespace(step) => (Step::Collapse, &step.input),
         Dataset::Keep(step) => {
-            let reason = step.because.clone().unwrap_or_else(|| format!("does not hold: {}", rule::shown(&step.rule.body)));
+            let reason =
+                step.because.clone().unwrap_or_else(|| format!("does not hold: {}", rule::shown(&step.rule.body)));
             (Step::Keep(&step.rule, reason), &step.input)
         }
         Dataset::Redact(step) => (Step::Redact(&step.kinds), &step.input),

@@ -240,8 +240,9 @@ fn memory_does_not_grow_with_the_corpus() {
         let context =
             Context { seed: 1, base: base.path(), scratch: base.path(), named: &|_| Err(String::new()), stop: None };
         peak();
+        let start = std::time::Instant::now();
         make_dataset(&spec, &context, made.path(), &mut |_| {}).unwrap();
-        let data = peak();
+        let (data, made_in) = (peak(), start.elapsed().as_secs());
         let train = || -> Records<'static> { Box::new(open(made.path(), Some("train")).unwrap()) };
         let recipe = spec::Bpe {
             train_on: nothing(),
@@ -251,20 +252,22 @@ fn memory_does_not_grow_with_the_corpus() {
             special: Vec::new(),
         };
         let tokenizer = make(&spec::Tokenizer::Bpe(recipe), train(), base.path()).unwrap();
-        let trained = peak();
+        let (trained, trained_in) = (peak(), start.elapsed().as_secs() - made_in);
         let shards = tempfile::tempdir().unwrap();
         let out = TokenWriter::create(shards.path(), tokenizer.vocab(), false).unwrap();
         let summary = write(&tokenizer, None, train(), out, &mut |_, _| {}).unwrap();
         let encoded = peak();
         println!(
-            "{megabytes} MB, {line} documents, {} tokens: peak MiB {data:.0} (data), {trained:.0} (BPE), {encoded:.0} (shards)",
-            summary.tokens
+            "{megabytes} MB, {line} documents, {} tokens: peak MiB {data:.0} (data), {trained:.0} (BPE), {encoded:.0} (shards); \
+             {made_in} s, {trained_in} s, {} s",
+            summary.tokens,
+            start.elapsed().as_secs() - made_in - trained_in
         );
         (line, data.max(trained).max(encoded))
     };
     let (few, small) = chain(20);
     let (many, large) = chain(200);
-    // Sixteen bytes a document, twice for the empty half of a hash table, and 80 MiB for what depends on block sizes.
+    // Sixteen bytes a document, twice for the empty half of a hash table, and 80 MiB for blocks that 20 MB do not fill.
     let allowed = (many - few) as f64 * 40.0 / 1048576.0 + 80.0;
     assert!(large - small < allowed, "{small:.0} MiB with 20 MB, {large:.0} MiB with 200 MB");
 }
