@@ -25,6 +25,7 @@ mod pipeline;
 mod record;
 mod redact;
 mod report;
+mod rule;
 mod shuffle;
 mod split;
 mod spool;

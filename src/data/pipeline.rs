@@ -2,7 +2,7 @@
 
 use super::report::Ledger;
 use super::{
-    DataError, Record, clean, dedup, fields, grammar, html, jsonl, make, mix, pairs, redact, shuffle, split, text,
+    DataError, Record, clean, dedup, fields, grammar, html, jsonl, make, mix, pairs, redact, rule, shuffle, split, text,
 };
 use crate::plan::spec::{Dataset, Lambda, NormalForm, Personal, Ref};
 use rayon::prelude::*;
@@ -158,7 +158,8 @@ enum Step<'a> {
     Normalize(NormalForm),
     StripHtml,
     Collapse,
-    Keep(&'a Lambda, &'a str),
+    /// The rule, and the reason that a document it does not hold for is removed.
+    Keep(&'a Lambda, String),
     Redact(&'a [Personal]),
 }
 
@@ -181,7 +182,9 @@ fn each(spec: &Dataset) -> Option<(Step<'_>, &Dataset)> {
         Dataset::StripHtml(step) => (Step::StripHtml, &step.input),
         Dataset::CollapseWhitespace(step) => (Step::Collapse, &step.input),
         Dataset::Keep(step) => {
-            (Step::Keep(&step.rule, step.because.as_deref().unwrap_or("the rule does not hold")), &step.input)
+            let reason =
+                step.because.clone().unwrap_or_else(|| format!("does not hold: {}", rule::shown(&step.rule.body)));
+            (Step::Keep(&step.rule, reason), &step.input)
         }
         Dataset::Redact(step) => (Step::Redact(&step.kinds), &step.input),
         _ => return None,
@@ -301,7 +304,7 @@ fn apply(steps: &[(usize, Step<'_>)], mut record: Record) -> Outcome {
                 match rule.body.eval(&fields::Document(&record)).and_then(|value| value.truth()) {
                     Ok(true) => false,
                     Ok(false) => {
-                        return Outcome { record, passed, end: End::Removed((*because).to_owned()) };
+                        return Outcome { record, passed, end: End::Removed(because.clone()) };
                     }
                     Err(why) => {
                         let place = record.source.clone();

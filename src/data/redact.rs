@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// What replaces each kind.
 const MARKS: [(Personal, &str); 3] =
-    [(Personal::Emails, "[EMAIL]"), (Personal::Phones, "[PHONE]"), (Personal::IpAddresses, "[IP]")];
+    [(Personal::Emails, "[email]"), (Personal::Phones, "[phone]"), (Personal::IpAddresses, "[ip_address]")];
 
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)\b[a-z0-9](?:[a-z0-9._%+'-]*[a-z0-9_%+-])?@(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}\b")
@@ -123,10 +123,10 @@ mod tests {
 
     #[test]
     fn personal_information_is_replaced() {
-        assert_eq!(marked("Write to ann.b+x@mail.example.co.uk."), "Write to [EMAIL].");
-        assert_eq!(marked("Call (415) 555-2671 or 415-555-2671 now"), "Call [PHONE] or [PHONE] now");
-        assert_eq!(marked("+49 30 901820 and +44 20 7946 0958"), "[PHONE] and [PHONE]");
-        assert_eq!(marked("from 8.8.8.8, 2001:4860:4860::8888"), "from [IP], [IP]");
+        assert_eq!(marked("Write to ann.b+x@mail.example.co.uk."), "Write to [email].");
+        assert_eq!(marked("Call (415) 555-2671 or 415-555-2671 now"), "Call [phone] or [phone] now");
+        assert_eq!(marked("+49 30 901820 and +44 20 7946 0958"), "[phone] and [phone]");
+        assert_eq!(marked("from 8.8.8.8, 2001:4860:4860::8888"), "from [ip_address], [ip_address]");
         assert_eq!(redact("a@b.org c@d.org", &ALL).map(|(_, n)| n), Some(2));
         assert_eq!(redact("8.8.8.8", &[Personal::Emails]), None);
     }

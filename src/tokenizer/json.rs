@@ -37,7 +37,7 @@ pub(super) fn from_json(json: &serde_json::Value) -> Value {
         },
         serde_json::Value::String(s) => Value::from(s.as_str()),
         serde_json::Value::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
-        serde_json::Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), from_json(v))).collect(),
+        serde_json::Value::Object(fields) => Value::from_pairs(fields.iter().map(|(k, v)| (k.as_str(), from_json(v)))),
     }
 }
 

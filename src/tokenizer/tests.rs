@@ -106,7 +106,7 @@ fn tokens_cover_the_text_even_after_millions_of_blanks() {
 #[test]
 fn characters_are_tokens_and_new_ones_are_counted() {
     let tokenizer = characters(&["hello\n", "wörld"]);
-    assert_eq!(tokenizer.vocab(), 5 + 8);
+    assert_eq!(tokenizer.vocab(), 5 + 9);
     let ids = tokenizer.encode("hello wörld\n").unwrap();
     assert_eq!(ids.len(), 12);
     assert_eq!(ids.iter().filter(|id| Some(**id) == tokenizer.unknown()).count(), 1, "the blank was never seen");
@@ -164,6 +164,42 @@ fn documents_and_samples_become_shards() {
     assert!(error.starts_with("q.jsonl:1: no token of this sample"), "{error}");
 }
 
+#[test]
+fn gpt2_gives_the_tokens_that_nanogpt_counts() {
+    let (Some(vocab), Some(merges), Some(text)) =
+        (data("tokenizer/gpt2_encoder.json"), data("tokenizer/gpt2_vocab.bpe"), data("pretrain/tinyshakespeare.txt"))
+    else {
+        return;
+    };
+    let vocab: serde_json::Value = serde_json::from_slice(&std::fs::read(vocab).unwrap()).unwrap();
+    let merges = std::fs::read_to_string(merges).unwrap();
+    let merges: Vec<&str> = merges.lines().skip(1).filter(|l| !l.is_empty()).collect();
+    let byte_level =
+        serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let json = serde_json::json!({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "added_tokens": [{"id": 50256, "content": "<|endoftext|>", "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true}],
+        "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
+        "model": {"type": "BPE", "vocab": vocab, "merges": merges}});
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gpt2.json"), json.to_string()).unwrap();
+    let read = |vocab: i64| {
+        let spec = spec::Pretrained { file: "gpt2.json".into(), vocab };
+        make(&spec::Tokenizer::Pretrained(spec), records(&[]), folder.path())
+    };
+    let tokenizer = read(50_257).unwrap();
+    assert_eq!((tokenizer.end(), tokenizer.encode("Hello world").unwrap()), (50_256, vec![15_496, 995]));
+    let text = std::fs::read_to_string(text).unwrap();
+    let (train, valid) = text.split_at(text.len() * 9 / 10);
+    // The counts that nanoGPT's prepare.py prints for this split.
+    assert_eq!(tokenizer.encode(train).unwrap().len(), 301_966);
+    let ids = tokenizer.encode(valid).unwrap();
+    assert_eq!(ids.len(), 36_059);
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), valid);
+    let error = read(50_000).err().unwrap().to_string();
+    assert_eq!(error, "`gpt2.json` has 50257 entries, and the experiment says `vocab = 50000`");
+}
+
 /// Peak memory of this process in MiB, from the kernel; resets the peak for the next call.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -207,8 +243,9 @@ fn memory_does_not_grow_with_the_corpus() {
         let context =
             Context { seed: 1, base: base.path(), scratch: base.path(), named: &|_| Err(String::new()), stop: None };
         peak();
+        let start = std::time::Instant::now();
         make_dataset(&spec, &context, made.path(), &mut |_| {}).unwrap();
-        let data = peak();
+        let (data, made_in) = (peak(), start.elapsed().as_secs());
         let train = || -> Records<'static> { Box::new(open(made.path(), Some("train")).unwrap()) };
         let recipe = spec::Bpe {
             train_on: nothing(),
@@ -218,20 +255,22 @@ fn memory_does_not_grow_with_the_corpus() {
             special: Vec::new(),
         };
         let tokenizer = make(&spec::Tokenizer::Bpe(recipe), train(), base.path()).unwrap();
-        let trained = peak();
+        let (trained, trained_in) = (peak(), start.elapsed().as_secs() - made_in);
         let shards = tempfile::tempdir().unwrap();
         let out = TokenWriter::create(shards.path(), tokenizer.vocab(), false).unwrap();
         let summary = write(&tokenizer, None, train(), out, &mut |_, _| {}).unwrap();
         let encoded = peak();
         println!(
-            "{megabytes} MB, {line} documents, {} tokens: peak MiB {data:.0} (data), {trained:.0} (BPE), {encoded:.0} (shards)",
-            summary.tokens
+            "{megabytes} MB, {line} documents, {} tokens: peak MiB {data:.0} (data), {trained:.0} (BPE), {encoded:.0} (shards); \
+             {made_in} s, {trained_in} s, {} s",
+            summary.tokens,
+            start.elapsed().as_secs() - made_in - trained_in
         );
         (line, data.max(trained).max(encoded))
     };
     let (few, small) = chain(20);
     let (many, large) = chain(200);
-    // Sixteen bytes a document, twice for the empty half of a hash table, and 80 MiB for what depends on block sizes.
+    // Sixteen bytes a document, twice for the empty half of a hash table, and 80 MiB for blocks that 20 MB do not fill.
     let allowed = (many - few) as f64 * 40.0 / 1048576.0 + 80.0;
     assert!(large - small < allowed, "{small:.0} MiB with 20 MB, {large:.0} MiB with 200 MB");
 }
