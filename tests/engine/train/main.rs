@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod common;
+mod devices;
 mod golden;
 mod inference;
 mod kill;
