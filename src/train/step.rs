@@ -4,7 +4,9 @@ use super::batch::Batch;
 use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
-use crate::model::{Architecture, Dropout, HeadGradient, Input, Layout, ModelError, Params, Pass, Rotary};
+use crate::model::{
+    Architecture, Dropout, HeadGradient, Input, Layout, LeafGradients, ModelError, Params, Pass, Rotary, Tape,
+};
 use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
 
 /// Segments are summed in rows of this many numbers.
@@ -65,28 +67,16 @@ impl Learner {
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
         let rows = batch.inputs.len() / sequence;
         let roles = &self.layout.roles;
-        let plain = self.params.leaves(&self.layout);
-        let by_hand = |id: usize| id == roles.embedding || Some(id) == roles.positions || Some(id) == roles.head;
-        let leaves: Vec<Tensor<2>> = plain
-            .iter()
-            .enumerate()
-            .map(|(id, leaf)| if by_hand(id) { leaf.clone() } else { leaf.clone().autodiff().require_grad() })
-            .collect();
+        let leaves = self.params.leaves(&self.layout);
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, micro);
         let pass =
             Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
         let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
-        let embedded = pass.embed(&input).autodiff().require_grad();
-        let hidden = pass.blocks(embedded.clone(), &input, None);
-        let head = plain[roles.head.unwrap_or(roles.embedding)].clone();
-        let HeadGradient { loss, hidden: seed, weight } =
-            head_gradient(hidden.clone().inner(), head, &batch.targets, &weights);
-        // The gradient of ⟨hidden, seed⟩ by the weights is the gradient of the loss, the seed being the loss's by hidden.
-        let mut grads = (hidden * seed).sum_dim(0).sum_dim(1).backward();
-
-        let embedded = embedded.grad_remove(&mut grads).unwrap_or_else(|| embedded.inner().zeros_like());
-        let mut by_leaf: Vec<Option<Tensor<2>>> =
-            leaves.iter().map(|leaf| if leaf.is_autodiff() { leaf.grad_remove(&mut grads) } else { None }).collect();
+        let mut tape = Tape::default();
+        let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
+        let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
+        let HeadGradient { loss, hidden, weight } = head_gradient(hidden, head, &batch.targets, &weights);
+        let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
         let table = self.embedding_gradient(&input, &embedded);
         by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
@@ -151,7 +141,7 @@ impl Learner {
     }
 
     /// Lays gradients as the weights lie.
-    fn flatten(&self, mut by_leaf: Vec<Option<Tensor<2>>>) -> Vec<Tensor<1>> {
+    fn flatten(&self, mut by_leaf: LeafGradients) -> Vec<Tensor<1>> {
         let segments = self.layout.segments.iter().enumerate().map(|(number, segment)| {
             let mut parts = Vec::new();
             let mut len = 0;
@@ -179,7 +169,7 @@ impl Learner {
         let leaves = self.params.leaves(&self.layout);
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
         let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
-        let hidden = pass.blocks(pass.embed(&input), &input, None);
+        let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
         let logprobs = crate::model::head_logprobs(hidden, head, &batch.targets);
