@@ -80,7 +80,7 @@ impl Decoder {
         }
         let leaves = self.params.leaves(&self.layout);
         let ids: Vec<u32> = sequences.concat();
-        let hidden = self.hidden(&leaves, &ids, sequences.len(), time)?;
+        let hidden = self.hidden(&leaves, &ids, time)?;
         let logits = hidden.matmul(self.head(&leaves).transpose());
         Ok(logits.reshape([sequences.len(), time, self.architecture.vocab]))
     }
@@ -94,17 +94,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids`.
-    pub(crate) fn hidden(
-        &self,
-        leaves: &[Tensor<2>],
-        ids: &[u32],
-        batch: usize,
-        time: usize,
-    ) -> Result<Tensor<2>, ModelError> {
+    /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids` in rows of `time`.
+    pub(crate) fn hidden(&self, leaves: &[Tensor<2>], ids: &[u32], time: usize) -> Result<Tensor<2>, ModelError> {
         check_tokens(ids, self.architecture.vocab)?;
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
-        let input = Input::prefix(ids, batch, time, self.rotary.as_ref(), &self.device);
+        let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
+        let shape = InputShape { time, angles, mask: causal_mask(time, &self.device) };
+        let input = shape.input(ids, &self.device);
         let x = pass.embed(&input);
         Ok(pass.blocks(x, &input, None, None))
     }
@@ -143,16 +139,29 @@ pub(crate) struct Input {
     pub mask: Tensor<4>,
 }
 
-impl Input {
-    /// Row-major `ids` whose positions count from zero in each row.
-    pub fn prefix(ids: &[u32], batch: usize, time: usize, rotary: Option<&Rotary>, device: &Device) -> Input {
+/// What batches of one sequence length share.
+pub(crate) struct InputShape {
+    time: usize,
+    angles: Option<Angles>,
+    mask: Tensor<4>,
+}
+
+impl InputShape {
+    /// For rows of `time` tokens whose positions count from zero.
+    pub fn new(architecture: &Architecture, time: usize, device: &Device) -> InputShape {
+        let angles = Rotary::of(architecture, device).map(|rotary| rotary.prefix(time));
+        InputShape { time, angles, mask: causal_mask(time, device) }
+    }
+
+    /// The input of row-major `ids`.
+    pub fn input(&self, ids: &[u32], device: &Device) -> Input {
         Input {
             ids: int_vector(ids, device),
-            batch,
-            time,
+            batch: ids.len() / self.time,
+            time: self.time,
             positions: None,
-            angles: rotary.map(|rotary| rotary.prefix(time)),
-            mask: causal_mask(time, device),
+            angles: self.angles.clone(),
+            mask: self.mask.clone(),
         }
     }
 }

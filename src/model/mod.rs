@@ -30,8 +30,7 @@ pub use params::Params;
 pub use weights::{Named, read_weights, weights_hash, write_weights};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 
-pub(crate) use decoder::Input;
+pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
 pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};
 pub(crate) use pass::{LeafGradients, Pass, Tape};
-pub(crate) use position::Rotary;

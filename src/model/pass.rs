@@ -232,7 +232,7 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Params, Rotary};
+    use crate::model::{InputShape, Params};
     use crate::plan::spec::{Activation, Norm, Position};
     use crate::random::Stream;
     use burn::tensor::TensorData;
@@ -288,8 +288,7 @@ mod tests {
                 Tensor::<2>::from_data(TensorData::new(numbers, [16, 12]), &device)
             };
             let (x, seed) = (draw("input"), draw("seed"));
-            let rotary = Rotary::of(&architecture, &device);
-            let input = Input::prefix(&[0; 16], 2, 8, rotary.as_ref(), &device);
+            let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
             let dropout = || Dropout::new(architecture.dropout, 1, 0, 0);
 
             let drop = dropout();

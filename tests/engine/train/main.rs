@@ -8,3 +8,4 @@ mod inference;
 mod kill;
 mod learn;
 mod resume;
+mod shakespeare;
