@@ -1,16 +1,14 @@
 //! The decoder: embedding, blocks, final norm.
 
 use super::architecture::Architecture;
-use super::attention::{attention, causal_mask};
-use super::dropout::Dropout;
+use super::attention::causal_mask;
 use super::error::ModelError;
-use super::generate::Cache;
-use super::layout::{BlockRoles, Layout, LinearRoles, NormRoles};
-use super::norm::norm;
+use super::layout::Layout;
 use super::params::Params;
+use super::pass::Pass;
 use super::position::{Angles, Rotary};
-use crate::plan::spec::{Activation, Position};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use crate::plan::spec::Position;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
 
 /// A network with its weights on a device, without autodiff: what generation and likelihoods use.
@@ -82,7 +80,7 @@ impl Decoder {
         }
         let leaves = self.params.leaves(&self.layout);
         let ids: Vec<u32> = sequences.concat();
-        let hidden = self.hidden(&leaves, &ids, sequences.len(), time)?;
+        let hidden = self.hidden(&leaves, &ids, time)?;
         let logits = hidden.matmul(self.head(&leaves).transpose());
         Ok(logits.reshape([sequences.len(), time, self.architecture.vocab]))
     }
@@ -96,19 +94,15 @@ impl Decoder {
         Ok(())
     }
 
-    /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids`.
-    pub(crate) fn hidden(
-        &self,
-        leaves: &[Tensor<2>],
-        ids: &[u32],
-        batch: usize,
-        time: usize,
-    ) -> Result<Tensor<2>, ModelError> {
+    /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids` in rows of `time`.
+    pub(crate) fn hidden(&self, leaves: &[Tensor<2>], ids: &[u32], time: usize) -> Result<Tensor<2>, ModelError> {
         check_tokens(ids, self.architecture.vocab)?;
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
-        let input = Input::prefix(ids, batch, time, self.rotary.as_ref(), &self.device);
+        let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
+        let shape = InputShape { time, angles, mask: causal_mask(time, &self.device) };
+        let input = shape.input(ids, &self.device);
         let x = pass.embed(&input);
-        Ok(pass.blocks(x, &input, None))
+        Ok(pass.blocks(x, &input, None, None))
     }
 
     /// The output matrix `[vocab, width]`.
@@ -145,16 +139,29 @@ pub(crate) struct Input {
     pub mask: Tensor<4>,
 }
 
-impl Input {
-    /// Row-major `ids` whose positions count from zero in each row.
-    pub fn prefix(ids: &[u32], batch: usize, time: usize, rotary: Option<&Rotary>, device: &Device) -> Input {
+/// What batches of one sequence length share.
+pub(crate) struct InputShape {
+    time: usize,
+    angles: Option<Angles>,
+    mask: Tensor<4>,
+}
+
+impl InputShape {
+    /// For rows of `time` tokens whose positions count from zero.
+    pub fn new(architecture: &Architecture, time: usize, device: &Device) -> InputShape {
+        let angles = Rotary::of(architecture, device).map(|rotary| rotary.prefix(time));
+        InputShape { time, angles, mask: causal_mask(time, device) }
+    }
+
+    /// The input of row-major `ids`.
+    pub fn input(&self, ids: &[u32], device: &Device) -> Input {
         Input {
             ids: int_vector(ids, device),
-            batch,
-            time,
+            batch: ids.len() / self.time,
+            time: self.time,
             positions: None,
-            angles: rotary.map(|rotary| rotary.prefix(time)),
-            mask: causal_mask(time, device),
+            angles: self.angles.clone(),
+            mask: self.mask.clone(),
         }
     }
 }
@@ -163,112 +170,4 @@ pub(crate) fn int_vector(numbers: &[u32], device: &Device) -> Tensor<1, Int> {
     let numbers: Vec<i32> = numbers.iter().map(|n| *n as i32).collect();
     let len = numbers.len();
     Tensor::from_data(TensorData::new(numbers, [len]), device)
-}
-
-/// One forward pass. The leaves may carry autodiff; the embeddings and the output matrix never do (their gradients are
-/// taken by hand).
-pub(crate) struct Pass<'a> {
-    pub architecture: &'a Architecture,
-    pub layout: &'a Layout,
-    pub leaves: &'a [Tensor<2>],
-    pub dropout: Option<&'a Dropout>,
-}
-
-impl Pass<'_> {
-    /// Token embeddings plus learned positions, `[batch · time, width]`.
-    pub fn embed(&self, input: &Input) -> Tensor<2> {
-        let roles = &self.layout.roles;
-        let x = self.leaves[roles.embedding].clone().select(0, input.ids.clone());
-        let Some(table) = roles.positions.map(|leaf| self.leaves[leaf].clone()) else { return x };
-        let width = self.architecture.width;
-        match &input.positions {
-            Some(positions) => x + table.select(0, positions.clone()),
-            None => {
-                let table = table.narrow(0, 0, input.time).reshape([1, input.time, width]);
-                (x.reshape([input.batch, input.time, width]) + table).reshape([input.batch * input.time, width])
-            }
-        }
-    }
-
-    /// All blocks and the final norm over `x` `[batch · time, width]`.
-    pub fn blocks(&self, x: Tensor<2>, input: &Input, mut cache: Option<&mut Cache>) -> Tensor<2> {
-        let mut x = self.drop(x);
-        for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
-            let y = self.norm(x.clone(), roles.attention_norm);
-            x = x + self.drop(self.attention(y, input, roles, layer, cache.as_deref_mut()));
-            let y = self.norm(x.clone(), roles.mlp_norm);
-            x = x + self.drop(self.feed_forward(y, roles));
-        }
-        self.norm(x, self.layout.roles.norm)
-    }
-
-    fn attention(
-        &self,
-        x: Tensor<2>,
-        input: &Input,
-        roles: &BlockRoles,
-        layer: usize,
-        cache: Option<&mut Cache>,
-    ) -> Tensor<2> {
-        let a = self.architecture;
-        let (batch, time) = (input.batch, input.time);
-        let qkv = self.linear(x, roles.qkv).reshape([batch, time, a.heads + 2 * a.kv_heads, a.head_dim]);
-        let qkv = qkv.swap_dims(1, 2);
-        let turned = qkv.clone().narrow(1, 0, a.heads + a.kv_heads);
-        let turned = match &input.angles {
-            Some(angles) => angles.turn(turned),
-            None => turned,
-        };
-        let query = turned.clone().narrow(1, 0, a.heads);
-        let key = turned.narrow(1, a.heads, a.kv_heads);
-        let value = qkv.narrow(1, a.heads + a.kv_heads, a.kv_heads);
-        let (key, value) = match cache {
-            Some(cache) => cache.extend(layer, key, value),
-            None => (key, value),
-        };
-        let y = attention(query, key, value, input.mask.clone(), |weights| self.drop(weights));
-        let y = y.swap_dims(1, 2).reshape([batch * time, a.query_width()]);
-        self.linear(y, roles.out)
-    }
-
-    fn feed_forward(&self, x: Tensor<2>, roles: &BlockRoles) -> Tensor<2> {
-        let y = self.linear(x, roles.up);
-        let hidden = self.architecture.hidden;
-        let y = match self.architecture.activation {
-            Activation::Swiglu => {
-                let gate = y.clone().narrow(1, 0, hidden);
-                activation::sigmoid(gate.clone()) * gate * y.narrow(1, hidden, hidden)
-            }
-            Activation::Gelu => gelu(y),
-            Activation::Relu => activation::relu(y),
-        };
-        self.linear(y, roles.down)
-    }
-
-    fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let y = x.matmul(self.leaves[roles.weight].clone().transpose());
-        match roles.bias {
-            Some(bias) => y + self.leaves[bias].clone(),
-            None => y,
-        }
-    }
-
-    fn norm(&self, x: Tensor<2>, roles: NormRoles) -> Tensor<2> {
-        let bias = roles.bias.map(|leaf| self.leaves[leaf].clone());
-        norm(self.architecture.norm, x, self.leaves[roles.gain].clone(), bias, self.architecture.norm_epsilon)
-    }
-
-    fn drop<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match self.dropout {
-            Some(dropout) => dropout.apply(x),
-            None => x,
-        }
-    }
-}
-
-/// GELU by the tanh approximation of Hendrycks & Gimpel (2016), written with the sigmoid: `½(1 + tanh z) = σ(2z)`.
-fn gelu(x: Tensor<2>) -> Tensor<2> {
-    let scale = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
-    let inner = (x.clone() * x.clone()).mul_scalar(0.044_715 * scale).add_scalar(scale) * x.clone();
-    x * activation::sigmoid(inner)
 }

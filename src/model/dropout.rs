@@ -1,7 +1,7 @@
 //! Dropout whose masks are functions of (seed, step, place).
 
 use crate::random::Stream;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::cell::Cell;
 
 /// Dropout of one micro-batch. The masks are drawn on the host by the counter generator, so they are the same on every
@@ -20,12 +20,9 @@ impl Dropout {
         (rate > 0.0).then(|| Dropout { rate, stream: stream(), place: Cell::new(0) })
     }
 
-    /// Zeroes each number with probability `rate` and scales the others by `1 / (1 - rate)`.
-    pub fn apply<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let dims = x.dims();
-        let mask = self.mask(dims.iter().product());
-        let device = x.device().without_autodiff();
-        x * Tensor::<D>::from_data(TensorData::new(mask, dims), &device)
+    /// What to multiply numbers with: zero with probability `rate`, `1 / (1 - rate)` otherwise.
+    pub fn next<const D: usize>(&self, dims: [usize; D], device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.mask(dims.iter().product()), dims), device)
     }
 
     /// Each draw of 64 bits decides four places, so the rate is met to one part in 65,536.

@@ -1,8 +1,9 @@
 //! Text from a network: batched, with cached keys and values.
 
 use super::attention::MASKED;
-use super::decoder::{Decoder, Input, Pass, check_tokens, int_vector};
+use super::decoder::{Decoder, Input, check_tokens, int_vector};
 use super::error::ModelError;
+use super::pass::Pass;
 use super::sampler::Sampler;
 use crate::random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -118,7 +119,7 @@ impl Decoder {
         let mut width = time;
         for step in 0..steps {
             let input = self.cached_input(&ids, batch, width, cache.used, &pads, &cache);
-            let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut cache));
+            let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut cache), None);
             cache.used += width;
             let last = hidden.reshape([batch, width, self.architecture.width]).narrow(1, width - 1, 1);
             let logits = last.reshape([batch, self.architecture.width]).matmul(head.clone());

@@ -50,8 +50,17 @@ impl Rotary {
 impl Angles {
     /// Turns heads `[batch, heads, time, head_dim]`.
     pub fn turn(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let swapped = Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-        x * self.cos.clone() + swapped * self.sin.clone()
+        x.clone() * self.cos.clone() + swap(x) * self.sin.clone()
     }
+
+    /// Turns a gradient back: the other way round.
+    pub fn turn_back(&self, y: Tensor<4>) -> Tensor<4> {
+        y.clone() * self.cos.clone() - swap(y) * self.sin.clone()
+    }
+}
+
+/// Swaps the halves of each head.
+fn swap(x: Tensor<4>) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    Tensor::cat(vec![x.clone().narrow(3, half, half), x.narrow(3, 0, half)], 3)
 }

@@ -45,8 +45,8 @@ pub(crate) struct State {
     pub best_step: Option<u64>,
     #[serde(with = "exact_option")]
     pub best_loss: Option<f64>,
-    /// Whether the stage has reached its end.
-    pub ended: bool,
+    /// Step of the last validation.
+    pub validated: Option<u64>,
     /// blake3 of each file.
     pub files: BTreeMap<String, String>,
 }

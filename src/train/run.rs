@@ -73,10 +73,10 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
         None => None,
     };
     let mut run = Run::start(job, architecture, &rows, valid.as_ref(), observer)?;
-    while run.state.step < job.steps && !run.state.ended {
-        run.step(observer)?;
+    while run.state.step < job.steps && !run.ended {
+        run.step()?;
         run.after_step(observer)?;
-        if stop.requested() && run.state.step < job.steps && !run.state.ended {
+        if stop.requested() && run.state.step < job.steps && !run.ended {
             run.save(observer)?;
             return Ok(Outcome::Stopped { step: run.state.step });
         }
@@ -141,6 +141,8 @@ struct Run<'a> {
     resumed_at: Option<u64>,
     /// Steps whose numbers are still on the device.
     pending: Vec<(StepReport, Tensor<2>)>,
+    /// Whether the observer has ended the stage.
+    ended: bool,
     last_finite: Option<(u64, f64)>,
     clock: Instant,
     /// Tokens at the last time the clock was read.
@@ -195,19 +197,20 @@ impl<'a> Run<'a> {
             state,
             resumed_at,
             pending: Vec::new(),
+            ended: false,
             clock: Instant::now(),
         })
     }
 
     /// One optimiser step.
-    fn step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn step(&mut self) -> Result<(), TrainError> {
         let (job, step) = (self.job, self.state.step);
         let batch = self.order.next(job.batch);
         let weight = batch.weight();
         let mut gradients = None;
         for (micro, from) in (0..job.batch).step_by(job.micro_batch).enumerate() {
             let rows = batch.rows(from, from + job.micro_batch, job.sequence, job.pad);
-            gradients = Some(self.learner.accumulate(gradients, &rows, job.sequence, weight, step, micro as u64));
+            gradients = Some(self.learner.accumulate(gradients, &rows, weight, step, micro as u64));
         }
         let lr = self.learner.optimizer.peak() * job.schedule.share(step);
         self.state.place = self.order.place();
@@ -228,28 +231,26 @@ impl<'a> Run<'a> {
             };
             self.pending.push((report, numbers));
         }
-        self.check_device()?;
-        // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
-        let lag = if job.device.kind == Kind::Cpu { 1 } else { 8 };
-        if self.pending.len() >= lag {
-            self.report(observer)?;
-        }
-        Ok(())
+        self.check_device()
     }
 
-    /// Validation and checkpoint, where they are due.
+    /// Reports, validation and checkpoint, where they are due. The observer is asked whether the stage ends at steps that
+    /// follow from the job alone, so that a resumed stage ends where an uninterrupted one does.
     fn after_step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let (job, step) = (self.job, self.state.step);
         let last = step == job.steps;
-        let validates =
-            job.valid.as_ref().is_some_and(|valid| last || (valid.every > 0 && step.is_multiple_of(valid.every)));
-        if validates || last {
+        let due = |every: u64| every > 0 && step.is_multiple_of(every);
+        let validates = job.valid.as_ref().is_some_and(|valid| last || due(valid.every));
+        // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
+        let lag = if job.device.kind == Kind::Cpu { 1 } else { 8 };
+        if validates || last || due(lag) {
             self.report(observer)?;
+            if validates {
+                self.validate(observer)?;
+            }
+            self.ended = observer.ends();
         }
-        if validates {
-            self.validate(observer)?;
-        }
-        if !last && !self.state.ended && job.checkpoint > 0 && step.is_multiple_of(job.checkpoint) {
+        if !last && !self.ended && due(job.checkpoint) {
             self.save(observer)?;
         }
         Ok(())
@@ -283,7 +284,6 @@ impl<'a> Run<'a> {
             self.state.loss = Some(report.loss);
             observer.step(report);
         }
-        self.state.ended |= observer.ends();
         Ok(())
     }
 
@@ -298,7 +298,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::NonFinite { what: "validation loss", value: loss, step, last: self.last_finite });
         }
         let best = self.state.best_loss.is_none_or(|lowest| loss < lowest);
-        self.state.valid = Some(loss);
+        (self.state.valid, self.state.validated) = (Some(loss), Some(step));
         if best {
             (self.state.best_step, self.state.best_loss) = (Some(step), Some(loss));
             if job.keep == Keep::Best {
@@ -307,7 +307,6 @@ impl<'a> Run<'a> {
         }
         let seconds = start.elapsed().as_secs_f64();
         observer.valid(&ValidReport { step, loss, supervised_tokens, seconds, best });
-        self.state.ended |= observer.ends();
         self.clock = Instant::now();
         Ok(())
     }
@@ -327,7 +326,7 @@ impl<'a> Run<'a> {
     fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
         self.report(observer)?;
         // A stage that ended between two validations has a last one, as one that ended with its budget has.
-        if self.job.valid.is_some() && self.state.step < self.job.steps && self.state.valid.is_none() {
+        if self.job.valid.is_some() && self.state.validated != Some(self.state.step) {
             self.validate(observer)?;
         }
         let weights = match self.job.keep {

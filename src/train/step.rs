@@ -4,8 +4,11 @@ use super::batch::Batch;
 use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
-use crate::model::{Architecture, Dropout, HeadGradient, Input, Layout, ModelError, Params, Pass, Rotary};
+use crate::model::{
+    Architecture, Dropout, HeadGradient, Input, InputShape, Layout, LeafGradients, ModelError, Params, Pass, Tape,
+};
 use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
+use std::borrow::Cow;
 
 /// Segments are summed in rows of this many numbers.
 const ROW: usize = 1024;
@@ -19,8 +22,11 @@ pub(crate) struct Learner {
     pub layout: Layout,
     pub params: Params,
     pub optimizer: Optimizer,
-    rotary: Option<Rotary>,
+    /// The weights as matrices; absent while they change, so that the update can be made in place.
+    leaves: Option<Vec<Tensor<2>>>,
+    shape: InputShape,
     device: Device,
+    /// Whether the device is the CPU.
     host: bool,
     clip: Option<f64>,
     seed: u64,
@@ -38,7 +44,8 @@ impl Learner {
         let layout = Layout::new(&architecture);
         let device = job.device.device.clone();
         Learner {
-            rotary: Rotary::of(&architecture, &device),
+            shape: InputShape::new(&architecture, job.sequence, &device),
+            leaves: Some(params.leaves(&layout)),
             optimizer: Optimizer::new(job.optimizer, &layout, &params),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
@@ -52,41 +59,20 @@ impl Learner {
 
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
     /// supervised tokens are `total` together give the gradient of their mean loss.
-    pub fn accumulate(
-        &self,
-        sum: Option<Gradients>,
-        batch: &Batch,
-        sequence: usize,
-        total: u64,
-        step: u64,
-        micro: u64,
-    ) -> Gradients {
+    pub fn accumulate(&self, sum: Option<Gradients>, batch: &Batch, total: u64, step: u64, micro: u64) -> Gradients {
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
-        let rows = batch.inputs.len() / sequence;
         let roles = &self.layout.roles;
-        let plain = self.params.leaves(&self.layout);
-        let by_hand = |id: usize| id == roles.embedding || Some(id) == roles.positions || Some(id) == roles.head;
-        let leaves: Vec<Tensor<2>> = plain
-            .iter()
-            .enumerate()
-            .map(|(id, leaf)| if by_hand(id) { leaf.clone() } else { leaf.clone().autodiff().require_grad() })
-            .collect();
+        let leaves = self.leaves();
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, micro);
         let pass =
             Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
-        let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
-        let embedded = pass.embed(&input).autodiff().require_grad();
-        let hidden = pass.blocks(embedded.clone(), &input, None);
-        let head = plain[roles.head.unwrap_or(roles.embedding)].clone();
-        let HeadGradient { loss, hidden: seed, weight } =
-            head_gradient(hidden.clone().inner(), head, &batch.targets, &weights);
-        // The gradient of ⟨hidden, seed⟩ by the weights is the gradient of the loss, the seed being the loss's by hidden.
-        let mut grads = (hidden * seed).sum_dim(0).sum_dim(1).backward();
-
-        let embedded = embedded.grad_remove(&mut grads).unwrap_or_else(|| embedded.inner().zeros_like());
-        let mut by_leaf: Vec<Option<Tensor<2>>> =
-            leaves.iter().map(|leaf| if leaf.is_autodiff() { leaf.grad_remove(&mut grads) } else { None }).collect();
+        let input = self.shape.input(&batch.inputs, &self.device);
+        let mut tape = Tape::default();
+        let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
+        let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
+        let HeadGradient { loss, hidden, weight } = head_gradient(hidden, head, &batch.targets, &weights);
+        let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
         let table = self.embedding_gradient(&input, &embedded);
         by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
@@ -94,7 +80,7 @@ impl Learner {
             None => table,
         });
         if let Some(id) = roles.positions {
-            by_leaf[id] = Some(self.position_gradient(embedded, rows, sequence));
+            by_leaf[id] = Some(self.position_gradient(&input, embedded));
         }
         let flats = self.flatten(by_leaf);
         match sum {
@@ -122,7 +108,9 @@ impl Learner {
             }
             None => gradients.flats,
         };
+        self.leaves = None;
         self.optimizer.update(&mut self.params, flats, lr, step);
+        self.leaves = Some(self.params.leaves(&self.layout));
         Tensor::cat(vec![gradients.loss, norm], 1)
     }
 
@@ -141,17 +129,17 @@ impl Learner {
         zeros.select_assign(0, input.ids.clone(), embedded.clone(), IndexingUpdateOp::Add)
     }
 
-    fn position_gradient(&self, embedded: Tensor<2>, rows: usize, sequence: usize) -> Tensor<2> {
+    fn position_gradient(&self, input: &Input, embedded: Tensor<2>) -> Tensor<2> {
         let a = &self.architecture;
-        let used = embedded.reshape([rows, sequence, a.width]).sum_dim(0).reshape([sequence, a.width]);
-        if sequence == a.context {
+        let used = embedded.reshape([input.batch, input.time, a.width]).sum_dim(0).reshape([input.time, a.width]);
+        if input.time == a.context {
             return used;
         }
-        Tensor::cat(vec![used, Tensor::zeros([a.context - sequence, a.width], &self.device)], 0)
+        Tensor::cat(vec![used, Tensor::zeros([a.context - input.time, a.width], &self.device)], 0)
     }
 
     /// Lays gradients as the weights lie.
-    fn flatten(&self, mut by_leaf: Vec<Option<Tensor<2>>>) -> Vec<Tensor<1>> {
+    fn flatten(&self, mut by_leaf: LeafGradients) -> Vec<Tensor<1>> {
         let segments = self.layout.segments.iter().enumerate().map(|(number, segment)| {
             let mut parts = Vec::new();
             let mut len = 0;
@@ -174,18 +162,24 @@ impl Learner {
     }
 
     /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout.
-    pub fn loss(&self, batch: &Batch, sequence: usize) -> Tensor<2> {
-        let rows = batch.inputs.len() / sequence;
-        let leaves = self.params.leaves(&self.layout);
+    pub fn loss(&self, batch: &Batch) -> Tensor<2> {
+        let leaves = self.leaves();
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
-        let input = Input::prefix(&batch.inputs, rows, sequence, self.rotary.as_ref(), &self.device);
-        let hidden = pass.blocks(pass.embed(&input), &input, None);
+        let input = self.shape.input(&batch.inputs, &self.device);
+        let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
         let logprobs = crate::model::head_logprobs(hidden, head, &batch.targets);
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
         let count = weights.len();
         (logprobs * Tensor::from_data(TensorData::new(weights, [count, 1]), &self.device)).sum_dim(0)
+    }
+
+    fn leaves(&self) -> Cow<'_, [Tensor<2>]> {
+        match &self.leaves {
+            Some(leaves) => leaves.into(),
+            None => self.params.leaves(&self.layout).into(),
+        }
     }
 
     /// The weights on the host.

@@ -3,7 +3,10 @@
 use crate::common::{Log, Setting, gpt2, llama};
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec::{Optimizer, Sgd};
-use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, TrainError, Trained, train};
+use emberlab::train::{
+    Job, Keep, MemoryCorpus, Objective, Observer, Outcome, Schedule, Shape, Stop, TrainError, Trained, ValidReport,
+    train,
+};
 
 fn finish(job: &Job, log: &mut Log) -> Trained {
     match train(job, log, &Stop::new()).unwrap() {
@@ -119,4 +122,35 @@ fn numbers_that_are_not_finite_stop_the_stage_and_say_when() {
     let error = train(&job, &mut Log::default(), &Stop::new()).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 2.., last: Some((1.., _)), .. }), "{error}");
     assert!(error.to_string().contains("Try a lower learning rate"));
+}
+
+/// Ends the stage once a validation is below a bound.
+struct Until {
+    bound: f64,
+    reached: bool,
+    log: Log,
+}
+
+impl Observer for Until {
+    fn valid(&mut self, report: &ValidReport) {
+        self.reached |= report.loss < self.bound;
+        self.log.valid(report);
+    }
+
+    fn ends(&mut self) -> bool {
+        self.reached
+    }
+}
+
+#[test]
+fn a_stage_ends_early_when_its_observer_has_what_it_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), folder.path());
+    let mut until = Until { bound: 3.1, reached: false, log: Log::default() };
+    let Outcome::Finished(trained) = train(&setting.job(), &mut until, &Stop::new()).unwrap() else {
+        panic!("stopped")
+    };
+    assert!(trained.steps < 20 && trained.steps.is_multiple_of(5), "{}", trained.steps);
+    assert_eq!(until.log.valids.last().map(|valid| valid.step), Some(trained.steps));
+    assert!(trained.valid_loss.unwrap() < 3.1);
 }

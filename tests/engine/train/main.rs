@@ -2,8 +2,10 @@
 
 mod accumulate;
 mod common;
+mod devices;
 mod golden;
 mod inference;
 mod kill;
 mod learn;
 mod resume;
+mod shakespeare;

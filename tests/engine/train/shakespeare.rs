@@ -1,0 +1,66 @@
+//! The character-level Shakespeare of nanoGPT's CPU recipe; its published validation loss is 1.88.
+
+use crate::common::{Log, cpu, gpt2};
+use emberlab::plan::spec::{Adamw, Decoder, Optimizer};
+use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, Validation, train};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+#[test]
+#[ignore = "takes minutes: cargo test --test train -- --ignored --nocapture shakespeare"]
+fn the_cpu_recipe_reaches_the_published_loss() {
+    let data = std::env::var_os("EMBERLAB_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let Ok(text) = std::fs::read_to_string(data.join("pretrain/tinyshakespeare.txt")) else {
+        println!("skipped: no tinyshakespeare.txt in {}", data.display());
+        return;
+    };
+    let alphabet: Vec<char> = text.chars().collect::<BTreeSet<_>>().into_iter().collect();
+    let tokens: Vec<u32> = text.chars().map(|c| alphabet.binary_search(&c).unwrap() as u32).collect();
+    let (learn, valid) = tokens.split_at(tokens.len() * 9 / 10);
+    let (learn, valid) = (MemoryCorpus::new(&[learn.to_vec()]), MemoryCorpus::new(&[valid.to_vec()]));
+    let model = Decoder {
+        layers: 4,
+        heads: 4,
+        kv_heads: 4,
+        width: 128,
+        head_dim: 32,
+        hidden: 512,
+        context: 64,
+        bias: false,
+        dropout: 0.0,
+        ..gpt2()
+    };
+    let optimizer = Optimizer::Adamw(Adamw { lr: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 });
+    let folder = tempfile::tempdir().unwrap();
+    let device = cpu();
+    let job = Job {
+        objective: Objective::NextToken,
+        model: &model,
+        vocab: alphabet.len(),
+        init: None,
+        corpus: &learn,
+        valid: Some(Validation { corpus: &valid, every: 500, tokens: None }),
+        batch: 12,
+        micro_batch: 12,
+        sequence: 64,
+        steps: 2000,
+        optimizer: &optimizer,
+        schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 100, steps: 2000 },
+        clip: Some(1.0),
+        keep: Keep::Last,
+        checkpoint: 0,
+        seed: 1337,
+        pad: 0,
+        folder: folder.path(),
+        identity: "shakespeare",
+        device: &device,
+    };
+    let mut log = Log::default();
+    let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+    for valid in &log.valids {
+        println!("step {}: validation loss {:.4} over {} characters", valid.step, valid.loss, valid.supervised_tokens);
+    }
+    println!("{:.0} tokens/s over {:.0} s", trained.tokens as f64 / trained.seconds, trained.seconds);
+    assert!(trained.valid_loss.unwrap() <= 1.88, "{:?}", trained.valid_loss);
+}
