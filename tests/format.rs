@@ -2,6 +2,12 @@
 //!
 //! Four things hold for each: the result parses, says the same, keeps every comment, and is its own layout. The first
 //! three are also checked by `format` itself, which refuses otherwise, so `Ok` is their proof.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test stops by panicking, says what it measured, and reads the files of the tree"
+)]
 
 use emberlab::random::Stream;
 use emberlab::source::{SourceFile, Sources};
