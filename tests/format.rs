@@ -3,12 +3,10 @@
 //! Four things hold for each: the result parses, says the same, keeps every comment, and is its own layout. The first
 //! three are also checked by `format` itself, which refuses otherwise, so `Ok` is their proof.
 #![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a test reads the tree, and fails by panicking"
+    clippy::disallowed_methods,
+    reason = "a test stops by panicking, says what it measured, and reads the files of the tree"
 )]
 
 use emberlab::random::Stream;

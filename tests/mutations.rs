@@ -1,4 +1,10 @@
 //! Single slips of form in every file of the tree: each is one problem, on the line of the slip.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test stops by panicking, says what it measured, and reads the files of the tree"
+)]
 
 use emberlab::random::Stream;
 use emberlab::source::{SourceFile, Sources};

@@ -300,6 +300,10 @@ pub(super) mod tests {
         plan.datasets.push(PlannedDataset {
             name: "stories".into(),
             spec: text("data/**/*.txt", Some("CC0-1.0")),
+            shape: crate::plan::Shape::Documents,
+            sources: Vec::new(),
+            documents: Known::Value(1),
+            bytes: Known::Value(contents.len() as u64),
             hash: Known::Value("bb".repeat(8)),
             inputs: vec![Input {
                 path: "lab/data/a.txt".into(),
@@ -312,6 +316,9 @@ pub(super) mod tests {
         plan.tokenizers.push(PlannedTokenizer {
             name: "words".into(),
             spec: spec::Tokenizer::Pretrained(spec::Pretrained { file: "t.json".into(), vocab: 8 }),
+            vocab: Known::Value(8),
+            inputs: Vec::new(),
+            unsupported: None,
             hash: Known::Value("cc".repeat(8)),
             depends_on: Vec::new(),
             facts: Vec::new(),

@@ -213,6 +213,9 @@ mod tests {
         plan.tokenizers.push(PlannedTokenizer {
             name: "words".into(),
             spec: spec::Tokenizer::Pretrained(spec::Pretrained { file: "t.json".into(), vocab: 8 }),
+            vocab: Known::Value(8),
+            inputs: Vec::new(),
+            unsupported: None,
             hash: Known::Value("cc".repeat(8)),
             depends_on: Vec::new(),
             facts: vec![fact("words.vocab", vocab, "a.exp:3:5"), fact("words.specials", "[]", "std")],

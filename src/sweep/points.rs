@@ -148,12 +148,14 @@ pub(super) mod tests {
                 .map(|(path, values)| CheckedAxis {
                     path: (*path).to_owned(),
                     values: values.clone(),
-                    conditional: false,
+                    condition: None,
+                    active: true,
                     span,
                 })
                 .collect(),
             json: json!({ "search": search, "stop": null, "minimize": { "measure": ["pretrain", "valid", "loss"] }, "maximize": null }),
-            constrained: false,
+            constraint: None,
+            holds: true,
             span,
         }
     }

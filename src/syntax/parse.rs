@@ -43,9 +43,15 @@ pub fn parse(file: &SourceFile) -> Parsed {
     }
     let Split { chunks, comments } = layout::split(file.id, &file.text);
     let docs = DocLines::new(&file.text, &file.lines, &comments);
+    // A file with very many faults is not in this language; what is faulty further down is not looked into.
+    let mut faults = 0;
     let mut ready: Vec<Option<Layout>> = chunks
         .iter()
-        .map(|c| c.refused.is_none().then(|| layout::layout(file.id, &file.text, c.start, c.end)))
+        .map(|c| {
+            let layout = c.refused.is_none().then(|| layout::layout(file.id, &file.text, c.start, c.end))?;
+            faults += layout.problems.len();
+            (layout.problems.is_empty() || faults <= 2 * MOST_PROBLEMS).then_some(layout)
+        })
         .collect();
     nested_items(file, &mut ready, &chunks);
     for (chunk, layout) in chunks.iter().zip(ready) {

@@ -40,17 +40,16 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
 
 fn operator(place: &Place<'_>) -> Option<Mistake> {
     // `x -> y` stops at the `>`, since `-` is an operator.
-    let one_back = (place.starts(">") && (place.before().ends_with('-') || place.text[..place.at].ends_with('<')))
-        || (place.starts("=") && place.text[..place.at].ends_with(['=', '!', '<']));
-    let (text, at) = if one_back {
-        (&place.text[place.at - 1..], place.at - 1)
-    } else if place.starts("=") && place.text[..place.at].ends_with("==")
-        || place.starts("=") && place.text[..place.at].ends_with("!=")
-    {
-        (&place.text[place.at - 2..], place.at - 2)
+    let before = &place.text[..place.at];
+    let read_already = if place.starts(">") {
+        ["-", "<"].into_iter().find(|m| before.ends_with(m))
+    } else if place.starts("=") {
+        ["==", "!=", "=", "!", "<"].into_iter().find(|m| before.ends_with(m))
     } else {
-        (place.rest(), place.at)
+        None
     };
+    let at = place.at - read_already.map_or(0, str::len);
+    let text = &place.text[at..];
     if place.wants_value() && text.starts_with('!') && !text.starts_with("!=") {
         let end = at + 1 + text[1..].len() - text[1..].trim_start().len();
         return Some(Mistake::new(Code::E0111, at..at + 1, "`!` is written `not`").fix("write `not`", at..end, "not "));
