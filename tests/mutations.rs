@@ -1,4 +1,12 @@
 //! Single slips of form in every file of the tree: each is one problem, on the line of the slip.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test reads the tree, and fails by panicking"
+)]
 
 use emberlab::random::Stream;
 use emberlab::source::{SourceFile, Sources};
