@@ -27,7 +27,15 @@ fn laid_out(name: &str, text: &str) -> String {
     let once = format(&file(text)).unwrap_or_else(|p| panic!("{name} is refused: {:?}\n{text}", p.sorted()));
     let twice =
         format(&file(&once)).unwrap_or_else(|p| panic!("the layout of {name} is refused: {:?}\n{once}", p.sorted()));
-    assert_eq!(once, twice, "the layout of {name} is not stable\nfrom\n{text}");
+    if let Some((n, (a, b))) = once.lines().zip(twice.lines()).enumerate().find(|(_, (a, b))| a != b) {
+        let around: Vec<&str> = once.lines().skip(n.saturating_sub(4)).take(8).collect();
+        panic!(
+            "the layout of {name} is not stable: line {}\n  {a}\nbecomes\n  {b}\naround\n{}",
+            n + 1,
+            around.join("\n")
+        );
+    }
+    assert_eq!(once, twice, "the layout of {name} is not stable");
     for line in once.lines() {
         assert_eq!(line.trim_end(), line, "a blank at the end of a line of {name}");
     }

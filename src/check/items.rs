@@ -569,7 +569,12 @@ impl Checker<'_> {
         let span = self.schema(schema).span;
         let layer = Layer { fields: Rc::new(settings), env: Env::module(id.module), late: true };
         let record = self.make_record(schema, None, vec![layer], span);
+        let before = self.problems.len();
         self.force_record(record);
+        // A schema may want what only its records can have: "exactly one of the two". Types have been checked, and
+        // whether the constraints of the schema itself hold is asked of each record.
+        let found = self.problems.split_off(before);
+        self.problems.extend(found.into_iter().filter(|p| p.code != Code::E0402 || p.span() != span));
     }
 
     fn unused_overrides(&mut self) {

@@ -113,6 +113,11 @@ impl Lower<'_> {
     pub fn broken_field(&self, pair: Pair<'_, Rule>) -> Vec<Field> {
         let (mut text, mut at) = piece(&pair);
         let mut fields = Vec::new();
+        // A broken block of axes is told as such; its axes are lost.
+        if first_word(text) == "over" && text[4..].trim_start().starts_with('{') {
+            self.repair(Rule::over_only, text, at);
+            return fields;
+        }
         loop {
             let repaired = self.repair(Rule::field_only, text, at);
             let again = repaired.patch.and_then(|p| self.again(Rule::field_only, &p, at, |l, pair| l.field(pair)));

@@ -56,11 +56,15 @@ impl Formatter<'_> {
         };
         behind_text(laid_out, &behind, out);
         out.push('\n');
+        *before = Before { lines, comment: false };
         for comment in below {
+            if before.lines > 1 {
+                blank(out);
+            }
+            *before = Before { lines: 0, comment: true };
             out.push_str(&comment);
             out.push('\n');
         }
-        *before = Before { lines, comment: false };
     }
 
     fn item(&self, item: &Item) -> String {

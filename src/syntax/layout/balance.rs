@@ -83,6 +83,8 @@ struct Balancer<'a> {
     out: Balance,
     strays: Vec<usize>,
     doubts: Vec<Doubt>,
+    /// Faults that were overturned.
+    dropped: Vec<usize>,
 }
 
 /// Matches the brackets of one chunk.
@@ -96,6 +98,7 @@ pub fn balance(text: &str) -> Balance {
         out: Balance::default(),
         strays: Vec::new(),
         doubts: Vec::new(),
+        dropped: Vec::new(),
     };
     for event in Scanner::new(text) {
         balancer.see(event);
@@ -412,9 +415,24 @@ impl Balancer<'_> {
 
     /// Reports what is open above `index` in the stack, which something at `limit` closes.
     fn unclosed_above(&mut self, index: usize, limit: usize) {
-        let above: Vec<_> = self.stack.iter().skip(index + 1).rev().copied().collect();
-        for open in above {
+        let mut left = self.stack[index + 1..].to_vec();
+        if left.is_empty() {
+            return;
+        }
+        self.reconsider_all(&mut left);
+        for open in left.into_iter().rev() {
             self.unclosed(open, limit);
+        }
+    }
+
+    /// Looks at the decisions so far again, now that `left` is known to stay open.
+    fn reconsider_all(&mut self, left: &mut Vec<Open>) {
+        let Some(first) = left.first().map(|o| o.at) else { return };
+        let (inner, outer): (Vec<Doubt>, Vec<Doubt>) =
+            self.doubts.drain(..).partition(|d| d.at > first && !matches!(d.why, Why::Unclosed(_)));
+        self.doubts = outer;
+        for doubt in inner {
+            self.reconsider(doubt, left);
         }
     }
 
@@ -467,7 +485,7 @@ impl Balancer<'_> {
             let deeper = self.text[next.clone()].len() - words.len() > indent;
             let goes_on = self.text[..end].ends_with([',', '(', '[', '+', '*', '=']);
             let stop = words.is_empty() || words.starts_with('}') || words.starts_with("|>");
-            if stop || !(deeper && (goes_on || opener_is_last)) {
+            if stop || !(goes_on && deeper || opener_is_last && deeper) {
                 break;
             }
             end = self.content_end(next.clone()).max(end);
@@ -534,15 +552,12 @@ impl Balancer<'_> {
 
     fn finish(mut self) -> Balance {
         let mut left = std::mem::take(&mut self.stack);
-        let mut dropped = Vec::new();
-        for doubt in std::mem::take(&mut self.doubts) {
-            self.reconsider(doubt, &mut left, &mut dropped);
-        }
+        self.reconsider_all(&mut left);
         for open in left {
             self.left_open(open);
         }
-        dropped.sort_unstable();
-        for index in dropped.into_iter().rev() {
+        self.dropped.sort_unstable();
+        for index in std::mem::take(&mut self.dropped).into_iter().rev() {
             self.out.faults.remove(index);
         }
         for at in std::mem::take(&mut self.strays) {
@@ -554,13 +569,13 @@ impl Balancer<'_> {
     }
 
     /// Looks at a decision again, now that `left` is known to be open at the end.
-    fn reconsider(&mut self, doubt: Doubt, left: &mut Vec<Open>, dropped: &mut Vec<usize>) {
+    fn reconsider(&mut self, doubt: Doubt, left: &mut Vec<Open>) {
         match doubt.why {
             Why::Stray(top) => {
                 // It closes what it fits, after all; what stands above that is unclosed.
                 if let Some(index) = left.iter().rposition(|o| o.byte == partner(doubt.byte) && o.at < doubt.at) {
                     left.remove(index);
-                    dropped.push(doubt.fault);
+                    self.dropped.push(doubt.fault);
                 } else if let Some(index) = left.iter().rposition(|o| Some(o.at) == top.map(|t| t.at) && o.byte != b'{')
                 {
                     let open = left.remove(index);
@@ -573,7 +588,7 @@ impl Balancer<'_> {
             Why::Mismatch(open, Some(below)) if below.byte == partner(doubt.byte) => {
                 if let Some(index) = left.iter().position(|o| o.at == below.at) {
                     left.remove(index);
-                    dropped.push(doubt.fault);
+                    self.dropped.push(doubt.fault);
                     self.unclosed(open, doubt.at);
                 }
             }
