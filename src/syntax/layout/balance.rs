@@ -485,7 +485,7 @@ impl Balancer<'_> {
             let deeper = self.text[next.clone()].len() - words.len() > indent;
             let goes_on = self.text[..end].ends_with([',', '(', '[', '+', '*', '=']);
             let stop = words.is_empty() || words.starts_with('}') || words.starts_with("|>");
-            if stop || !(goes_on && deeper || opener_is_last && deeper) {
+            if stop || !(deeper && (goes_on || opener_is_last)) {
                 break;
             }
             end = self.content_end(next.clone()).max(end);
