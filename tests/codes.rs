@@ -20,9 +20,6 @@ const COMMANDS: &[Code] = &[Code::E0001, Code::E0002, Code::E0212];
 /// Codes that nothing says yet, each with what is said instead. A test fails as soon as one of them is said.
 const NOT_YET: &[(Code, &str)] = &[
     (Code::E0405, "the library's own condition on `split` says it, as E0402"),
-    (Code::E0601, "the library's own condition on `stage` says it, as E0402; the planner says it of other plans"),
-    (Code::E0602, "the library's own condition on `stage` says it, as E0402; the planner says it of other plans"),
-    (Code::E0604, "the library's own condition on `stage` says it, as E0402; the planner says it of other plans"),
     (Code::E0803, "points are looked at one by one when a sweep starts"),
     (Code::E0804, "every search takes every axis"),
 ];

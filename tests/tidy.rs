@@ -53,6 +53,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "model",
             "train",
             "evaluate",
+            "report",
         ],
     ),
     ("sweep", &["source", "random", "diagnostics", "types", "check", "plan", "store", "run"]),
@@ -426,12 +427,13 @@ fn code_only(text: &str) -> String {
     out
 }
 
-/// Where the module of tests begins, if the file has one: `#[cfg(test)]`, perhaps further attributes, and `mod … {`.
+/// Where the module of tests begins, if the file has one: `#[cfg(test)]` or `#[cfg(all(test, unix))]`, perhaps further attributes, and `mod … {`.
 fn tests_begin(text: &str) -> usize {
-    text.match_indices("#[cfg(test)]")
+    text.match_indices("#[cfg(")
         .find(|(at, _)| {
+            let head = text[*at..].lines().next().unwrap_or("");
             let after = text[*at..].lines().skip(1).find(|l| !l.starts_with("#[")).unwrap_or("");
-            after.contains("mod ") && after.ends_with('{')
+            head.contains("test") && after.contains("mod ") && after.ends_with('{')
         })
         .map_or(text.len(), |(at, _)| at)
 }

@@ -91,10 +91,8 @@ pub fn stop() -> Result<Stop, Failure> {
 
 /// A run by its id, its words, or a beginning of either.
 pub fn run_named(lab: &Lab, name: &str) -> Result<RunFolder, Failure> {
-    lab.run_named(name).map_err(|e| Failure::Usage {
-        message: e.to_string(),
-        help: Some("`exp runs` lists the runs".to_owned()),
-    })
+    lab.run_named(name)
+        .map_err(|e| Failure::Usage { message: e.to_string(), help: Some("`exp runs` lists the runs".to_owned()) })
 }
 
 /// A failure of the store.

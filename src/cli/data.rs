@@ -1,6 +1,7 @@
 //! `exp data`: makes a dataset and nothing else.
 
 use super::bench::{self, Request};
+use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::data;
 use crate::report::{Align, Table, format};
@@ -11,7 +12,6 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
-use super::shared::{LabArgs, Overrides};
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -41,8 +41,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("data")?;
     let file = Path::new(&args.file);
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
-    let request =
-        Request { file, overrides: &args.overrides.set, until: Some(args.dataset.clone()), device: None };
+    let request = Request { file, overrides: &args.overrides.set, until: Some(args.dataset.clone()), device: None };
     let plan = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned.plan,
         Err(exit) => return Ok(exit),

@@ -1,13 +1,13 @@
 //! `exp lock`: pins every input of an experiment.
 
 use super::bench::{self, Request};
+use super::shared::Overrides;
 use super::{Exit, Failure, Screen};
 use crate::plan::Plan;
 use crate::share::Lock;
 use crate::store::{Check, Lab, ObjectKind};
 use std::collections::BTreeMap;
 use std::path::Path;
-use super::shared::Overrides;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -59,7 +59,9 @@ pub(super) fn of(file: &Path, plan: &Plan) -> Result<Lock, Failure> {
     if let Some(lab) = Lab::existing(&bench::lab_place(file, None)).map_err(bench::failed)? {
         for tokenizer in &plan.tokenizers {
             let Some(hash) = tokenizer.hash.value() else { continue };
-            let Some(object) = lab.find(ObjectKind::Tokenizer, hash, Check::Sizes).map_err(bench::failed)? else { continue };
+            let Some(object) = lab.find(ObjectKind::Tokenizer, hash, Check::Sizes).map_err(bench::failed)? else {
+                continue;
+            };
             if let Some(f) = object.manifest.files.iter().find(|f| f.path == "tokenizer.json") {
                 artefacts.insert(tokenizer.name.clone(), f.blake3.clone());
             }

@@ -49,9 +49,9 @@ pub mod runs;
 #[cfg(feature = "engine")]
 pub mod score;
 #[cfg(feature = "engine")]
-pub mod sweep;
-#[cfg(feature = "engine")]
 mod summary;
+#[cfg(feature = "engine")]
+pub mod sweep;
 #[cfg(feature = "engine")]
 pub mod tokenize;
 #[cfg(feature = "engine")]

@@ -1,11 +1,11 @@
 //! `exp pack`: a bundle that another machine can reproduce.
 
 use super::bench::{self, Request};
+use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::share::{Contents, SourceText, pack};
 use crate::store::{Lab, Status};
 use std::path::Path;
-use super::shared::{LabArgs, Overrides};
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]

@@ -2,6 +2,7 @@
 
 use super::bench::{self, Request};
 use super::files::{Files, single};
+use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::check::{CheckedSweep, Options, check_file};
 use crate::plan::{Plan, Selection, plan_with};
@@ -11,7 +12,6 @@ use crate::store::{Check, Lab};
 use crate::sweep::{self, Conduct, Goal, Jobs, Point, PointFailure, PointResult, Progress};
 use std::path::Path;
 use std::process::Command;
-use super::shared::{LabArgs, Overrides};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -58,8 +58,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let mut check_point = |values: &[(String, String)]| -> Result<Plan, String> {
         let mut overrides = args.overrides.set.clone();
         overrides.extend(values.iter().cloned());
-        let (checked, problems) =
-            check_file(&world, &single(file), &Options { overrides, pedantic: false });
+        let (checked, problems) = check_file(&world, &single(file), &Options { overrides, pedantic: false });
         let first = |problems: &crate::diagnostics::Problems| {
             problems.sorted().into_iter().find(|p| p.is_error()).map_or_else(String::new, |p| p.message.clone())
         };
@@ -102,14 +101,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         sweep::run_jobs(&prepared, &lab, goal.as_ref(), &jobs, stop.flag(), &mut told)
     } else {
         let home = bench::home(file);
-        let bench = Bench {
-            lab: &lab,
-            device: &chosen,
-            base: Path::new(""),
-            home: &home,
-            stop: &stop,
-            check: Check::Sizes,
-        };
+        let bench =
+            Bench { lab: &lab, device: &chosen, base: Path::new(""), home: &home, stop: &stop, check: Check::Sizes };
         let hash_of = |point: &Point| prepared.candidates.iter().find(|c| c.point.id == point.id).map(|c| &c.plan_hash);
         let mut run_point = |point: &Point| -> Result<PointResult, PointFailure> {
             let plan = hash_of(point).and_then(|hash| plans.iter().find(|(h, _)| h == hash));

@@ -1,7 +1,7 @@
 //! A trained stage that a command line names: `RUN` or `RUN.STAGE`.
 
-use super::bench;
 use super::Failure;
+use super::bench;
 use crate::device::Chosen;
 use crate::plan::{Plan, PlannedStage};
 use crate::run::{Model, WEIGHTS};

@@ -15,6 +15,17 @@ fn a_first_experiment_is_written_once() {
 }
 
 #[test]
+fn the_first_experiment_is_sound() {
+    let folder = Folder::new();
+    folder.exp("init study").code(0);
+    assert!(folder.exp("check --pedantic study").code(0).err.contains("no problems"));
+    folder.exp("fmt --check study").code(0);
+    let plan = folder.exp("plan study/study.exp --format json").code(0).json();
+    assert_eq!(plan["experiment"], "study");
+    assert_eq!(plan["stages"][0]["name"], "pretrain");
+}
+
+#[test]
 fn an_ignore_file_is_left_alone() {
     let folder = Folder::with(&[("a/.gitignore", "target\n")]);
     let ran = folder.exp("init a --format json").code(0);
