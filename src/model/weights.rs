@@ -2,10 +2,10 @@
 
 use super::error::ModelError;
 use super::layout::Layout;
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 
 /// A named weight on the host.
@@ -47,16 +47,12 @@ pub fn write_weights(weights: &[Named], path: &Path) -> Result<(), ModelError> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| failed(e.to_string()))?;
         views.insert(name.clone(), view);
     }
-    let packed = safetensors::serialize(views, None).map_err(|e| failed(e.to_string()))?;
-    let write = || -> std::io::Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&packed)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| failed(e.to_string()))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|e| failed(e.to_string()))?;
+    safetensors::serialize_to_file(views, None, file.path()).map_err(|e| failed(e.to_string()))?;
+    file.as_file().sync_all().map_err(|e| failed(e.to_string()))?;
+    file.persist(path).map_err(|e| failed(e.error.to_string()))?;
+    Ok(())
 }
 
 /// Reads f32, f16 or bf16 weights as f32.
@@ -153,7 +149,13 @@ pub(crate) fn place(layout: &Layout, weights: &[Named]) -> Result<Vec<Vec<f32>>,
 
 /// The little-endian bytes of numbers.
 fn bytes(numbers: &[f32]) -> Cow<'_, [u8]> {
-    numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
+    let mut bytes = vec![0; numbers.len() * 4];
+    bytes.par_chunks_mut(1 << 16).zip(numbers.par_chunks(1 << 14)).for_each(|(bytes, numbers)| {
+        for (bytes, x) in bytes.chunks_exact_mut(4).zip(numbers) {
+            bytes.copy_from_slice(&x.to_le_bytes());
+        }
+    });
+    bytes.into()
 }
 
 #[cfg(test)]
