@@ -79,6 +79,23 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Cuts `corpus` to validate on.
+    ///
+    /// # Errors
+    /// No token that carries loss.
+    pub fn to_validate(
+        objective: Objective,
+        corpus: &'a dyn Corpus,
+        sequence: usize,
+        pad: u32,
+    ) -> Result<Rows<'a>, TrainError> {
+        let rows = match objective {
+            Objective::NextToken => Windows::to_validate(corpus, sequence, pad, 0).map(Rows::Windows),
+            Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
+        };
+        rows.map_err(|error| TrainError::Valid(Box::new(error)))
+    }
+
     /// Rows of an epoch.
     pub fn count(&self, epoch: u64) -> usize {
         match self {

@@ -11,6 +11,8 @@ pub enum TrainError {
     Field { field: &'static str, value: u64, requirement: String },
     #[error("the data has {tokens} tokens, and one window of the sequence length {sequence} needs {}; use more data or a shorter `sequence`", .sequence + 1)]
     TooLittle { tokens: u64, sequence: usize },
+    #[error("the validation data cannot be used: {0}")]
+    Valid(Box<TrainError>),
     #[error("no token of the data carries loss, so there is nothing to learn: {hint}")]
     NothingSupervised { hint: &'static str },
     #[error("`keep = best` needs a measurement to compare by; give the stage `validate`")]

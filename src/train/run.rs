@@ -69,7 +69,7 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
     check(job, &architecture)?;
     let rows = Rows::new(job.objective, job.corpus, job.sequence, job.pad, job.seed)?;
     let valid = match &job.valid {
-        Some(valid) => Some(Rows::new(job.objective, valid.corpus, job.sequence, job.pad, job.seed)?),
+        Some(valid) => Some(Rows::to_validate(job.objective, valid.corpus, job.sequence, job.pad)?),
         None => None,
     };
     let mut run = Run::start(job, architecture, &rows, valid.as_ref(), observer)?;

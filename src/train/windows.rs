@@ -15,10 +15,27 @@ pub(crate) struct Windows<'a> {
 }
 
 impl<'a> Windows<'a> {
+    /// Windows to learn from.
+    ///
+    /// # Errors
+    /// Too few tokens for one window, or none that carries loss.
     pub fn new(corpus: &'a dyn Corpus, sequence: usize, pad: u32, seed: u64) -> Result<Windows<'a>, TrainError> {
         if corpus.tokens() <= sequence as u64 {
             return Err(TrainError::TooLittle { tokens: corpus.tokens(), sequence });
         }
+        Windows::to_validate(corpus, sequence, pad, seed)
+    }
+
+    /// Windows to validate on: less than one window will do.
+    ///
+    /// # Errors
+    /// No token that carries loss and can be predicted.
+    pub fn to_validate(
+        corpus: &'a dyn Corpus,
+        sequence: usize,
+        pad: u32,
+        seed: u64,
+    ) -> Result<Windows<'a>, TrainError> {
         if !any_supervised(corpus) {
             return Err(TrainError::NothingSupervised { hint: "the corpus masks every token" });
         }

@@ -5,7 +5,7 @@ use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec::{Optimizer, Sgd};
 use emberlab::train::{
     Job, Keep, MemoryCorpus, Objective, Observer, Outcome, Schedule, Shape, Stop, TrainError, Trained, ValidReport,
-    train,
+    Validation, train,
 };
 
 fn finish(job: &Job, log: &mut Log) -> Trained {
@@ -80,6 +80,16 @@ fn fine_tuning_learns_responses_and_generates_them() {
 }
 
 #[test]
+fn validation_data_may_be_shorter_than_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setting = Setting::new(llama(), folder.path());
+    setting.valid = MemoryCorpus::new(&[vec![1, 8, 19, 2]]);
+    let mut log = Log::default();
+    finish(&Job { steps: 5, ..setting.job() }, &mut log);
+    assert_eq!(log.valids[0].supervised_tokens, 3);
+}
+
+#[test]
 fn the_best_weights_are_kept_when_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let mut setting = Setting::new(llama(), folder.path());
@@ -108,6 +118,10 @@ fn what_cannot_work_is_refused_before_the_first_step() {
     assert!(
         error(&Job { objective: Objective::Sft, corpus: &silent, valid: None, ..setting.job() })
             .contains("no token of the data carries loss")
+    );
+    let valid = || Some(Validation { corpus: &silent, every: 5, tokens: None });
+    assert!(
+        error(&Job { valid: valid(), ..setting.job() }).starts_with("the validation data cannot be used: no token")
     );
     let missing = folder.path().join("nowhere.safetensors");
     assert!(error(&Job { init: Some(&missing), ..setting.job() }).contains("cannot read the weights"));

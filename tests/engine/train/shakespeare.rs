@@ -1,6 +1,7 @@
-//! The character-level Shakespeare of nanoGPT's CPU recipe; its published validation loss is 1.88.
+//! The character-level Shakespeare of nanoGPT's CPU recipe (4 layers of width 128, 4 heads, context 64, batch 12, 2,000
+//! steps); its published validation loss is 1.88, estimated from 20 batches. Here it is taken over all of the held-out text.
 
-use crate::common::{Log, cpu, gpt2};
+use crate::common::{Log, cpu, gpt2, llama};
 use emberlab::plan::spec::{Adamw, Decoder, Optimizer};
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, Validation, train};
 use std::collections::BTreeSet;
@@ -8,7 +9,20 @@ use std::path::PathBuf;
 
 #[test]
 #[ignore = "takes minutes: cargo test --test train -- --ignored --nocapture shakespeare"]
-fn the_cpu_recipe_reaches_the_published_loss() {
+fn the_gpt2_shape_reaches_what_pytorch_does() {
+    let gpt2 = Decoder { bias: false, dropout: 0.0, hidden: 512, ..gpt2() };
+    // Measured: 1.895 here, 1.899 by PyTorch with the same recipe and the same held-out text.
+    reach(&gpt2, 1.91);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --test train -- --ignored --nocapture shakespeare"]
+fn the_llama_shape_reaches_the_published_loss() {
+    // Measured: 1.67.
+    reach(&Decoder { hidden: 352, kv_heads: 4, ..llama() }, 1.88);
+}
+
+fn reach(model: &Decoder, bound: f64) {
     let data = std::env::var_os("EMBERLAB_TEST_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let Ok(text) = std::fs::read_to_string(data.join("pretrain/tinyshakespeare.txt")) else {
@@ -19,18 +33,7 @@ fn the_cpu_recipe_reaches_the_published_loss() {
     let tokens: Vec<u32> = text.chars().map(|c| alphabet.binary_search(&c).unwrap() as u32).collect();
     let (learn, valid) = tokens.split_at(tokens.len() * 9 / 10);
     let (learn, valid) = (MemoryCorpus::new(&[learn.to_vec()]), MemoryCorpus::new(&[valid.to_vec()]));
-    let model = Decoder {
-        layers: 4,
-        heads: 4,
-        kv_heads: 4,
-        width: 128,
-        head_dim: 32,
-        hidden: 512,
-        context: 64,
-        bias: false,
-        dropout: 0.0,
-        ..gpt2()
-    };
+    let model = Decoder { layers: 4, heads: 4, kv_heads: 4, width: 128, head_dim: 32, context: 64, ..model.clone() };
     let optimizer = Optimizer::Adamw(Adamw { lr: 1e-3, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1 });
     let folder = tempfile::tempdir().unwrap();
     let device = cpu();
@@ -62,5 +65,5 @@ fn the_cpu_recipe_reaches_the_published_loss() {
         println!("step {}: validation loss {:.4} over {} characters", valid.step, valid.loss, valid.supervised_tokens);
     }
     println!("{:.0} tokens/s over {:.0} s", trained.tokens as f64 / trained.seconds, trained.seconds);
-    assert!(trained.valid_loss.unwrap() <= 1.88, "{:?}", trained.valid_loss);
+    assert!(trained.valid_loss.unwrap() <= bound, "{:?}", trained.valid_loss);
 }
