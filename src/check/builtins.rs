@@ -195,6 +195,11 @@ impl Checker<'_> {
                 return Value::Error;
             }
         };
+        if let Some(later) = items.iter().find_map(|i| if let Value::Later(l) = &i.value { Some(l) } else { None }) {
+            // Within a function that is checked for all callers, or over measurements: known once its parts are.
+            let ty = if later.phase == Phase::Generic { later.ty.clone() } else { Type::Number };
+            return Value::Later(Arc::new(Later { core: later.core.clone(), ty, phase: later.phase }));
+        }
         let mut total = (0.0, Unit::One);
         for (index, item) in items.iter().enumerate() {
             match &item.value {

@@ -3,7 +3,7 @@
 use super::records::{Given, Layer, Setting, path_span};
 use super::schema::{CheckInfo, FieldInfo};
 use super::{Checker, Env, Origin, State};
-use crate::diagnostics::{Code, Problem};
+use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, FieldOp};
 use crate::types::{RecordId, Traced, Type, Value};
@@ -203,6 +203,17 @@ impl Checker<'_> {
     }
 
     fn missing_field(&mut self, record: RecordId, info: &FieldInfo) {
+        let schema = self.record(record).schema;
+        let misspelt = self.record(record).layers.iter().flat_map(|l| l.fields.iter()).any(|s| {
+            s.path.first().is_some_and(|head| {
+                !self.schema(schema).fields.contains_key(&head.value)
+                    && !suggest::similar(&head.value, [&*info.name]).is_empty()
+            })
+        });
+        if misspelt {
+            // The field is there under a wrong name, which has been reported with this one as the suggestion.
+            return;
+        }
         let span = self.record(record).span;
         let owner = match &self.record(record).item {
             Some(item) => format!("`{}`", item.name),

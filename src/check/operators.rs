@@ -8,6 +8,11 @@ use crate::types::core::{Constant, Core, CoreError, Op, combine};
 use crate::types::{Later, Num, Phase, Traced, Type, Unit, Value};
 use std::sync::Arc;
 
+/// The most elements of a list that is put together in a file.
+const LONGEST_LIST: usize = 100_000;
+/// The most bytes of a text that is put together in a file.
+const LONGEST_TEXT: usize = 4 << 20;
+
 impl Checker<'_> {
     pub(super) fn unary(&mut self, env: &Env, op: &Spanned<UnaryOp>, inner: &Expr, span: Span) -> Value {
         let want = if op.value == UnaryOp::Not { Type::Bool } else { Type::Number };
@@ -147,6 +152,9 @@ impl Checker<'_> {
         let Some(result) = self.result_type(op.value, &lt, &rt) else {
             return self.misfit_operands(op, l, r, &lt, &rt);
         };
+        if op.value == BinaryOp::Add && self.too_long(l, r, span) {
+            return Value::Error;
+        }
         if let (Value::Later(_), _) | (_, Value::Later(_)) = (&l.value, &r.value) {
             let phase = later_phase(&l.value, &r.value);
             let (Some(left), Some(right)) = (self.core_of(l), self.core_of(r)) else { return Value::Error };
@@ -179,6 +187,24 @@ impl Checker<'_> {
                 Value::Error
             }
         }
+    }
+
+    /// Reports a sum of lists or texts that would grow without bounds: doubling one twenty times takes twenty lines.
+    fn too_long(&mut self, l: &Traced, r: &Traced, span: Span) -> bool {
+        let size = match (&l.value, &r.value) {
+            (Value::List(a), Value::List(b)) => (a.len() + b.len(), LONGEST_LIST),
+            (Value::Text(a), Value::Text(b)) => (a.len() + b.len(), LONGEST_TEXT),
+            _ => return false,
+        };
+        if size.0 <= size.1 {
+            return false;
+        }
+        self.report(
+            Problem::new(Code::E0004, span, "this value is too large")
+                .label(format!("it would have {} parts, and {} are allowed", size.0, size.1))
+                .help("large data belongs into files, which datasets read"),
+        );
+        true
     }
 
     fn flat(&self, value: &Traced) -> Option<Core> {

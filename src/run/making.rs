@@ -175,10 +175,10 @@ impl Walk<'_> {
     }
 
     /// The hash of a thing; a run needs it.
-    pub(super) fn hash_of(&self, name: &str, hash: &crate::plan::Known<Digest>) -> Result<Digest, Failure> {
+    pub(super) fn hash_of(&self, name: &str, hash: &Known<Digest>) -> Result<Digest, Failure> {
         match hash {
-            crate::plan::Known::Value(hash) => Ok(hash.clone()),
-            crate::plan::Known::Unknown(why) => Err(Failure::Unplanned { name: name.to_owned(), why: why.clone() }),
+            Known::Value(hash) => Ok(hash.clone()),
+            Known::Unknown(why) => Err(Failure::Unplanned { name: name.to_owned(), why: why.clone() }),
         }
     }
 

@@ -5,7 +5,7 @@ use emberlab::random::Stream;
 use emberlab::train::{Job, Outcome, Stop, Trained, train};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Names the folder to train in, in the process that is to be killed.
 const FOLDER: &str = "EMBERLAB_TEST_KILL_FOLDER";
@@ -30,7 +30,9 @@ fn body_of_the_killed_process() {
 #[test]
 fn killed_at_any_moment() {
     let (whole, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let began = Instant::now();
     let expected = run(whole.path());
+    let whole_run = began.elapsed();
     let mut kills = 0;
     let mut draws = Stream::new(9, "kill").at(0);
     for attempt in 0..60 {
@@ -41,8 +43,8 @@ fn killed_at_any_moment() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Long enough to get on, and longer each time so that a slow machine gets there too.
-        std::thread::sleep(Duration::from_millis(60 + draws.below(250) + 20 * attempt));
+        // Somewhere in the first third of a run, and later each time, so that it gets there in the end.
+        std::thread::sleep(whole_run.mul_f64(0.3 * draws.uniform()) + Duration::from_millis(15 * attempt));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success());
             break;

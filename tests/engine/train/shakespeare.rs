@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 #[test]
-#[ignore = "takes minutes: cargo test --test train -- --ignored --nocapture shakespeare"]
 fn the_gpt2_shape_reaches_what_pytorch_does() {
     let gpt2 = Decoder { bias: false, dropout: 0.0, hidden: 512, ..gpt2() };
     // Measured: 1.895 here, 1.899 by PyTorch with the same recipe and the same held-out text.
@@ -16,13 +15,16 @@ fn the_gpt2_shape_reaches_what_pytorch_does() {
 }
 
 #[test]
-#[ignore = "takes minutes: cargo test --test train -- --ignored --nocapture shakespeare"]
 fn the_llama_shape_reaches_the_published_loss() {
     // Measured: 1.67.
     reach(&Decoder { hidden: 352, kv_heads: 4, ..llama() }, 1.88);
 }
 
 fn reach(model: &Decoder, bound: f64) {
+    if std::env::var_os("EMBERLAB_TEST_LONG").is_none() {
+        println!("skipped: it trains for minutes; set EMBERLAB_TEST_LONG to run it");
+        return;
+    }
     let data = std::env::var_os("EMBERLAB_TEST_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let Ok(text) = std::fs::read_to_string(data.join("pretrain/tinyshakespeare.txt")) else {
