@@ -56,7 +56,6 @@ eval fluency { of = pretrain, on = stories.test, metrics = [perplexity, bits_per
 eval answers { of = [tuned], on = questions.test, metrics = [rouge_l, token_f1, exact_match] }
 
 expect fluency.pretrain.perplexity < 1_000
-claim learns = pretrain.valid.loss < pretrain.train.loss * 2 with confidence = 95%
 "#;
 
 struct Ran {
@@ -115,7 +114,10 @@ fn an_experiment_runs_once_and_is_shared() {
     assert_eq!(record["expects"][0]["met"], true);
     let run = record["run"].as_str().unwrap();
     let report = std::fs::read_to_string(at.join(".emberlab/runs").join(run).join("report.html")).unwrap();
-    assert!(report.contains("pretrain") && !report.contains("http://"));
+    assert!(report.contains("pretrain"));
+    for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
+        assert!(!report.contains(outside), "the report asks the network for something: {outside}");
+    }
 
     // A second run repeats nothing, and says the same.
     let again = json(at, &RUN);
@@ -209,7 +211,8 @@ fn a_software_gpu_agrees_with_the_cpu() {
 #[test]
 fn what_cannot_run_is_refused_before_anything_starts() {
     let place = folder();
-    let text = format!("{EXPERIMENT}\nreview people {{ of = tuned, on = questions.test }}\n");
+    let text =
+        format!("{EXPERIMENT}\nreview people {{ of = tuned, on = questions.test, question = \"Is it right?\" }}\n");
     std::fs::write(place.path().join("small.exp"), text).unwrap();
     let ran = exp(place.path(), &["run", "small.exp", "--device", "cpu"], "");
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
