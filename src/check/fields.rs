@@ -233,7 +233,7 @@ impl Checker<'_> {
     }
 
     /// Reports a constraint that does not hold: the user's field first, with the values of the parts.
-    pub(super) fn broken_constraint(&mut self, record: RecordId, info: &CheckInfo, env: &Env) {
+    pub(super) fn broken_constraint(&mut self, record: RecordId, info: &CheckInfo, env: &Env, follows: bool) {
         let condition = &info.check.condition;
         let mut parts: Vec<(Span, String)> = Vec::new();
         self.explain(condition, env, &mut parts);
@@ -242,6 +242,10 @@ impl Checker<'_> {
         let owner = self.record(record).span;
         let written: Vec<&(Arc<str>, Traced)> =
             involved.iter().filter(|(_, v)| !self.is_library_span(v.span) && v.origin != Origin::Default).collect();
+        if follows && written.is_empty() {
+            // Only derived values are involved, and a constraint on what they derive from has been reported.
+            return;
+        }
         let because = match &info.check.because {
             Some(text) => self.text_of(env, text),
             None => None,

@@ -165,6 +165,7 @@ impl Checker<'_> {
     /// Checks the constraints of a record's schema.
     fn constraints(&mut self, id: RecordId, sound: bool) {
         let checks = self.schema(self.record(id).schema).checks.clone();
+        let mut broken = false;
         for info in checks {
             let env = Env { record: Some(id), ..Env::module(info.module) };
             let before = self.problems.len();
@@ -175,7 +176,10 @@ impl Checker<'_> {
                 continue;
             }
             match outcome.value {
-                Value::Bool(false) => self.broken_constraint(id, &info, &env),
+                Value::Bool(false) => {
+                    self.broken_constraint(id, &info, &env, broken);
+                    broken = true;
+                }
                 Value::Bool(true) | Value::Error | Value::Later(_) => {}
                 other => {
                     let found = self.describe(&other);

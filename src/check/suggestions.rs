@@ -240,7 +240,9 @@ impl Checker<'_> {
             let fits = match (&setting.value, setting.path.len()) {
                 (Given::Expr(expr), 1) => {
                     let (value, problems) = self.quietly(|this| this.eval_as(env, expr, &field.ty));
-                    problems.is_empty() && !value.is_error()
+                    // Names of the record's own fields are not in scope here, so an unknown name says nothing.
+                    let unknown = problems.iter().any(|p| p.code == Code::E0201);
+                    unknown || problems.is_empty() && !value.is_error()
                 }
                 _ => true,
             };
