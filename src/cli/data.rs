@@ -1,4 +1,5 @@
 //! `exp data`: makes a dataset and nothing else.
+#![allow(clippy::disallowed_methods, reason = "this verb reads and writes the files that the command line names")]
 
 use super::bench::{self, Request};
 use super::shared::{LabArgs, Overrides};

@@ -1,4 +1,5 @@
 //! `exp report`: one HTML file about one or more runs.
+#![allow(clippy::disallowed_methods, reason = "this verb reads and writes the files that the command line names")]
 
 use super::bench;
 use super::shared::LabArgs;

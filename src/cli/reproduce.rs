@@ -1,4 +1,5 @@
 //! `exp reproduce`: runs a bundle again and says how far the results agree.
+#![allow(clippy::disallowed_methods, reason = "this verb reads and writes the files that the command line names")]
 
 use super::bench::{self, Request};
 use super::{Exit, Failure, Screen};

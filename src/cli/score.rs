@@ -1,4 +1,5 @@
 //! `exp score`: metrics over two files.
+#![allow(clippy::disallowed_methods, reason = "this verb reads and writes the files that the command line names")]
 
 use super::{Exit, Failure, Screen};
 use crate::evaluate;

@@ -209,7 +209,7 @@ mod tests {
         use std::io::Write;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt.gz");
-        let mut gz = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+        let mut gz = flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());
         gz.write_all(b"hello").unwrap();
         gz.finish().unwrap();
         assert_eq!(whole(&Found { path, shown: "a.txt.gz".into() }).unwrap(), "hello");

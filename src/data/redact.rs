@@ -25,6 +25,7 @@ static IPV4: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b[0-9]{1,3}(?:\.[0-9]
 /// Anything that could be one; whether it is, the parser of the standard library says.
 static IPV6: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}"));
 
+#[expect(clippy::expect_used, reason = "the patterns are constants, and a test compiles each")]
 fn pattern(constant: &str) -> Regex {
     Regex::new(constant).expect("the pattern is a constant that a test compiles")
 }

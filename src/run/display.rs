@@ -292,10 +292,17 @@ fn sentence(event: &Event) -> Option<String> {
                 Some(false) => "NOT MET",
                 None => "undecided",
             };
-            format!("{kind} {text}: {outcome} ({detail})")
+            let first = format!("{kind} {text}: {outcome}");
+            // What it was decided on matters when it was not met.
+            if *met == Some(true) || detail.trim().is_empty() {
+                first
+            } else {
+                format!("{first}\n{}", detail.trim_end())
+            }
         }
         Event::Sample { stage, step, prompt, text } => {
-            format!("{stage} at step {step} writes: {}", one_line(&format!("{prompt}{text}"), 160))
+            let text = if prompt.is_empty() { text.clone() } else { format!("{prompt} → {text}") };
+            format!("{stage} at step {step} writes: {}", one_line(&text, 160))
         }
         Event::Stopping { signal } => {
             format!("{signal}: finishing the step and saving; once more ends at once, without saving")

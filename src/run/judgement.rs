@@ -5,7 +5,7 @@ use super::stage::WEIGHTS;
 use super::{Failure, Model, Walk};
 use crate::data::Record;
 use crate::evaluate::{self, EvalResult, Item, Options};
-use crate::plan::spec::{Needs, Template};
+use crate::plan::spec::{Dataset, Needs, Template};
 use crate::plan::{PlannedCell, PlannedEval, PlannedStage};
 use crate::store::{Claim, Draft, Estimate, Event, Object, ObjectKind};
 use crate::tokenizer::Chat;
@@ -61,6 +61,16 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// How many items an evaluation will judge.
+    fn items_of(&self, planned: &PlannedEval) -> u64 {
+        let Dataset::Named(named) = &planned.spec.on else { return 0 };
+        let Some(folder) = self.datasets.get(&named.dataset.name) else { return 0 };
+        let Ok(report) = crate::data::report(folder) else { return 0 };
+        let wanted = |name: &String| named.dataset.split.as_ref().is_none_or(|split| split == name);
+        let there = report.splits.iter().filter(|(name, _)| wanted(name)).map(|(_, split)| split.documents).sum();
+        planned.spec.limit.and_then(|l| u64::try_from(l).ok()).map_or(there, |limit| limit.min(there))
+    }
+
     fn judge(&mut self, planned: &PlannedEval, cell: &PlannedCell, draft: Draft) -> Result<Object, Failure> {
         let failed = |why: String| Failure::Judge { eval: planned.name.clone(), stage: cell.stage.clone(), why };
         let plan = self.plan;
@@ -73,7 +83,8 @@ impl Walk<'_> {
             let why = "responses are wanted, and neither the eval nor the stage has a `template`".to_owned();
             return Err(failed(format!("{why}; give the eval `template = …`")));
         }
-        self.tell(Event::EvalStarted { eval: planned.name.clone(), stage: cell.stage.clone(), items: 0 })?;
+        let items = self.items_of(planned);
+        self.tell(Event::EvalStarted { eval: planned.name.clone(), stage: cell.stage.clone(), items })?;
         let Some(trained) = self.tokenizers.get(&stage.tokenizer) else {
             return Err(failed(format!("tokenizer `{}` has not been made", stage.tokenizer)));
         };

@@ -3,6 +3,10 @@
 //! Everything that a plan makes is an object of the store under its hash, so a run is a walk over the plan that takes
 //! what is there and makes what is not. Nothing is decided here about how data, tokens, networks or judgements come
 //! about; this is the only place that knows all the rooms of the engine.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "objects are filled here, in folders that the store hands out; events carry times"
+)]
 
 mod counts;
 pub mod display;

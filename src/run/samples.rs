@@ -27,7 +27,13 @@ pub struct Sample {
 
 impl Walk<'_> {
     /// Generates samples and keeps them with the stage: answers to prompts of its data, or texts from nothing.
-    pub(super) fn sample(&mut self, planned: &PlannedStage, folder: &Path, data: &Dataset) -> Result<(), Failure> {
+    pub(super) fn sample(
+        &mut self,
+        planned: &PlannedStage,
+        folder: &Path,
+        data: &Dataset,
+        step: u64,
+    ) -> Result<(), Failure> {
         let name = planned.name.as_str();
         let Some(trained) = self.tokenizers.get(&planned.tokenizer) else { return Ok(()) };
         let failed =
@@ -65,7 +71,6 @@ impl Walk<'_> {
             .zip(texts)
             .map(|(prompt, text)| Sample { prompt, text: text.trim().to_owned(), decoding: how.clone() })
             .collect();
-        let step = planned.estimate.steps.value().copied().unwrap_or(0);
         for sample in &samples {
             self.tell(Event::Sample {
                 stage: name.to_owned(),

@@ -191,7 +191,7 @@ impl Walk<'_> {
         }
         let copied = std::fs::copy(&trained.weights, draft.files().join(WEIGHTS));
         copied.map_err(|e| Failure::io(name, "keep the weights", &e))?;
-        self.sample(planned, &draft.files(), &common.data)?;
+        self.sample(planned, &draft.files(), &common.data, trained.steps)?;
         let curve = self.run.folder().curves()?.shift_remove(name).unwrap_or_default();
         let curve = serde_json::to_vec(&curve).unwrap_or_default();
         std::fs::write(draft.files().join(CURVE), curve).map_err(|e| Failure::io(name, "keep the curve", &e))?;

@@ -1,4 +1,8 @@
 //! Sharing an experiment so that another can repeat it: pin the inputs, bundle everything, re-run, and judge.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "bundles and locks are files that this room alone reads and writes, through temporary names"
+)]
 
 mod crate_metadata;
 mod error;

@@ -1,4 +1,8 @@
 //! Sweeps: the points of a search, which of them are valid and what they share, running them, and ranking them.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the state of a sweep lies in the lab, and its points are processes with logs"
+)]
 
 mod axis;
 mod error;

@@ -162,12 +162,12 @@ pub(super) mod tests {
 
     #[test]
     fn points_that_are_not_valid_never_start() {
-        let prepared = prepared();
-        assert_eq!(prepared.candidates.len(), 5);
-        assert_eq!(prepared.skipped.len(), 1);
-        assert_eq!(prepared.skipped[0].why, "it is too large");
-        assert!(prepared.id.starts_with("shape-"));
-        assert_eq!(prepared.id, super::tests::prepared().id);
+        let first = prepared();
+        assert_eq!(first.candidates.len(), 5);
+        assert_eq!(first.skipped.len(), 1);
+        assert_eq!(first.skipped[0].why, "it is too large");
+        assert!(first.id.starts_with("shape-"));
+        assert_eq!(first.id, prepared().id);
     }
 
     #[test]

@@ -230,7 +230,7 @@ impl Corpus for Shards {
 /// The offsets as numbers: on little-endian machines the file itself.
 enum Offsets {
     Mapped(Mmap),
-    #[cfg_attr(target_endian = "little", allow(dead_code))]
+    #[cfg_attr(target_endian = "little", allow(dead_code, reason = "the other byte order needs it"))]
     Read(Vec<u64>),
 }
 
