@@ -4,6 +4,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
+    clippy::exit,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
