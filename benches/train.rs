@@ -1,6 +1,12 @@
 //! Training speed: `cargo bench --bench train -- [DEVICE [STEPS]]`, or with `--profile dev` for what `cargo run` gives.
 //!
 //! Prints tokens per second of two small shapes and one of 12 M parameters, without validation.
+#![allow(
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints its figures, times itself, and fails by panicking"
+)]
 
 use emberlab::device::choose;
 use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position};
