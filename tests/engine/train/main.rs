@@ -1,4 +1,12 @@
 //! Training as a whole: it learns, resumes exactly, refuses what cannot work.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests prepare files and fail by panicking"
+)]
 
 mod accumulate;
 mod common;
