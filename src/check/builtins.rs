@@ -182,6 +182,7 @@ impl Checker<'_> {
         let items: Vec<&Traced> = match &values[0].value {
             Value::List(items) => items.iter().collect(),
             Value::Map(items) => items.values().collect(),
+            Value::Later(later) if later.phase != Phase::Generic => return self.not_known_yet("sum", span),
             Value::Later(later) => {
                 return Value::Later(Arc::new(Later {
                     core: later.core.clone(),
@@ -196,9 +197,11 @@ impl Checker<'_> {
             }
         };
         if let Some(later) = items.iter().find_map(|i| if let Value::Later(l) = &i.value { Some(l) } else { None }) {
-            // Within a function that is checked for all callers, or over measurements: known once its parts are.
-            let ty = if later.phase == Phase::Generic { later.ty.clone() } else { Type::Number };
-            return Value::Later(Arc::new(Later { core: later.core.clone(), ty, phase: later.phase }));
+            if later.phase != Phase::Generic {
+                return self.not_known_yet("sum", span);
+            }
+            // Within a function that is checked for all callers: known once its parts are.
+            return Value::Later(later.clone());
         }
         let mut total = (0.0, Unit::One);
         for (index, item) in items.iter().enumerate() {
@@ -218,9 +221,23 @@ impl Checker<'_> {
         Value::Number(Num::from_f64(total.0), total.1)
     }
 
+    /// A function whose arguments must be known, called with a document's or a measured value.
+    fn not_known_yet(&mut self, name: &str, span: Span) -> Value {
+        self.report(
+            Problem::new(Code::E0501, span, format!("`{name}` needs values that are known"))
+                .label("this is known only later")
+                .help("write it with `+`, `*` and comparisons, which can wait"),
+        );
+        Value::Error
+    }
+
     /// The nearest multiple below or above.
     fn multiple(&mut self, name: &str, values: &[Traced]) -> Value {
         let (Value::Number(x, unit), Value::Number(step, _)) = (&values[0].value, &values[1].value) else {
+            let later = |v: &Traced| matches!(&v.value, Value::Later(l) if l.phase != Phase::Generic);
+            if values.iter().any(later) {
+                return self.not_known_yet(name, values[0].span);
+            }
             if values.iter().any(|v| matches!(v.value, Value::Later(_))) {
                 return Value::Later(Arc::new(Later {
                     core: Core::Const(Constant::Int(0)),

@@ -255,7 +255,7 @@ impl Checker<'_> {
             self.report(Problem::new(Code::E0003, at, "values depend on each other too deeply"));
             Traced::new(Value::Error, at, Origin::Set)
         } else {
-            self.define(id)
+            self.lastingly(|this| this.define(id))
         };
         self.path.pop();
         self.values.insert(id.clone(), State::Done(value.clone()));
@@ -404,6 +404,15 @@ impl Checker<'_> {
     ) -> Value {
         let source = self.eval(env, list, &Type::Any);
         let want = want.element();
+        if let Value::Later(later) = &source.value
+            && later.phase != Phase::Generic
+        {
+            self.report(
+                Problem::new(Code::E0501, source.span, "a comprehension needs a list that is known")
+                    .label("this list is known only later"),
+            );
+            return Value::Error;
+        }
         if let Value::Later(later) = &source.value {
             // Checked once with an element that stands for all.
             let item = Later { core: later.core.clone(), ty: later.ty.element(), phase: later.phase };

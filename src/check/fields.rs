@@ -35,7 +35,7 @@ impl Checker<'_> {
             );
             Traced::new(Value::Error, at, Origin::Set)
         } else {
-            self.compute_field(record, &info)
+            self.lastingly(|this| this.compute_field(record, &info))
         };
         self.path.pop();
         self.records[record.0 as usize].values.insert(name.clone(), State::Done(value.clone()));

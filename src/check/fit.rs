@@ -112,10 +112,8 @@ impl Checker<'_> {
             Value::List(items) => items.to_vec(),
             Value::Range { low, high, unit, inclusive } => {
                 let (low, high) = (low.whole()?, high.whole()?);
-                let end = if *inclusive { high } else { high - 1 };
-                if end - low > 1_000_000 {
-                    return None;
-                }
+                let end = if *inclusive { high } else { high.checked_sub(1)? };
+                end.checked_sub(low).filter(|n| *n <= 1_000_000)?;
                 let at = |i| Traced { value: Value::Number(Num::Int(i), *unit), ..value.clone() };
                 (low..=end).map(at).collect()
             }

@@ -237,9 +237,11 @@ impl Checker<'_> {
         if self.resolved.module(main.module).names.contains_key(name) {
             return Some(main);
         }
-        let (stem, item) = name.rsplit_once('.')?;
-        let module = self.resolved.modules.iter().position(|m| &*m.stem == stem && m.names.contains_key(item))?;
-        Some(ItemId { module: module as u32, name: Arc::from(item) })
+        let (owner, item) = name.rsplit_once('.')?;
+        let mut modules = 0..self.resolved.modules.len() as u32;
+        let module =
+            modules.find(|m| self.resolved.module(*m).names.contains_key(item) && self.module_name_of(*m) == owner)?;
+        Some(ItemId { module, name: Arc::from(item) })
     }
 
     fn measured(&self, path: Vec<String>) -> Value {

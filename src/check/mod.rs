@@ -65,7 +65,7 @@ pub fn check(resolved: &Resolved) -> (Checked, Problems) {
     let checked = checker.check_main();
     checker.finish_suggestions();
     let mut problems = Problems::default();
-    for problem in checker.problems {
+    for problem in checker.problems.into_iter().chain(checker.lasting) {
         problems.push(problem);
     }
     (checked, problems)
@@ -80,6 +80,12 @@ pub(crate) struct Checker<'r> {
     /// Values of params, lets and items.
     values: HashMap<ItemId, State>,
     problems: Vec<Problem>,
+    /// Problems of values that were first asked for during a trial: the value is kept, so they are too.
+    lasting: Vec<Problem>,
+    /// Trials going on, whose problems are dropped.
+    trials: u32,
+    /// Records within records that are being evaluated.
+    forcing: usize,
     /// Places whose suggestions are worked out at the end, when everything has been evaluated once.
     deferred: Vec<suggestions::Deferred>,
     /// Calls and declarations of the user's that are being evaluated, outermost first.
@@ -163,6 +169,9 @@ impl<'r> Checker<'r> {
             records: Vec::new(),
             values: HashMap::new(),
             problems: Vec::new(),
+            lasting: Vec::new(),
+            trials: 0,
+            forcing: 0,
             deferred: Vec::new(),
             sites: Vec::new(),
             calls: Vec::new(),

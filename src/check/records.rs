@@ -141,6 +141,20 @@ impl Checker<'_> {
         let schema = self.record(id).schema;
         let names: Vec<Arc<str>> = self.schema(schema).fields.keys().cloned().collect();
         let span = self.record(id).span;
+        if self.forcing > 64 {
+            // A schema whose default holds another record of the schema never ends.
+            self.report(
+                Problem::new(Code::E0003, span, "records within records without end")
+                    .label("more than 64 levels deep")
+                    .help("give the inner field no default of its own schema; `none` can end the chain"),
+            );
+            for name in names {
+                let value = Traced::new(Value::Error, span, super::Origin::Default);
+                self.records[id.0 as usize].values.insert(name, State::Done(value));
+            }
+            return;
+        }
+        self.forcing += 1;
         let mut sound = true;
         self.at_site(span, |this| {
             for name in &names {
@@ -150,6 +164,7 @@ impl Checker<'_> {
             }
             this.constraints(id, sound);
         });
+        self.forcing -= 1;
     }
 
     /// Evaluates everything within a value.
@@ -168,11 +183,11 @@ impl Checker<'_> {
         let mut broken = false;
         for info in checks {
             let env = Env { record: Some(id), ..Env::module(info.module) };
-            let before = self.problems.len();
-            let outcome = self.eval(&env, &info.check.condition, &Type::Bool);
-            if !sound && self.problems.len() > before {
+            let (outcome, found) = self.quietly(|this| this.eval(&env, &info.check.condition, &Type::Bool));
+            if sound {
+                found.into_iter().for_each(|problem| self.report(problem));
+            } else if !found.is_empty() {
                 // A field that is missing or wrong has been reported; what follows from it says nothing new.
-                self.problems.truncate(before);
                 continue;
             }
             match outcome.value {

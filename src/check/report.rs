@@ -38,14 +38,34 @@ impl Checker<'_> {
         result
     }
 
-    /// Runs `work` and returns its result with the problems it would have reported; nothing is reported.
+    /// Runs `work` and returns its result with the problems it would have reported; nothing is reported, except what is
+    /// wrong with values that are kept ([`Checker::lastingly`]).
     pub(super) fn quietly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, Vec<Problem>) {
         let kept = std::mem::take(&mut self.problems);
-        let deferred = self.deferred.len();
+        self.trials += 1;
         let result = work(self);
-        self.deferred.truncate(deferred);
+        self.trials -= 1;
         let found = std::mem::replace(&mut self.problems, kept);
         (result, found)
+    }
+
+    /// Computes a value that is kept. Its problems are kept as well, whoever asks for it first: a trial, or a branch that
+    /// is not taken.
+    pub(super) fn lastingly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let dry = std::mem::take(&mut self.dry);
+        let result = if self.trials == 0 {
+            work(self)
+        } else {
+            let trial = std::mem::take(&mut self.problems);
+            let trials = std::mem::take(&mut self.trials);
+            let result = work(self);
+            self.trials = trials;
+            let found = std::mem::replace(&mut self.problems, trial);
+            self.lasting.extend(found);
+            result
+        };
+        self.dry = dry;
+        result
     }
 
     /// Counts an evaluation; false once the experiment has become too expensive to check.

@@ -165,6 +165,18 @@ impl Checker<'_> {
         if id.module == self.resolved.main {
             return id.name.to_string();
         }
-        format!("{}.{}", self.resolved.module(id.module).stem, id.name)
+        format!("{}.{}", self.module_name_of(id.module), id.name)
+    }
+
+    /// What items of a module are called by: its stem, or its path where that could mean something else.
+    pub(super) fn module_name_of(&self, module: u32) -> String {
+        let this = self.resolved.module(module);
+        let main = self.resolved.module(self.resolved.main);
+        let shared = self.resolved.modules.iter().filter(|m| m.stem == this.stem).count() > 1;
+        let item = main.names.get(&this.stem).is_some_and(|e| matches!(e.kind, crate::resolve::EntryKind::Decl(_)));
+        if shared || item {
+            return this.path.trim_end_matches(".exp").replace('/', ".");
+        }
+        this.stem.to_string()
     }
 }

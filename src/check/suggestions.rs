@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 /// A problem whose suggestions are still to be worked out.
 pub(crate) struct Deferred {
-    /// Index of the problem.
-    problem: usize,
+    /// Which problem it is for.
+    code: Code,
+    span: Span,
     kind: Attempt,
 }
 
@@ -26,34 +27,35 @@ enum Attempt {
 
 impl Checker<'_> {
     fn defer(&mut self, problem: Problem, kind: Attempt) {
-        let before = self.problems.len();
+        let (code, span) = (problem.code, problem.span());
         self.report(problem);
-        if self.problems.len() > before {
-            self.deferred.push(Deferred { problem: before, kind });
-        }
+        self.deferred.push(Deferred { code, span, kind });
     }
 
     /// Works out all suggestions.
     pub(super) fn finish_suggestions(&mut self) {
-        for Deferred { problem, kind } in std::mem::take(&mut self.deferred) {
-            let fixes = match &kind {
-                Attempt::Name { env, name, span, want } => self.name_fixes(env, name, *span, want),
+        for Deferred { code, span, kind } in std::mem::take(&mut self.deferred) {
+            let wanted = |p: &Problem| p.code == code && p.labels.iter().any(|l| l.span == span);
+            // A problem that was dropped, or that has its suggestions already, needs none.
+            let all = self.problems.iter().chain(&self.lasting);
+            if !all.clone().any(|p| wanted(p) && p.fixes.is_empty()) {
+                continue;
+            }
+            let (fixes, elsewhere) = match &kind {
+                Attempt::Name { env, name, span, want } => (self.name_fixes(env, name, *span, want), None),
                 Attempt::Field { schema, head, setting, env, taken } => {
-                    let (fixes, elsewhere) = self.field_fixes(*schema, head, setting, env, taken);
-                    if let Some((help, code)) = elsewhere
-                        && let Some(problem) = self.problems.get_mut(problem)
-                    {
-                        problem.help = Some(help);
-                        problem.code = code;
-                    }
-                    fixes
+                    self.field_fixes(*schema, head, setting, env, taken)
                 }
             };
-            if let Some(problem) = self.problems.get_mut(problem) {
+            for problem in self.problems.iter_mut().chain(&mut self.lasting).filter(|p| wanted(p)) {
+                if let Some((help, code)) = &elsewhere {
+                    problem.help = Some(help.clone());
+                    problem.code = *code;
+                }
                 if !fixes.is_empty() && problem.code == Code::E0301 {
                     problem.help = None;
                 }
-                problem.fixes.extend(fixes.into_iter().take(3));
+                problem.fixes = fixes.iter().take(3).cloned().collect();
             }
         }
     }

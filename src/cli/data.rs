@@ -80,6 +80,15 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     };
     let failed = |e: data::DataError| Failure::Run { message: e.to_string(), help: None };
     let report = data::report(folder).map_err(failed)?;
+    if let Some(split) = &args.split
+        && !report.splits.contains_key(split)
+    {
+        let names: Vec<&str> = report.splits.keys().map(String::as_str).collect();
+        return Err(Failure::Usage {
+            message: format!("`{}` has no split `{split}`", args.dataset),
+            help: Some(format!("it has {}", names.join(", "))),
+        });
+    }
     if let Some(out) = &args.out {
         write(folder, args.split.as_deref(), out)?;
     }

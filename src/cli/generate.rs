@@ -1,4 +1,4 @@
-//! `exp generate`: text from a trained stage, or from a Hugging Face folder.
+//! `exp generate`: text from a trained stage.
 
 use super::bench;
 use super::shared::LabArgs;
@@ -9,8 +9,8 @@ use std::io::Read;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN`, `RUN.STAGE`, or a folder with weights.
-    #[arg(value_name = "RUN[.STAGE]|DIR")]
+    /// `RUN` (its last stage) or `RUN.STAGE`.
+    #[arg(value_name = "RUN[.STAGE]")]
     pub model: String,
     /// What comes before the generated text; by default what stdin holds.
     #[arg(long, value_name = "TEXT")]

@@ -1,7 +1,7 @@
 //! `exp lock`: pins every input of an experiment.
 
 use super::bench::{self, Request};
-use super::shared::Overrides;
+use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::plan::Plan;
 use crate::share::Lock;
@@ -19,6 +19,8 @@ pub struct Args {
     /// Change nothing; fail if the lock file is out of date.
     #[arg(long)]
     pub check: bool,
+    #[command(flatten)]
+    pub lab: LabArgs,
 }
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
@@ -30,11 +32,11 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     if args.check {
-        locked(file, &plan)?;
+        locked(file, &plan, args.lab.lab.as_deref())?;
         screen.note("every input is as the lock says");
         return Ok(Exit::Done);
     }
-    let lock = of(file, &plan)?;
+    let lock = of(file, &plan, args.lab.lab.as_deref())?;
     let place = Lock::place(file);
     lock.write(&place).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     if screen.is_json() {
@@ -48,7 +50,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 /// The lock of a plan, with what is known of its tokenizers.
-pub(super) fn of(file: &Path, plan: &Plan) -> Result<Lock, Failure> {
+pub(super) fn of(file: &Path, plan: &Plan, lab: Option<&Path>) -> Result<Lock, Failure> {
     if let Some(missing) = plan.datasets.iter().find_map(|d| d.hash.reason().map(|why| (d, why))) {
         return Err(Failure::Run {
             message: format!("dataset `{}` cannot be pinned: {}", missing.0.name, missing.1),
@@ -56,7 +58,7 @@ pub(super) fn of(file: &Path, plan: &Plan) -> Result<Lock, Failure> {
         });
     }
     let mut artefacts = BTreeMap::new();
-    if let Some(lab) = Lab::existing(&bench::lab_place(file, None)).map_err(bench::failed)? {
+    if let Some(lab) = Lab::existing(&bench::lab_place(file, lab)).map_err(bench::failed)? {
         for tokenizer in &plan.tokenizers {
             let Some(hash) = tokenizer.hash.value() else { continue };
             let Some(object) = lab.find(ObjectKind::Tokenizer, hash, Check::Sizes).map_err(bench::failed)? else {
@@ -72,12 +74,12 @@ pub(super) fn of(file: &Path, plan: &Plan) -> Result<Lock, Failure> {
 }
 
 /// Fails unless the inputs of `plan` are as the lock file says.
-pub(super) fn locked(file: &Path, plan: &Plan) -> Result<(), Failure> {
+pub(super) fn locked(file: &Path, plan: &Plan, lab: Option<&Path>) -> Result<(), Failure> {
     let place = Lock::place(file);
     let help = Some(format!("`exp lock {}` writes it anew", file.display()));
     let lock = Lock::read(&place).map_err(|e| Failure::Run { message: e.to_string(), help: help.clone() })?;
     let differences: Vec<String> =
-        lock.differences(&of(file, plan)?).iter().filter(|d| d.is_fatal()).map(ToString::to_string).collect();
+        lock.differences(&of(file, plan, lab)?).iter().filter(|d| d.is_fatal()).map(ToString::to_string).collect();
     if differences.is_empty() {
         return Ok(());
     }

@@ -8,8 +8,8 @@ use std::io::BufRead;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN`, `RUN.STAGE`, or a folder with weights.
-    #[arg(value_name = "RUN[.STAGE]|DIR")]
+    /// `RUN` (its last stage) or `RUN.STAGE`.
+    #[arg(value_name = "RUN[.STAGE]")]
     pub model: String,
     /// The device, as `exp devices` lists it.
     #[arg(long, value_name = "DEVICE")]

@@ -34,7 +34,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     let failed = |message: String| Failure::Run { message, help: None };
-    let lock = super::lock::of(file, &planned.plan)?;
+    let lock = super::lock::of(file, &planned.plan, args.lab.lab.as_deref())?;
     let own = planned.checked.sources.iter().filter(|f| !f.is_library() && !f.path.starts_with("--"));
     let sources: Vec<SourceText> =
         own.map(|f| SourceText { path: f.path.to_string(), text: f.text.to_string() }).collect();
@@ -44,7 +44,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         for folder in lab.runs().map_err(bench::failed)?.into_iter().rev() {
             let Ok(record) = folder.record() else { continue };
             if record.status == Status::Done && Some(&record.plan_hash) == planned.plan.hash.value() {
-                let curves = folder.curves().map_err(bench::failed)?;
+                let curves = crate::run::view::curves(&lab, &folder).map_err(bench::failed)?;
                 let environment = folder.environment().map_err(bench::failed)?;
                 latest = Some((record, curves, environment));
                 break;

@@ -25,9 +25,6 @@ pub struct Args {
     /// Refuse to start unless every input is as the lock file says.
     #[arg(long)]
     pub locked: bool,
-    /// Repeat every stage, whatever is cached.
-    #[arg(long)]
-    pub fresh: bool,
     /// Write what happens as events, one a line, on stderr.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub events: Option<Events>,
@@ -53,7 +50,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     if args.locked {
-        super::lock::locked(file, &planned.plan)?;
+        super::lock::locked(file, &planned.plan, args.lab.lab.as_deref())?;
     }
     screen.note(&format!("device: {device}: {}", chosen.reason));
     let stop = bench::stop()?;

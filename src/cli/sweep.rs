@@ -126,7 +126,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     } else {
         screen.result(&result.table().to_string());
     }
-    Ok(if stop.asked() { Exit::Stopped } else { Exit::Done })
+    let failed = result.points.iter().any(|p| p.status == sweep::PointStatus::Failed);
+    Ok(match (stop.asked(), failed) {
+        (true, _) => Exit::Stopped,
+        (_, true) => Exit::Failed,
+        _ => Exit::Done,
+    })
 }
 
 fn pick<'s>(sweeps: &'s [CheckedSweep], name: Option<&str>) -> Result<&'s CheckedSweep, Failure> {

@@ -278,11 +278,15 @@ impl Loader<'_> {
         kind: EntryKind,
         definition: (usize, usize),
     ) {
-        if let Some(old) = names.get(&name)
-            && old.definitions.first().is_some_and(|d| d.0 == definition.0)
-        {
-            self.problems.push(super::names::twice(&name, span, old.span));
-            return;
+        if let Some(old) = names.get(&name) {
+            if old.definitions.iter().any(|d| d.0 == definition.0) {
+                self.problems.push(super::names::twice(&name, span, old.span));
+                return;
+            }
+            if old.definitions.first().is_some_and(|d| d.0 > definition.0) {
+                // The file that amends this one has a definition of its own, which wins.
+                return;
+            }
         }
         names.insert(name, Entry { kind, definitions: vec![definition], span });
     }

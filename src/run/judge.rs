@@ -4,6 +4,7 @@ use crate::device::Chosen;
 use crate::evaluate::Judged;
 use crate::model::{Architecture, Decoder, GenerateOptions, ModelError};
 use crate::plan::spec::{self, Decoding};
+use crate::random::Stream;
 use crate::tokenizer::{Chat, Tokenizer};
 use std::path::Path;
 
@@ -16,6 +17,8 @@ pub struct Model<'a> {
     context: usize,
     tokenizer: &'a Tokenizer,
     chat: Option<Chat>,
+    /// Prompts answered so far.
+    asked: u64,
 }
 
 impl<'a> Model<'a> {
@@ -33,7 +36,7 @@ impl<'a> Model<'a> {
         let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
         let context = architecture.context;
         let decoder = Decoder::load(architecture, weights, &device.device)?;
-        Ok(Model { decoder, context, tokenizer, chat })
+        Ok(Model { decoder, context, tokenizer, chat, asked: 0 })
     }
 
     /// The text of a prompt as the chat template writes it; without a template the prompt itself.
@@ -71,7 +74,7 @@ impl<'a> Model<'a> {
             temperature: decoding.temperature,
             top_k: decoding.top_k.and_then(|k| usize::try_from(k).ok()),
             top_p: (decoding.top_p < 1.0).then_some(decoding.top_p),
-            seed: decoding.seed.unsigned_abs(),
+            seed: u64::from_ne_bytes(decoding.seed.to_ne_bytes()),
             stop,
             ..GenerateOptions::default()
         };
@@ -126,7 +129,11 @@ impl Judged for Model<'_> {
     }
 
     fn respond(&mut self, prompts: &[String], decoding: &Decoding) -> Result<Vec<String>, String> {
-        let texts = self.continuations(prompts, decoding)?;
+        // Prompts are numbered from 0 in each batch; without this, every batch would draw the same numbers.
+        let batch = Stream::new(u64::from_ne_bytes(decoding.seed.to_ne_bytes()), "respond").at(self.asked).next_u64();
+        self.asked += prompts.len() as u64;
+        let decoding = Decoding { seed: i64::from_ne_bytes(batch.to_ne_bytes()), ..decoding.clone() };
+        let texts = self.continuations(prompts, &decoding)?;
         Ok(texts.into_iter().map(|t| t.trim().to_owned()).collect())
     }
 }

@@ -118,12 +118,16 @@ impl Walk<'_> {
             }
             None => Ok(prompt.to_owned()),
         };
+        // The seed that the cell's hash holds: the experiment's with the decoding's.
+        let seed = plan.seed(planned.spec.decoding.seed);
+        let mut spec = planned.spec.clone();
+        spec.decoding.seed = i64::from_ne_bytes(seed.to_ne_bytes());
         let result = evaluate::eval(
-            &planned.spec,
+            &spec,
             &mut items,
             &mut model,
             Options {
-                seed: plan.seed(0),
+                seed,
                 batch: BATCH,
                 render: &render,
                 dump: Some(&mut file),

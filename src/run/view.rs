@@ -102,6 +102,24 @@ pub fn view(lab: &Lab, folder: &RunFolder, sources: Vec<SourceView>) -> Result<R
     Ok(run)
 }
 
+/// The curves of a run; a stage that it found in the store brings its own.
+///
+/// # Errors
+/// When the run's folder cannot be read.
+pub fn curves(lab: &Lab, folder: &RunFolder) -> Result<indexmap::IndexMap<String, store::Curve>, StoreError> {
+    let mut curves = folder.curves()?;
+    for planned in &folder.plan()?.stages {
+        let logged = curves.get(&planned.name).is_some_and(|c| !c.steps.is_empty());
+        let Some(hash) = planned.hash.value().filter(|_| !logged) else { continue };
+        let Some(object) = lab.find(ObjectKind::Stage, hash, Check::Sizes)? else { continue };
+        let text = object.file(CURVE).ok().and_then(|path| std::fs::read(path).ok());
+        if let Some(curve) = text.and_then(|text| serde_json::from_slice(&text).ok()) {
+            curves.insert(planned.name.clone(), curve);
+        }
+    }
+    Ok(curves)
+}
+
 fn status(record: &store::Record) -> crate::report::Status {
     match record.status {
         store::Status::Running => crate::report::Status::Running,

@@ -116,7 +116,6 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("objective", json!(job.objective)),
         ("data", json!({ "tokens": job.corpus.tokens(), "documents": job.corpus.offsets().len().saturating_sub(1) })),
         ("batch", json!(job.batch)),
-        ("micro_batch", json!(job.micro_batch)),
         ("sequence", json!(job.sequence)),
         ("budget", json!(job.steps)),
         ("optimizer", json!(job.optimizer)),
