@@ -101,7 +101,7 @@ fn published_presets_check() {
 fn the_recipe_of_nano_gpt_is_spelt_out() {
     let checked = checked("experiments/shakespeare.exp", &[("corpus", "\"elsewhere.txt\"")]);
     let network = &item(&checked, "bard").json;
-    for (field, value) in [("layers", 4), ("heads", 4), ("width", 128), ("hidden", 512), ("context", 64)] {
+    for (field, value) in [("layers", 4), ("heads", 4), ("width", 128), ("hidden", 352), ("context", 64)] {
         assert_eq!(network[field], value, "{field}");
     }
     let stage = &item(&checked, "pretrain").json["stage"];
