@@ -14,7 +14,7 @@ pub struct Overrides {
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct LabArgs {
     /// Folder of the run store; by default `.emberlab` beside the experiment.
-    #[arg(long, value_name = "DIR", env = "EMBERLAB_HOME")]
+    #[arg(long, global = true, value_name = "DIR", env = "EMBERLAB_HOME")]
     pub lab: Option<PathBuf>,
 }
 

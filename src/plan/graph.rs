@@ -230,6 +230,7 @@ pub struct Memory {
 
 impl Memory {
     pub fn total(self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations
+        let others = self.gradients.saturating_add(self.optimizer).saturating_add(self.activations);
+        self.weights.saturating_add(others)
     }
 }
