@@ -66,7 +66,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(run::Failure::Stopped) => return Ok(Exit::Stopped),
         Err(failure) => return Err(super::run::failed(&failure)),
     };
-    let again = crate::run::view::curves(&lab, &ran.folder).map_err(bench::failed)?;
+    let again = run::view::curves(&lab, &ran.folder).map_err(bench::failed)?;
     let verdict = verdict(
         Evidence { record: &record, curves: &curves },
         Evidence { record: &ran.record, curves: &again },
