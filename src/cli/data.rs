@@ -154,12 +154,19 @@ fn write(folder: &Path, split: Option<&str>, out: &Path) -> Result<(), Failure> 
     }
     let records = data::open(folder, split).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     let file = File::create(out).map_err(|e| failed(e.to_string()))?;
-    let mut file: Box<dyn Write> = if name.ends_with(".zst") {
-        let encoder = zstd::stream::write::Encoder::new(file, 3).map_err(|e| failed(e.to_string()))?;
-        Box::new(encoder.auto_finish())
-    } else {
-        Box::new(BufWriter::new(file))
-    };
+    if name.ends_with(".zst") {
+        let mut encoder = zstd::stream::write::Encoder::new(file, 3).map_err(|e| failed(e.to_string()))?;
+        lines(records, &mut encoder, &failed)?;
+        // The end of the compressed stream is written here; dropping the encoder would hide a full disk.
+        return encoder.finish().map(drop).map_err(|e| failed(e.to_string()));
+    }
+    let mut file = BufWriter::new(file);
+    lines(records, &mut file, &failed)?;
+    file.flush().map_err(|e| failed(e.to_string()))
+}
+
+/// The records as lines of JSON.
+fn lines(records: data::Reader, file: &mut dyn Write, failed: &dyn Fn(String) -> Failure) -> Result<(), Failure> {
     for record in records {
         let record = record.map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
         let mut line = serde_json::Map::new();
@@ -181,7 +188,7 @@ fn write(folder: &Path, split: Option<&str>, out: &Path) -> Result<(), Failure> 
         line.insert("source".to_owned(), json!(record.source));
         writeln!(file, "{}", serde_json::Value::Object(line)).map_err(|e| failed(e.to_string()))?;
     }
-    file.flush().map_err(|e| failed(e.to_string()))
+    Ok(())
 }
 
 fn unpack(from: &Path, to: &Path) -> Result<(), Failure> {

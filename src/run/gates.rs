@@ -61,7 +61,8 @@ impl Walk<'_> {
             });
             self.verdicts.claims.push(result);
         }
-        let json = serde_json::to_vec_pretty(&self.verdicts).unwrap_or_default();
+        let json = serde_json::to_vec_pretty(&self.verdicts)
+            .map_err(|e| Failure::Unplanned { name: VERDICTS.to_owned(), why: e.to_string() })?;
         Ok(self.run.write_file(VERDICTS, &json)?)
     }
 }

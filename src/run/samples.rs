@@ -79,7 +79,7 @@ impl Walk<'_> {
                 text: sample.text.clone(),
             })?;
         }
-        let json = serde_json::to_vec_pretty(&samples).unwrap_or_default();
+        let json = serde_json::to_vec_pretty(&samples).map_err(|e| failed(e.to_string()))?;
         std::fs::write(folder.join(SAMPLES), json).map_err(|e| Failure::io(name, "keep its samples", &e))
     }
 }

@@ -193,7 +193,8 @@ impl Walk<'_> {
         copied.map_err(|e| Failure::io(name, "keep the weights", &e))?;
         self.sample(planned, &draft.files(), &common.data, trained.steps)?;
         let curve = self.run.folder().curves()?.shift_remove(name).unwrap_or_default();
-        let curve = serde_json::to_vec(&curve).unwrap_or_default();
+        let curve = serde_json::to_vec(&curve)
+            .map_err(|e| Failure::Stage { name: name.to_owned(), why: format!("cannot keep the curve: {e}") })?;
         std::fs::write(draft.files().join(CURVE), curve).map_err(|e| Failure::io(name, "keep the curve", &e))?;
         let kept = match (&common.keep, trained.best) {
             (Keeping::Best(_), Some(best)) => Some(best.loss),
