@@ -32,6 +32,7 @@ pub mod random;
 pub mod resolve;
 pub mod source;
 pub mod stdlib;
+pub mod sweep;
 pub mod syntax;
 pub mod types;
 
@@ -51,8 +52,6 @@ pub mod run;
 pub mod share;
 #[cfg(feature = "engine")]
 pub mod store;
-#[cfg(feature = "engine")]
-pub mod sweep;
 #[cfg(feature = "engine")]
 pub mod tokenizer;
 #[cfg(feature = "engine")]

@@ -158,6 +158,28 @@ fn an_experiment_runs_once_and_is_shared() {
 }
 
 #[test]
+fn a_sweep_shares_stages_goes_on_and_is_reported() {
+    let folder = folder();
+    let folder = folder.path();
+    let text = EXPERIMENT.replace("60 steps", "10 steps").replace("2 epochs", "4 steps").replace("every(20", "every(5");
+    let sweep = "sweep rates { over { tuned.optimizer.lr in [1e-3, 3e-3] }, minimize = answers.tuned.rouge_l }\n";
+    std::fs::write(folder.join("small.exp"), format!("{text}\n{sweep}")).unwrap();
+    let priced = json(folder, &["plan", "small.exp", "--format", "json"])["sweeps"][0]["price"].clone();
+    assert_eq!((priced["stages"].as_u64(), priced["distinct_stages"].as_u64()), (Some(4), Some(3)), "{priced}");
+    let result = json(folder, &["sweep", "small.exp", "--device", "cpu", "--format", "json"]);
+    let points = result["points"].as_array().unwrap();
+    assert!(points.iter().all(|p| p["status"] == "done" && p["objective"].is_number()), "{result}");
+    assert_eq!(points[1]["reused"], 1, "the pretraining");
+    let page = folder.join(".emberlab/sweeps").join(result["sweep"].as_str().unwrap()).join("report.html");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Sweep rates") && page.contains("answers.tuned.rouge_l"));
+    let again = ok(folder, &["sweep", "small.exp", "--device", "cpu"]);
+    assert!(again.contains("report  ") && again.contains("report.html"), "{again}");
+    let priced = json(folder, &["plan", "small.exp", "--format", "json"])["sweeps"][0]["price"].clone();
+    assert_eq!((priced["cached_stages"].as_u64(), priced["flops"].as_f64()), (Some(3), Some(0.0)), "{priced}");
+}
+
+#[test]
 fn killed_runs_go_on_to_the_same_weights() {
     let (whole, killed) = (folder(), folder());
     let expected = json(whole.path(), &RUN);

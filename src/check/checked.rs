@@ -91,7 +91,9 @@ pub struct CheckedSweep {
     pub json: Json,
     /// The condition of `where`, as written.
     pub constraint: Option<String>,
-    /// Whether it holds for the values the experiment has now. True without one; it is asked for each point by checking
+    /// What is minimised or maximised, as written.
+    pub objective: Option<String>,
+    /// Whether the condition holds for the values the experiment has now. True without one; it is asked for each point by checking
     /// the experiment with the point's overrides.
     pub holds: bool,
     pub span: Span,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// A checked and planned experiment.
 pub struct Planned {
+    pub world: Files,
     pub checked: Checked,
     pub plan: Plan,
 }
@@ -39,7 +40,7 @@ pub fn planned(request: &Request<'_>, lab: Option<&Lab>, screen: &Screen) -> Res
     screen.problems_for_people(&problems, &checked.sources);
     let counts = lab.map(|lab| LabCounts::of(lab, request.device.clone())).unwrap_or_default();
     match plan_with(&checked, &world, &Selection { until: request.until.clone() }, &counts) {
-        Ok(plan) => Ok(Ok(Planned { checked, plan })),
+        Ok(plan) => Ok(Ok(Planned { world, checked, plan })),
         Err(problems) => {
             screen.problems(&problems, &checked.sources);
             Ok(Err(Exit::Problems))

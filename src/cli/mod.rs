@@ -17,6 +17,7 @@ pub mod fmt;
 pub mod init;
 mod markdown;
 pub mod plan;
+mod points;
 mod screen;
 pub mod shared;
 pub mod show;

@@ -1,10 +1,12 @@
 //! `exp plan`: what would run, what it costs, and what is done already.
 
 use super::files::{Files, single};
+use super::points::Swept;
 use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
-use crate::check::{Options, check_file};
+use crate::check::{Checked, Options, check_file};
 use crate::plan::{KnownCounts, Plan, Selection, Statuses, display, json, plan_with};
+use crate::sweep::PricedSweep;
 use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
@@ -26,11 +28,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let world = Files::new(std::slice::from_ref(&args.file))?;
     let options = Options { overrides: args.overrides.set.clone(), pedantic: false };
     let (checked, problems) = check_file(&world, &single(&args.file), &options);
+    let lab = lab(args);
     let planned = if problems.any_error() {
         Err(problems)
     } else {
         screen.problems_for_people(&problems, &checked.sources);
-        plan_with(&checked, &world, &Selection { until: args.until.clone() }, &*counts(args))
+        plan_with(&checked, &world, &Selection { until: args.until.clone() }, &*counts(&lab))
     };
     match planned {
         Err(problems) => {
@@ -38,46 +41,74 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             Ok(Exit::Problems)
         }
         Ok(plan) => {
-            let statuses = statuses(&plan, args);
+            let now = statuses(&plan, &lab);
+            let sweeps = if args.until.is_some() { Vec::new() } else { sweeps(args, &world, &checked, &lab) };
             if screen.is_json() {
-                screen.document(&json::json(&plan, None, &statuses));
+                let mut document = json::json(&plan, None, &now);
+                document["sweeps"] = sweeps.iter().map(PricedSweep::json).collect();
+                screen.document(&document);
             } else {
-                screen.result(&display::text(&plan, None, &statuses));
+                screen.result(&display::text(&plan, None, &now));
+                for (i, sweep) in sweeps.iter().enumerate() {
+                    screen.result(if i == 0 { "\nSweeps\n" } else { "\n" });
+                    screen.result(&sweep.text());
+                }
             }
             Ok(Exit::Done)
         }
     }
 }
 
-/// What the run store holds already. Without the engine there is no store, and so nothing is cached.
+/// What each sweep of the experiment would cost.
+fn sweeps(args: &Args, world: &Files, checked: &Checked, lab: &Store) -> Vec<PricedSweep> {
+    let (file, counts) = (single(&args.file), counts(lab));
+    let swept = Swept { file: &file, world, overrides: &args.overrides.set, counts: &*counts };
+    let price = |sweep| PricedSweep::of(sweep, &mut |values| swept.plan(sweep, values), &|plan| statuses(plan, lab));
+    checked.sweeps.iter().map(price).collect()
+}
+
+/// The run store; without the engine there is none.
 #[cfg(not(feature = "engine"))]
-fn statuses(_plan: &Plan, _args: &Args) -> Statuses {
+struct Store;
+
+/// The run store, if there is one that can be read. One that cannot holds nothing that could be used.
+#[cfg(feature = "engine")]
+type Store = Option<crate::store::Lab>;
+
+#[cfg(not(feature = "engine"))]
+fn lab(_args: &Args) -> Store {
+    Store
+}
+
+#[cfg(feature = "engine")]
+fn lab(args: &Args) -> Store {
+    let place = crate::store::Lab::place(&args.file, args.lab.lab.as_deref(), None);
+    crate::store::Lab::existing(&place).ok().flatten()
+}
+
+/// What the run store holds already.
+#[cfg(not(feature = "engine"))]
+fn statuses(_plan: &Plan, _lab: &Store) -> Statuses {
     Statuses::new()
 }
 
 /// What the run store holds already.
 #[cfg(feature = "engine")]
-fn statuses(plan: &Plan, args: &Args) -> Statuses {
-    let place = crate::store::Lab::place(&args.file, args.lab.lab.as_deref(), None);
-    match crate::store::Lab::existing(&place) {
-        Ok(Some(lab)) => crate::run::statuses(plan, &lab),
-        // A store that cannot be read holds nothing that could be used.
-        Ok(None) | Err(_) => Statuses::new(),
-    }
+fn statuses(plan: &Plan, lab: &Store) -> Statuses {
+    lab.as_ref().map(|lab| crate::run::statuses(plan, lab)).unwrap_or_default()
 }
 
 /// What earlier runs have counted and measured.
 #[cfg(not(feature = "engine"))]
-fn counts(_args: &Args) -> Box<dyn KnownCounts> {
+fn counts(_lab: &Store) -> Box<dyn KnownCounts> {
     Box::new(crate::plan::Uncounted)
 }
 
 /// What earlier runs have counted and measured.
 #[cfg(feature = "engine")]
-fn counts(args: &Args) -> Box<dyn KnownCounts> {
-    let place = crate::store::Lab::place(&args.file, args.lab.lab.as_deref(), None);
-    match crate::store::Lab::existing(&place) {
-        Ok(Some(lab)) => Box::new(crate::run::LabCounts::of(&lab, None)),
-        Ok(None) | Err(_) => Box::new(crate::plan::Uncounted),
+fn counts(lab: &Store) -> Box<dyn KnownCounts> {
+    match lab {
+        Some(lab) => Box::new(crate::run::LabCounts::of(lab, None)),
+        None => Box::new(crate::plan::Uncounted),
     }
 }

@@ -1,16 +1,19 @@
 //! `exp sweep`: runs an experiment at many points, or goes on with a sweep that was stopped.
 
-use super::bench::{self, Request};
-use super::files::{Files, single};
+use super::bench::{self, Planned, Request};
+use super::files::single;
+use super::points::Swept;
 use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
-use crate::check::{CheckedSweep, Options, check_file};
-use crate::plan::{Plan, Selection, plan_with};
+use crate::check::{AxisValues, CheckedSweep};
+use crate::plan::Plan;
+use crate::report::{self, AxisView, PointView, SweepView};
 use crate::run::display::{Display, Form};
-use crate::run::{self, Bench, LabCounts};
+use crate::run::{self, Bench, LabCounts, view};
 use crate::store::{Check, Lab};
-use crate::sweep::{self, Conduct, Goal, Jobs, Point, PointFailure, PointResult, Progress};
-use std::path::Path;
+use crate::sweep::{self, Conduct, Goal, Jobs, Point, PointFailure, PointResult, Progress, SweepResult};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[derive(clap::Args, Debug)]
@@ -51,32 +54,19 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     let sweep = pick(&planned.checked.sweeps, args.name.as_deref())?;
-    let failed = |e: sweep::SweepError| Failure::Run { message: e.to_string(), help: None };
+    let search = |e: sweep::SearchError| Failure::Run { message: e.to_string(), help: None };
     let counts = LabCounts::of(&lab, Some(device));
-    let world = Files::new(&[file.to_path_buf()])?;
-    let mut plans: Vec<(String, Plan)> = Vec::new();
+    let name = single(file);
+    let swept = Swept { file: &name, world: &planned.world, overrides: &args.overrides.set, counts: &counts };
+    let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
     let mut check_point = |values: &[(String, String)]| -> Result<Plan, String> {
-        let mut overrides = args.overrides.set.clone();
-        overrides.extend(values.iter().cloned());
-        let (checked, problems) = check_file(&world, &single(file), &Options { overrides, pedantic: false });
-        let first = |problems: &crate::diagnostics::Problems| {
-            problems.sorted().into_iter().find(|p| p.is_error()).map_or_else(String::new, |p| p.message.clone())
-        };
-        if problems.any_error() {
-            return Err(first(&problems));
-        }
-        if let Some(now) = checked.sweeps.iter().find(|s| s.name == sweep.name)
-            && !now.holds
-        {
-            return Err(format!("`where` does not hold: {}", now.constraint.clone().unwrap_or_default()));
-        }
-        let plan = plan_with(&checked, &world, &Selection { until: None }, &counts).map_err(|p| first(&p))?;
+        let plan = swept.plan(sweep, values)?;
         if let Some(hash) = plan.hash.value() {
-            plans.push((hash.clone(), plan.clone()));
+            plans.entry(hash.clone()).or_insert_with(|| plan.clone());
         }
         Ok(plan)
     };
-    let prepared = sweep::prepare(sweep, &mut check_point).map_err(failed)?;
+    let prepared = sweep::prepare(sweep, &mut check_point).map_err(search)?;
     screen.note(&format!(
         "{} points, {} skipped; {} stages to train of {} (the others are shared)",
         prepared.candidates.len(),
@@ -84,7 +74,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         prepared.sharing.distinct,
         prepared.sharing.stages
     ));
-    let goal = Goal::of(sweep).map_err(failed)?;
+    let goal = Goal::of(sweep).map_err(search)?;
     let conduct = Conduct { retry: args.retry, fail_fast: args.fail_fast };
     let stop = bench::stop()?;
     let mut told = |progress: Progress<'_>| match progress {
@@ -105,8 +95,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             Bench { lab: &lab, device: &chosen, base: Path::new(""), home: &home, stop: &stop, check: Check::Sizes };
         let hash_of = |point: &Point| prepared.candidates.iter().find(|c| c.point.id == point.id).map(|c| &c.plan_hash);
         let mut run_point = |point: &Point| -> Result<PointResult, PointFailure> {
-            let plan = hash_of(point).and_then(|hash| plans.iter().find(|(h, _)| h == hash));
-            let Some((_, plan)) = plan else {
+            let Some(plan) = hash_of(point).and_then(|hash| plans.get(hash)) else {
                 return Err(PointFailure::Failed("the point has no plan".to_owned()));
             };
             let mut display = Display::stderr(Form::choose(false, screen.is_quiet()));
@@ -120,11 +109,13 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         };
         sweep::run(&prepared, &lab, goal.as_ref(), conduct, stop.flag(), &mut run_point, &mut told)
     };
-    let result = result.map_err(failed)?;
+    let result = result.map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+    let place = write_report(sweep, &result, &planned, &lab)?;
     if screen.is_json() {
         screen.document(&serde_json::to_value(&result).unwrap_or_default());
     } else {
         screen.result(&result.table().to_string());
+        screen.result(&format!("\nreport  {}\n", place.display()));
     }
     let failed = result.points.iter().any(|p| p.status == sweep::PointStatus::Failed);
     Ok(match (stop.asked(), failed) {
@@ -132,6 +123,48 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         (_, true) => Exit::Failed,
         _ => Exit::Done,
     })
+}
+
+/// Writes the sweep's report, which also tells of the best point's run, into the sweep's folder.
+fn write_report(
+    sweep: &CheckedSweep,
+    result: &SweepResult,
+    planned: &Planned,
+    lab: &Lab,
+) -> Result<PathBuf, Failure> {
+    let best = result.points.iter().find(|p| Some(&p.id) == result.best.as_ref()).and_then(|p| p.run.as_ref());
+    let mut runs = Vec::new();
+    if let Some(folder) = best.and_then(|id| lab.run_named(id).ok()) {
+        let sources = super::report::sources(&planned.checked);
+        super::report::keep_sources(&folder, &sources)?;
+        runs.push(view::view(lab, &folder, sources).map_err(bench::failed)?);
+    }
+    let place = lab.folder("sweeps").join(&result.sweep).join("report.html");
+    super::report::write(&place, &report::html_with_sweeps(&runs, &[shown(sweep, result)]))?;
+    Ok(place)
+}
+
+/// A sweep as the report shows it.
+fn shown(sweep: &CheckedSweep, result: &SweepResult) -> SweepView {
+    let axes = sweep.axes.iter().map(|axis| AxisView {
+        path: axis.path.clone(),
+        log: matches!(axis.values, AxisValues::Log { .. }),
+    });
+    let points = result.points.iter().map(|point| PointView {
+        id: point.id.clone(),
+        values: sweep.axes.iter().map(|axis| point.values.get(&axis.path).cloned()).collect(),
+        status: point.status.name().to_owned(),
+        objective: point.objective,
+        seconds: point.seconds,
+        reused: point.reused.is_some_and(|stages| stages > 0),
+    });
+    SweepView {
+        name: sweep.name.clone(),
+        objective: sweep.objective.clone().unwrap_or_default(),
+        maximize: sweep.json.get("maximize").is_some_and(|m| !m.is_null()),
+        axes: axes.collect(),
+        points: points.collect(),
+    }
 }
 
 fn pick<'s>(sweeps: &'s [CheckedSweep], name: Option<&str>) -> Result<&'s CheckedSweep, Failure> {

@@ -38,7 +38,10 @@ pub fn text(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> String {
 pub fn price_text(price: &Price) -> String {
     let mut out = Page::default();
     let shared = price.stages - price.distinct_stages;
-    let mut stages = format!("{} to run", plural(price.distinct_stages, "stage", "stages"));
+    let mut stages = format!("{} to run", plural(price.distinct_stages - price.cached_stages, "stage", "stages"));
+    if price.cached_stages > 0 {
+        write!(stages, ", {} in the store", thousands(price.cached_stages)).ok();
+    }
     if shared > 0 {
         write!(stages, ", {} shared among points", thousands(shared)).ok();
     }

@@ -4,7 +4,7 @@
 
 use super::graph::{Known, Plan};
 use super::status::{Status, Statuses};
-use super::totals::totals;
+use super::totals::{Price, totals};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
@@ -100,6 +100,23 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
         .put("tokenizers", tokenizers)
         .put("evals", evals)
         .put("totals", totals)
+        .done()
+}
+
+/// What a sweep costs: `points`, `stages` (over all points), `distinct_stages`, `cached_stages`, and the figures of those
+/// that would run.
+pub fn price(price: &Price) -> Json {
+    Object::default()
+        .put("points", price.points)
+        .put("stages", price.stages)
+        .put("distinct_stages", price.distinct_stages)
+        .put("cached_stages", price.cached_stages)
+        .known("tokens", &price.tokens)
+        .known("flops", &price.flops)
+        .known("unshared_flops", &price.unshared_flops)
+        .known("memory_bytes", &price.memory_bytes)
+        .known("disk_bytes", &price.disk_bytes)
+        .known("seconds", &price.seconds)
         .done()
 }
 

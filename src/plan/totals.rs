@@ -21,8 +21,7 @@ pub struct Totals {
 
 /// Sums up the stages that will run.
 pub fn totals(plan: &Plan, statuses: &Statuses) -> Totals {
-    let cached = |s: &PlannedStage| statuses.get(&s.name).is_some_and(|s| s.cached);
-    let waiting: Vec<&PlannedStage> = plan.stages.iter().filter(|s| !cached(s)).collect();
+    let waiting: Vec<&PlannedStage> = plan.stages.iter().filter(|s| !is_cached(s, statuses)).collect();
     let stages = plan.stages.len() as u64;
     let cached = stages - waiting.len() as u64;
     let Sums { tokens, steps, flops, memory_bytes, disk_bytes, seconds } = sums(&waiting);
@@ -33,13 +32,14 @@ pub fn totals(plan: &Plan, statuses: &Statuses) -> Totals {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Price {
     pub points: u64,
-    /// Stages over all points, and how many of them differ.
+    /// Stages over all points, how many of them differ, and how many of those are in the store.
     pub stages: u64,
     pub distinct_stages: u64,
+    pub cached_stages: u64,
     /// Everything else that is made (datasets, tokenizers, evaluations), likewise.
     pub others: u64,
     pub distinct_others: u64,
-    /// Over the stages that differ.
+    /// Over the stages that differ and are not in the store.
     pub tokens: Known<u64>,
     pub flops: Known<f64>,
     pub seconds: Known<f64>,
@@ -50,22 +50,27 @@ pub struct Price {
     pub unshared_flops: Known<f64>,
 }
 
-/// Prices the points of a sweep, each given by its plan. A thing without an identity counts as one of a kind.
-pub fn price(plans: &[Plan]) -> Price {
+/// Prices the points of a sweep, each given by its plan and what the store has of it. A thing without an identity counts
+/// as one of a kind.
+pub fn price(points: &[(Plan, Statuses)]) -> Price {
     let mut seen: BTreeSet<&Digest> = BTreeSet::new();
-    let all: Vec<&PlannedStage> = plans.iter().flat_map(|p| &p.stages).collect();
-    let distinct: Vec<&PlannedStage> =
-        all.iter().copied().filter(|s| s.hash.value().is_none_or(|hash| seen.insert(hash))).collect();
+    let all: Vec<(&PlannedStage, bool)> = (points.iter())
+        .flat_map(|(plan, statuses)| plan.stages.iter().map(move |s| (s, is_cached(s, statuses))))
+        .collect();
+    let distinct: Vec<(&PlannedStage, bool)> =
+        all.iter().copied().filter(|(s, _)| s.hash.value().is_none_or(|hash| seen.insert(hash))).collect();
+    let waiting: Vec<&PlannedStage> = distinct.iter().filter(|(_, cached)| !cached).map(|(s, _)| *s).collect();
     let (mut others, mut distinct_others) = (0, 0);
-    for node in plans.iter().flat_map(Plan::nodes).filter(|n| n.kind != "stage") {
+    for node in points.iter().flat_map(|(plan, _)| plan.nodes()).filter(|n| n.kind != "stage") {
         others += 1;
         distinct_others += u64::from(node.hash.value().is_none_or(|hash| seen.insert(hash)));
     }
-    let Sums { tokens, flops, memory_bytes, disk_bytes, seconds, .. } = sums(&distinct);
+    let Sums { tokens, flops, memory_bytes, disk_bytes, seconds, .. } = sums(&waiting);
     Price {
-        points: plans.len() as u64,
+        points: points.len() as u64,
         stages: all.len() as u64,
         distinct_stages: distinct.len() as u64,
+        cached_stages: (distinct.len() - waiting.len()) as u64,
         others,
         distinct_others,
         tokens,
@@ -73,8 +78,12 @@ pub fn price(plans: &[Plan]) -> Price {
         seconds,
         disk_bytes,
         memory_bytes,
-        unshared_flops: sums(&all).flops,
+        unshared_flops: sums(&all.iter().map(|(s, _)| *s).collect::<Vec<_>>()).flops,
     }
+}
+
+fn is_cached(stage: &PlannedStage, statuses: &Statuses) -> bool {
+    statuses.get(&stage.name).is_some_and(|s| s.cached)
 }
 
 struct Sums {

@@ -39,7 +39,8 @@ pub fn html_with_sweeps(runs: &[RunView], sweeps: &[SweepView]) -> String {
         html.raw("\n");
         html.tag("body", &[], |html| {
             html.tag("main", &[], |html| {
-                if runs.len() != 1 {
+                let alone = runs.len() == 1 && sweeps.is_empty();
+                if !alone {
                     overview(&title, runs, html);
                 }
                 for (i, view) in sweeps.iter().enumerate() {
@@ -48,7 +49,7 @@ pub fn html_with_sweeps(runs: &[RunView], sweeps: &[SweepView]) -> String {
                     });
                 }
                 for (i, view) in runs.iter().enumerate() {
-                    run(view, &format!("r{i}"), runs.len() == 1, html);
+                    run(view, &format!("r{i}"), alone, html);
                 }
             });
             html.raw("<script>").raw(SCRIPT).raw("</script>");

@@ -1,11 +1,11 @@
 //! Why a sweep cannot run.
 
+#[cfg(feature = "engine")]
 use crate::store::StoreError;
 
-#[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// Why a sweep has no points that could be tried.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SearchError {
     #[error(
         "the sweep `{sweep}` uses `{what}`, which this version can check and plan but not run: {missing}; use \
          `search = grid()` or `search = random(trials = …)` and leave `stop` out"
@@ -21,6 +21,18 @@ pub enum SweepError {
     NothingValid { sweep: String, point: String, why: String },
     #[error("the settings of the sweep `{sweep}` cannot be read: {why}")]
     Malformed { sweep: String, why: String },
+}
+
+/// Why a sweep ended before its points did.
+#[cfg(feature = "engine")]
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the state of the sweep `{sweep}` cannot be read: {why}")]
+    State { sweep: String, why: String },
     #[error("cannot start a process for a point: {0}")]
     Spawn(std::io::Error),
 }

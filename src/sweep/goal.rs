@@ -1,6 +1,6 @@
 //! What a sweep looks for.
 
-use super::error::SweepError;
+use super::error::SearchError;
 use super::points::settings;
 use crate::check::CheckedSweep;
 use crate::plan::spec::Measured;
@@ -18,7 +18,7 @@ impl Goal {
     ///
     /// # Errors
     /// When the sweep's settings cannot be read.
-    pub fn of(sweep: &CheckedSweep) -> Result<Option<Goal>, SweepError> {
+    pub fn of(sweep: &CheckedSweep) -> Result<Option<Goal>, SearchError> {
         let settings = settings(sweep)?;
         Ok(settings.minimize.map(Goal::Minimize).or(settings.maximize.map(Goal::Maximize)))
     }

@@ -1,7 +1,7 @@
 //! The points that a search tries.
 
 use super::axis;
-use super::error::SweepError;
+use super::error::SearchError;
 use crate::check::{CheckedAxis, CheckedSweep};
 use crate::plan::spec;
 use crate::random::Stream;
@@ -53,24 +53,24 @@ impl std::fmt::Display for Point {
 ///
 /// # Errors
 /// When they do not fit [`spec::Sweep`].
-pub(super) fn settings(sweep: &CheckedSweep) -> Result<spec::Sweep, SweepError> {
+pub(super) fn settings(sweep: &CheckedSweep) -> Result<spec::Sweep, SearchError> {
     serde_json::from_value(sweep.json.clone())
-        .map_err(|e| SweepError::Malformed { sweep: sweep.name.clone(), why: e.to_string() })
+        .map_err(|e| SearchError::Malformed { sweep: sweep.name.clone(), why: e.to_string() })
 }
 
 /// Every point that the sweep's search tries, each once, in order. Nothing has been checked yet.
 ///
 /// # Errors
 /// When the search or its early stopping cannot run yet, or an axis has no values.
-pub fn points(sweep: &CheckedSweep) -> Result<Vec<Point>, SweepError> {
+pub fn points(sweep: &CheckedSweep) -> Result<Vec<Point>, SearchError> {
     let settings = settings(sweep)?;
     refuse_what_is_missing(sweep, &settings)?;
     if sweep.axes.is_empty() {
-        return Err(SweepError::NoAxes(sweep.name.clone()));
+        return Err(SearchError::NoAxes(sweep.name.clone()));
     }
     for axis in &sweep.axes {
         if let Some(why) = axis::problem(&axis.values) {
-            return Err(SweepError::BadAxis { sweep: sweep.name.clone(), axis: axis.path.clone(), why });
+            return Err(SearchError::BadAxis { sweep: sweep.name.clone(), axis: axis.path.clone(), why });
         }
     }
     let mut all = match settings.search {
@@ -86,8 +86,8 @@ pub fn points(sweep: &CheckedSweep) -> Result<Vec<Point>, SweepError> {
     Ok(all)
 }
 
-fn refuse_what_is_missing(sweep: &CheckedSweep, settings: &spec::Sweep) -> Result<(), SweepError> {
-    let refuse = |what, missing| Err(SweepError::Unsupported { sweep: sweep.name.clone(), what, missing });
+fn refuse_what_is_missing(sweep: &CheckedSweep, settings: &spec::Sweep) -> Result<(), SearchError> {
+    let refuse = |what, missing| Err(SearchError::Unsupported { sweep: sweep.name.clone(), what, missing });
     match settings.search {
         spec::Search::Sobol(_) => return refuse("sobol", "there is no quasi-random sampler"),
         spec::Search::Tpe(_) => return refuse("tpe", "there is no sampler that learns from finished points"),
@@ -103,11 +103,11 @@ fn refuse_what_is_missing(sweep: &CheckedSweep, settings: &spec::Sweep) -> Resul
 }
 
 /// Every combination; the last axis changes fastest.
-fn grid_points(sweep: &CheckedSweep, points: usize) -> Result<Vec<Point>, SweepError> {
+fn grid_points(sweep: &CheckedSweep, points: usize) -> Result<Vec<Point>, SearchError> {
     let columns: Vec<Vec<String>> = sweep.axes.iter().map(|a| axis::spread(&a.values, points)).collect();
     let count = columns.iter().fold(1u128, |product, c| product.saturating_mul(c.len() as u128));
     if count > MOST {
-        return Err(SweepError::TooMany { sweep: sweep.name.clone(), count, limit: MOST });
+        return Err(SearchError::TooMany { sweep: sweep.name.clone(), count, limit: MOST });
     }
     let mut rows: Vec<IndexMap<String, String>> = vec![IndexMap::new()];
     for (axis, column) in sweep.axes.iter().zip(&columns) {
@@ -155,6 +155,7 @@ pub(super) mod tests {
                 .collect(),
             json: json!({ "search": search, "stop": null, "minimize": { "measure": ["pretrain", "valid", "loss"] }, "maximize": null }),
             constraint: None,
+            objective: None,
             holds: true,
             span,
         }

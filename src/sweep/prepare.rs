@@ -1,6 +1,6 @@
 //! Checking every point before the first one runs, and counting what points share.
 
-use super::error::SweepError;
+use super::error::SearchError;
 use super::points::{Point, points};
 use crate::check::CheckedSweep;
 use crate::plan::{Estimate, Known, Plan};
@@ -42,6 +42,9 @@ pub struct Node {
 pub struct Skipped {
     pub point: Point,
     pub why: String,
+    /// It comes to the same as another point.
+    #[serde(default)]
+    pub same: bool,
 }
 
 /// What points have in common.
@@ -65,7 +68,7 @@ pub type CheckPoint<'a> = &'a mut dyn FnMut(&[(String, String)]) -> Result<Plan,
 ///
 /// # Errors
 /// When the search cannot run, or no point is valid.
-pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prepared, SweepError> {
+pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prepared, SearchError> {
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut skipped = Vec::new();
     let mut by_plan: BTreeMap<String, String> = BTreeMap::new();
@@ -74,25 +77,25 @@ pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prep
             Known::Value(hash) => Ok((hash.clone(), stages(&plan))),
             Known::Unknown(why) => Err(why.clone()),
         });
-        let why = match judged {
+        let (why, same) = match judged {
             Ok((plan_hash, stages)) => match by_plan.get(&plan_hash) {
-                Some(same) => format!("it comes to the same as point {same}"),
+                Some(same) => (format!("it comes to the same as point {same}"), true),
                 None => {
                     by_plan.insert(plan_hash.clone(), point.id.clone());
                     candidates.push(Candidate { point, plan_hash, stages });
                     continue;
                 }
             },
-            Err(why) => why,
+            Err(why) => (why, false),
         };
-        skipped.push(Skipped { point, why });
+        skipped.push(Skipped { point, why, same });
     }
     if candidates.is_empty() {
         let (point, why) = match skipped.into_iter().next() {
             Some(first) => (first.point.to_string(), first.why),
             None => ("none".to_owned(), "there are none to try".to_owned()),
         };
-        return Err(SweepError::NothingValid { sweep: sweep.name.clone(), point, why });
+        return Err(SearchError::NothingValid { sweep: sweep.name.clone(), point, why });
     }
     let (id, sharing) = (identity(&sweep.name, &candidates), sharing(&candidates));
     Ok(Prepared { id, name: sweep.name.clone(), candidates, skipped, sharing })

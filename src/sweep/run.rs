@@ -130,7 +130,7 @@ pub(super) fn settle<'a>(
     };
     let id = entry.id.clone();
     state.put(entry)?;
-    state.get(&id).ok_or_else(|| SweepError::Malformed { sweep: id, why: "a point was lost".to_owned() })
+    state.get(&id).ok_or_else(|| SweepError::State { sweep: id, why: "a point was lost".to_owned() })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod doc;
 mod explain;
 mod fmt;
 mod init;
+mod plan;
 mod show;
 mod streams;
 mod support;

@@ -71,12 +71,12 @@ fn a_plan_survives_storing() {
 
 #[test]
 fn points_of_a_sweep_share_their_stages() {
-    let points: Vec<Plan> = [1e-3, 3e-4, 1e-4]
+    let points: Vec<(Plan, Statuses)> = [1e-3, 3e-4, 1e-4]
         .iter()
         .map(|lr| {
             let mut lab = Lab::storyteller();
             lab.common("tuned")["optimizer"]["lr"] = json!(lr);
-            lab.counted(&Counted).expect("it plans")
+            (lab.counted(&Counted).expect("it plans"), Statuses::new())
         })
         .collect();
     let price = price(&points);
@@ -84,7 +84,7 @@ fn points_of_a_sweep_share_their_stages() {
     // 3 × (3 datasets, a tokenizer, 3 evaluations); the data and the tokenizer are shared, the judgements are not.
     assert_eq!((price.others, price.distinct_others), (21, 4 + 9));
     let one = |p: &Plan, i: usize| p.stages[i].estimate.flops.value().copied().unwrap_or(0.0);
-    let expected = one(&points[0], 0) + 3.0 * one(&points[0], 1);
+    let expected = one(&points[0].0, 0) + 3.0 * one(&points[0].0, 1);
     assert_eq!(price.flops, Known::Value(expected));
     insta::assert_snapshot!("price_text", display::price_text(&price));
 }

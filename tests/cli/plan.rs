@@ -1,0 +1,56 @@
+//! `exp plan` from the outside.
+
+use crate::support::Folder;
+use serde_json::json;
+
+fn sweep() -> Folder {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/sweep.exp")).unwrap();
+    Folder::with(&[("sweep.exp", &text)])
+}
+
+#[test]
+fn sweeps_are_listed_and_priced() {
+    let ran = sweep().exp("plan sweep.exp");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let sweeps = ran.out.split_once("\nSweeps\n").expect("a section").1;
+    assert!(sweeps.contains("rates : grid over pretrain.optimizer.lr, teller.layers, experiment.seed"), "{sweeps}");
+    assert!(sweeps.contains("drawn : random over"), "{sweeps}");
+    // 4 rates, 2 depths, 3 seeds, less the three of the highest rate and two layers.
+    assert!(sweeps.contains("points      21"), "{sweeps}");
+    assert!(sweeps.contains("skipped     3: `where` does not hold"), "{sweeps}");
+    assert!(sweeps.contains("stages      21 stages to run"), "{sweeps}");
+    assert!(sweeps.contains("FLOPs"), "{sweeps}");
+}
+
+#[test]
+fn programs_read_the_same_prices() {
+    let document = sweep().exp("plan sweep.exp --format json").json();
+    let rates = &document["sweeps"][0];
+    assert_eq!(rates["name"], json!("rates"));
+    assert_eq!(rates["price"]["points"], json!(21));
+    assert_eq!(rates["price"]["distinct_stages"], json!(21));
+    assert_eq!(rates["skipped"].as_array().map(Vec::len), Some(3));
+    let one = document["stages"][0]["flops"].as_f64().unwrap();
+    let all = rates["price"]["flops"].as_f64().unwrap();
+    assert!(all > 15.0 * one && all < 30.0 * one, "{all} of {one}");
+    // Time is known only where this device has been measured.
+    assert!(rates["price"]["seconds"].is_null() && rates["price"]["reasons"]["seconds"].is_string());
+}
+
+#[test]
+fn a_sweep_that_cannot_run_or_is_too_large_says_so() {
+    let folder = sweep();
+    let text = folder.read("sweep.exp");
+    folder.write("sweep.exp", text.replace("random(trials = 6)", "tpe(trials = 6)").replace("1..=3", "1..=400"));
+    let ran = folder.exp("plan sweep.exp");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("cannot run: the sweep `drawn` uses `tpe`"), "{}", ran.out);
+    assert!(ran.out.contains("not priced: 3200 points"), "{}", ran.out);
+}
+
+#[test]
+fn a_part_of_the_plan_has_no_sweeps() {
+    let ran = sweep().exp("plan sweep.exp --until pretrain");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.out.contains("Sweeps"), "{}", ran.out);
+}
