@@ -40,6 +40,8 @@ const FILES: &[(&str, &str)] = embed! {
     "models/gpt2.exp"
     "models/llama.exp"
     "optim.exp"
+    "suites.exp"
+    "tokenizers.exp"
     "tuning.exp"
 };
 
