@@ -39,10 +39,10 @@ impl Checker<'_> {
         Json::Object(own)
     }
 
-    /// The library schema that a schema of the user's extends; the schema itself if it extends none.
+    /// The schema of the prelude, which a Rust type reads, that a schema extends; the schema itself if it extends none.
     fn bound_schema(&self, schema: SchemaId) -> SchemaId {
         let mut at = schema;
-        while !self.resolved.is_library(self.schema(at).module) {
+        while !self.resolved.prelude.contains(&self.schema(at).module) {
             match self.schema(at).base {
                 Some(base) => at = base,
                 None => return schema,
