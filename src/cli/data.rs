@@ -5,6 +5,8 @@ use super::bench::{self, Request};
 use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::data;
+use crate::diagnostics::suggest::similar;
+use crate::plan::Plan;
 use crate::report::{Align, Table, format};
 use crate::run::{self, Bench};
 use crate::store::Check;
@@ -42,11 +44,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("data")?;
     let file = Path::new(&args.file);
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
-    let request = Request { file, overrides: &args.overrides.set, until: Some(args.dataset.clone()), device: None };
+    let request = Request { file, overrides: &args.overrides.set, until: None, device: None };
     let plan = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned.plan,
         Err(exit) => return Ok(exit),
     };
+    let wanted = needed(&plan, &args.dataset)?;
     let chosen = bench::device(Some("cpu"))?;
     let stop = bench::stop()?;
     let bench = Bench {
@@ -58,7 +61,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         check: Check::Sizes,
     };
     let mut folders = IndexMap::new();
-    for planned in &plan.datasets {
+    for planned in plan.datasets.iter().filter(|d| wanted.contains(&d.name.as_str())) {
         let made = run::make_dataset(&bench, &plan, planned, &folders, &mut |_| {
             screen.note(&format!("making `{}`", planned.name));
             Ok(())
@@ -70,13 +73,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         };
         folders.insert(planned.name.clone(), object.path);
     }
-    let (Some(folder), Some(planned)) =
-        (folders.get(&args.dataset), plan.datasets.iter().find(|d| d.name == args.dataset))
-    else {
-        return Err(Failure::Usage {
-            message: format!("`{}` is not a dataset", args.dataset),
-            help: Some(format!("the experiment has {}", names(&plan))),
-        });
+    let (Some(folder), Some(planned)) = (folders.get(&args.dataset), plan.dataset(&args.dataset)) else {
+        return Err(unknown(&plan, &args.dataset));
     };
     let failed = |e: data::DataError| Failure::Run { message: e.to_string(), help: None };
     let report = data::report(folder).map_err(failed)?;
@@ -116,8 +114,43 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn names(plan: &crate::plan::Plan) -> String {
-    plan.datasets.iter().map(|d| d.name.as_str()).collect::<Vec<_>>().join(", ")
+/// The dataset and those that it is made from.
+fn needed<'p>(plan: &'p Plan, name: &str) -> Result<Vec<&'p str>, Failure> {
+    let Some(dataset) = plan.dataset(name) else { return Err(unknown(plan, name)) };
+    let mut wanted = vec![dataset.name.as_str()];
+    let mut next = 0;
+    while let Some(dataset) = wanted.get(next).and_then(|name| plan.dataset(name)) {
+        let more: Vec<&str> = dataset.depends_on.iter().map(String::as_str).filter(|n| !wanted.contains(n)).collect();
+        wanted.extend(more);
+        next += 1;
+    }
+    Ok(wanted)
+}
+
+/// `name` is no dataset: what it is instead, or what it may have been meant to be.
+fn unknown(plan: &Plan, name: &str) -> Failure {
+    let names = || plan.datasets.iter().map(|d| d.name.as_str());
+    let quoted = |names: &[&str]| names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>();
+    let all = match names().next() {
+        Some(_) => format!("the experiment has {}", quoted(&names().collect::<Vec<_>>()).join(", ")),
+        None => "the experiment has no dataset".to_owned(),
+    };
+    let split = name.split_once('.').filter(|(dataset, _)| plan.dataset(dataset).is_some());
+    let message = match plan.node(name) {
+        Some(node) => format!("`{name}` is {} and not a dataset", article(node.kind)),
+        None => format!("there is no dataset `{name}`"),
+    };
+    let help = match (split, similar(name, names()).as_slice()) {
+        (Some((dataset, split)), _) => format!("write `{dataset} --split {split}`"),
+        (None, []) => all,
+        (None, near) => format!("did you mean {}? {all}", quoted(near).join(" or ")),
+    };
+    Failure::Usage { message, help: Some(help) }
+}
+
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 fn text(report: &data::Report, split: Option<&str>) -> String {
@@ -170,8 +203,13 @@ fn lines(records: data::Reader, file: &mut dyn Write, failed: &dyn Fn(String) ->
     for record in records {
         let record = record.map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
         let mut line = serde_json::Map::new();
-        match (&record.prompt, &record.response) {
-            (Some(prompt), Some(response)) => {
+        match (&record.pair, &record.prompt, &record.response) {
+            (Some(pair), ..) => {
+                line.insert("first".to_owned(), json!(pair.first));
+                line.insert("second".to_owned(), json!(pair.second));
+                line.insert("contrast".to_owned(), json!(pair.contrast));
+            }
+            (None, Some(prompt), Some(response)) => {
                 line.insert("prompt".to_owned(), json!(prompt));
                 line.insert("response".to_owned(), json!(response));
             }

@@ -5,6 +5,7 @@ use super::shared::LabArgs;
 use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::plan::spec::Decoding;
+use crate::run::Written;
 use std::io::Read;
 
 #[derive(clap::Args, Debug)]
@@ -19,13 +20,13 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub max_tokens: u32,
     /// 0 always takes the likeliest token.
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]
     pub temperature: f64,
-    /// Only the so many likeliest tokens.
-    #[arg(long, value_name = "N")]
-    pub top_k: Option<u32>,
-    /// Only the likeliest tokens that hold this share, from 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    /// Only the so many likeliest tokens; 0 is all of them.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub top_k: u32,
+    /// Only the likeliest tokens that hold this share, from 0 (the likeliest one) to 1 (all).
+    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     pub top_p: f64,
     /// Root of the random choices.
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -39,6 +40,7 @@ pub struct Args {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("generate")?;
+    check(args)?;
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
         None => {
@@ -48,12 +50,6 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             text.trim_end_matches('\n').to_owned()
         }
     };
-    if !(0.0..=1.0).contains(&args.top_p) || args.temperature < 0.0 || !args.temperature.is_finite() {
-        return Err(Failure::Usage {
-            message: "`--top-p` lies between 0 and 1, and `--temperature` is 0 or more".to_owned(),
-            help: None,
-        });
-    }
     let lab = bench::lab_here(args.lab.lab.as_deref())?;
     let stage = Stage::find(&lab, &args.model)?;
     let device = bench::device(args.device.as_deref())?;
@@ -61,18 +57,50 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let decoding = Decoding {
         max_tokens: i64::from(args.max_tokens),
         temperature: args.temperature,
-        top_k: args.top_k.map(i64::from),
+        top_k: (args.top_k > 0).then_some(i64::from(args.top_k)),
         top_p: args.top_p,
-        seed: i64::try_from(args.seed).unwrap_or(i64::MAX),
+        seed: i64::from_ne_bytes(args.seed.to_ne_bytes()),
     };
     let failed = |message: String| Failure::Run { message, help: None };
     let rendered = model.render(&prompt).map_err(failed)?;
-    let texts = model.continuations(&[rendered], &decoding).map_err(failed)?;
-    let text = texts.first().map_or("", |t| t.as_str());
+    let written = model.write(&rendered, &decoding).map_err(failed)?;
     if screen.is_json() {
-        screen.document(&serde_json::json!({ "schema_version": 1, "prompt": prompt, "text": text }));
+        screen.document(&serde_json::json!({
+            "schema_version": 1, "prompt": prompt, "text": written.text, "prompt_cut": written.prompt_cut,
+        }));
     } else {
-        screen.raw(&format!("{text}\n"));
+        screen.raw(&format!("{}\n", written.text));
     }
+    told(&written, model.context(), screen);
     Ok(Exit::Done)
+}
+
+/// Says where the context was too short.
+fn told(written: &Written, context: usize, screen: &Screen) {
+    if written.prompt_cut > 0 {
+        screen.note(&format!(
+            "note: the prompt is longer than the model's context of {context} tokens; its first {} were left out",
+            written.prompt_cut
+        ));
+    }
+    if written.rolls > 0 {
+        screen.note(&format!(
+            "note: prompt and text are longer than the model's context of {context} tokens; each time it was full, the text \
+             went on from its last {}",
+            context / 2
+        ));
+    }
+}
+
+fn check(args: &Args) -> Result<(), Failure> {
+    let refuse = |message: String, help: &str| Err(Failure::Usage { message, help: Some(help.to_owned()) });
+    if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
+        let message = format!("`--temperature` is 0 or more, and not {}", args.temperature);
+        return refuse(message, "0 always takes the likeliest token, 1 draws as the model says");
+    }
+    if !(0.0..=1.0).contains(&args.top_p) {
+        let message = format!("`--top-p` lies between 0 and 1, and {} does not", args.top_p);
+        return refuse(message, "1 keeps every token, 0.95 leaves out the unlikeliest");
+    }
+    Ok(())
 }

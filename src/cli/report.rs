@@ -28,6 +28,9 @@ const SOURCES: &str = "sources.json";
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("report")?;
+    if let Some(out) = &args.out {
+        only_html(out)?;
+    }
     let lab = bench::lab_here(args.lab.lab.as_deref())?;
     let mut views = Vec::new();
     let mut first = None;
@@ -47,6 +50,21 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         screen.result(&format!("{}\n", place.display()));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses names under which nobody would look for HTML.
+fn only_html(out: &Path) -> Result<(), Failure> {
+    let ending = out.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    if matches!(ending.as_deref(), Some("html" | "htm")) {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        message: format!("a report is HTML, and `{}` ends in neither `.html` nor `.htm`", out.display()),
+        help: Some(match ending.as_deref() {
+            Some("pdf") => "write a `.html` file; a browser prints it as a PDF".to_owned(),
+            _ => format!("write it as `{}`", out.with_extension("html").display()),
+        }),
+    })
 }
 
 /// The files of an experiment, without the library's.

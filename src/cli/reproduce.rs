@@ -1,11 +1,11 @@
-//! `exp reproduce`: runs a bundle again and says how far the results agree.
+//! `exp reproduce`: runs a bundle again and says how far the results agree. Interrupted, the same command goes on.
 #![allow(clippy::disallowed_methods, reason = "this verb reads and writes the files that the command line names")]
 
 use super::bench::{self, Request};
 use super::{Exit, Failure, Screen};
 use crate::run::display::{Display, Form};
 use crate::run::{self, Bench};
-use crate::share::{Evidence, Limits, unpack, verdict};
+use crate::share::{Evidence, Limits, unpack_once, verdict};
 use crate::store::{Check, Curve, Lab, Record};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("reproduce")?;
     let failed = |message: String| Failure::Run { message, help: None };
     let target = args.to.clone().unwrap_or_else(|| folder_of(&args.bundle));
-    let unpacked = unpack(&args.bundle, &target, &Limits::default()).map_err(|e| failed(e.to_string()))?;
-    screen.note(&format!("unpacked into {}", target.display()));
+    let unpacked = unpack_once(&args.bundle, &target, &Limits::default());
+    let (unpacked, now) = unpacked.map_err(|e| failed(e.to_string()))?;
+    screen.note(&match now {
+        true => format!("unpacked into {}", target.display()),
+        false => format!("going on in {}, where the bundle was unpacked before", target.display()),
+    });
     if !unpacked.manifest.has("record.json") {
         return Err(Failure::Run {
             message: "the bundle holds no finished run to compare with".to_owned(),
@@ -58,12 +62,15 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         stop: &stop,
         check: Check::Sizes,
     };
-    let mut display = Display::stderr(Form::choose(false, screen.is_quiet()));
+    let mut display = Display::stderr(Form::choose(false, screen.is_quiet())).without_failures();
     let ran = run::run(&planned.plan, &bench, &mut display);
     display.finish();
     let ran = match ran {
         Ok(ran) => ran,
-        Err(run::Failure::Stopped) => return Ok(Exit::Stopped),
+        Err(run::Failure::Stopped) => {
+            screen.note("stopped; the same command goes on from here");
+            return Ok(Exit::Stopped);
+        }
         Err(failure) => return Err(super::run::failed(&failure)),
     };
     let again = run::view::curves(&lab, &ran.folder).map_err(bench::failed)?;

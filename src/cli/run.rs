@@ -62,7 +62,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         stop: &stop,
         check: Check::Sizes,
     };
-    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet()));
+    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet())).without_failures();
     let ran = run::run(&planned.plan, &bench, &mut display);
     display.finish();
     match ran {
@@ -75,14 +75,16 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     }
 }
 
-/// A run's failure as the command line tells it.
+/// A run's failure as the command line tells it. What the same command would only meet again gets no help: its message
+/// says what to change.
 pub(super) fn failed(failure: &run::Failure) -> Failure {
     let help = match failure {
-        run::Failure::Unsupported(_) => Some("nothing was started; `exp plan` shows the whole experiment".to_owned()),
-        run::Failure::Unplanned { .. } => Some("`exp plan` says what is missing".to_owned()),
-        _ => Some("what was finished is kept; the same command goes on from there".to_owned()),
+        run::Failure::Unsupported(_) => Some("nothing was started; `exp plan` shows the whole experiment"),
+        run::Failure::Unplanned { .. } => Some("`exp plan` says what is missing"),
+        other if other.may_pass() => Some("what was finished is kept; the same command goes on from there"),
+        _ => None,
     };
-    Failure::Run { message: failure.to_string(), help }
+    Failure::Run { message: failure.to_string(), help: help.map(str::to_owned) }
 }
 
 fn finished(planned: &Planned, lab: &Lab, ran: &Ran, screen: &Screen) -> Result<Exit, Failure> {

@@ -58,7 +58,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         }
         Action::Diff { left, right } => {
             let difference = diff(&named(left)?, &named(right)?).map_err(bench::failed)?;
-            tell(screen, &difference, || difference.to_string());
+            tell(screen, &difference, || difference.render(screen.terminal()));
         }
         Action::Compare { runs } => {
             let folders = runs.iter().map(named).collect::<Result<Vec<RunFolder>, Failure>>()?;

@@ -18,6 +18,10 @@ pub struct Args {
     /// What should have been answered, in the same order.
     #[arg(long, value_name = "FILE")]
     pub references: PathBuf,
+    /// Whether ROUGE reduces words to their stems first, as evaluations do; `rouge_l:stem` and `rouge_l:plain` say it for one
+    /// metric.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub stem: bool,
     /// Write each item's values here.
     #[arg(long, value_name = "FILE")]
     pub by_item: Option<PathBuf>,
@@ -34,7 +38,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         None => None,
     };
     let by_item = file.as_mut().map(|f| f as &mut dyn Write);
-    let report = evaluate::score(&args.metrics, &args.predictions, &args.references, by_item)
+    let report = evaluate::score(&args.metrics, &args.predictions, &args.references, args.stem, by_item)
         .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     if let (Some(mut file), Some(path)) = (file, &args.by_item) {
         file.flush().map_err(|e| Failure::Write { path: path.display().to_string(), cause: e.to_string() })?;

@@ -62,6 +62,13 @@ impl Screen {
         terminal.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0).min(WIDEST))
     }
 
+    /// Columns of the terminal that results go to; nothing where they go elsewhere, and must not be cut or wrapped.
+    pub fn terminal(&self) -> Option<usize> {
+        let stdout = std::io::stdout();
+        let size = stdout.is_terminal().then(|| terminal_size::terminal_size_of(stdout));
+        size.flatten().map(|(width, _)| usize::from(width.0))
+    }
+
     /// Whether nothing but results and problems is wanted.
     pub fn is_quiet(&self) -> bool {
         self.quiet

@@ -66,7 +66,8 @@ pub enum ScoreError {
 ///
 /// Either file is plain text (a line each) or, by its name or its first line, lines of JSON: a string, a list of strings
 /// (references), or an object in which a field of a usual name holds them. Both may be compressed with gzip or zstd. Of
-/// several references the best counts. `by_item` receives each line's scores as a line of JSON.
+/// several references the best counts. `stem` is whether ROUGE stems words, where a name does not say. `by_item` receives
+/// each line's scores as a line of JSON.
 ///
 /// # Errors
 /// When a metric is unknown, a file cannot be read, a line has no text where one is looked for, or the files have
@@ -75,11 +76,12 @@ pub fn score(
     metrics: &[String],
     predictions: &Path,
     references: &Path,
+    stem: bool,
     mut by_item: Option<&mut dyn Write>,
 ) -> Result<ScoreReport, ScoreError> {
     let mut chosen: IndexMap<&str, (TextMetric, Scores)> = IndexMap::new();
     for name in metrics {
-        let metric = named(name)?;
+        let metric = named(name, stem)?;
         if chosen.insert(name, (metric, metric.scores())).is_some() {
             return Err(ScoreError::Twice(name.clone()));
         }
@@ -122,8 +124,8 @@ pub fn score(
     Ok(ScoreReport { schema_version: 1, n, metrics })
 }
 
-fn named(name: &str) -> Result<TextMetric, ScoreError> {
-    if let Some(metric) = TextMetric::named(name) {
+fn named(name: &str, stem: bool) -> Result<TextMetric, ScoreError> {
+    if let Some(metric) = TextMetric::named(name, stem) {
         return Ok(metric);
     }
     if matches!(name, "perplexity" | "bits_per_byte" | "word_perplexity" | "preference_gap") {

@@ -22,10 +22,10 @@ pub const NAMES: [&str; 10] = [
     "rouge_2",
     "rouge_l",
     "rouge_lsum",
-    "rouge_1:stem",
-    "rouge_2:stem",
-    "rouge_l:stem",
-    "rouge_lsum:stem",
+    "rouge_1:plain",
+    "rouge_2:plain",
+    "rouge_l:plain",
+    "rouge_lsum:plain",
     "token_f1",
     "exact_match",
 ];
@@ -43,20 +43,23 @@ impl TextMetric {
         })
     }
 
-    /// The metric called `name`, one of [`NAMES`].
-    pub fn named(name: &str) -> Option<TextMetric> {
-        let (plain, stem) = match name.strip_suffix(":stem") {
-            Some(plain) => (plain, true),
-            None => (name, false),
+    /// The metric called `name`, one of [`NAMES`]. As in the language, ROUGE stems words unless told otherwise: by
+    /// `:plain`, by `:stem`, or by `stem` where the name says neither.
+    pub fn named(name: &str, stem: bool) -> Option<TextMetric> {
+        let (metric, variant) = match name.split_once(':') {
+            Some((metric, "stem")) => (metric, Some(true)),
+            Some((metric, "plain")) => (metric, Some(false)),
+            Some(_) => return None,
+            None => (name, None),
         };
-        let rouge = |kind| Some(TextMetric::Rouge { kind, stem });
-        match plain {
+        let rouge = |kind| Some(TextMetric::Rouge { kind, stem: variant.unwrap_or(stem) });
+        match metric {
             "rouge_1" => rouge(Rouge::N(1)),
             "rouge_2" => rouge(Rouge::N(2)),
             "rouge_l" => rouge(Rouge::L),
             "rouge_lsum" => rouge(Rouge::Lsum),
-            "token_f1" if !stem => Some(TextMetric::TokenF1),
-            "exact_match" if !stem => Some(TextMetric::ExactMatch),
+            "token_f1" if variant.is_none() => Some(TextMetric::TokenF1),
+            "exact_match" if variant.is_none() => Some(TextMetric::ExactMatch),
             _ => None,
         }
     }
@@ -101,10 +104,21 @@ mod tests {
     #[test]
     fn every_name_is_known_and_has_a_signature_of_its_own() {
         let signatures: std::collections::BTreeSet<String> =
-            NAMES.iter().filter_map(|n| TextMetric::named(n)).map(TextMetric::signature).collect();
+            NAMES.iter().filter_map(|n| TextMetric::named(n, true)).map(TextMetric::signature).collect();
         assert_eq!(signatures.len(), NAMES.len());
-        assert_eq!(TextMetric::named("token_f1:stem"), None);
-        assert_eq!(TextMetric::named("bleu"), None);
+        for unknown in ["token_f1:stem", "rouge_l:stemmed", "bleu"] {
+            assert_eq!(TextMetric::named(unknown, true), None);
+        }
+    }
+
+    #[test]
+    fn a_name_that_says_how_is_not_overruled() {
+        let stems = |name, stem| match TextMetric::named(name, stem) {
+            Some(TextMetric::Rouge { stem, .. }) => stem,
+            other => panic!("{other:?}"),
+        };
+        assert!(stems("rouge_l", true) && !stems("rouge_l", false));
+        assert!(stems("rouge_l:stem", false) && !stems("rouge_l:plain", true));
     }
 
     #[test]

@@ -1,26 +1,30 @@
-//! Dropout whose masks are functions of (seed, step, place).
+//! Dropout whose masks are functions of (seed, step, place, row of the batch).
 
 use crate::random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::cell::Cell;
+use std::ops::Range;
 
-/// Dropout of one micro-batch. The masks are drawn on the host by the counter generator, so they are the same on every
-/// device and after any interruption.
+/// Dropout of some rows of a batch. The masks are drawn on the host by the counter generator, so they are the same on every
+/// device and after any interruption; each row has its own, so they do not depend on how a batch is cut.
 #[derive(Debug)]
 pub(crate) struct Dropout {
     rate: f64,
     stream: Stream,
+    /// Which rows of the batch.
+    rows: Range<u64>,
     place: Cell<u64>,
 }
 
 impl Dropout {
-    /// The dropout of micro-batch `micro` of `step`; `None` when `rate` is zero.
-    pub fn new(rate: f64, seed: u64, step: u64, micro: u64) -> Option<Dropout> {
-        let stream = || Stream::new(seed, &format!("dropout/{step}/{micro}"));
-        (rate > 0.0).then(|| Dropout { rate, stream: stream(), place: Cell::new(0) })
+    /// The dropout of `rows` of the batch of `step`; `None` when `rate` is zero.
+    pub fn new(rate: f64, seed: u64, step: u64, rows: Range<u64>) -> Option<Dropout> {
+        let stream = || Stream::new(seed, &format!("dropout/{step}"));
+        (rate > 0.0).then(|| Dropout { rate, stream: stream(), rows, place: Cell::new(0) })
     }
 
-    /// What to multiply numbers with: zero with probability `rate`, `1 / (1 - rate)` otherwise.
+    /// What to multiply numbers with: zero with probability `rate`, `1 / (1 - rate)` otherwise. The numbers of a row lie
+    /// together, and row follows row.
     pub fn next<const D: usize>(&self, dims: [usize; D], device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(self.mask(dims.iter().product()), dims), device)
     }
@@ -29,15 +33,19 @@ impl Dropout {
     fn mask(&self, len: usize) -> Vec<f32> {
         let place = self.place.get();
         self.place.set(place + 1);
-        let mut draws = self.stream.at(place);
         let limit = (self.rate * 65_536.0).round() as u64;
         let kept = (1.0 / (1.0 - self.rate)) as f32;
+        let width = len / (self.rows.end - self.rows.start).max(1) as usize;
         let mut mask = Vec::with_capacity(len + 3);
-        while mask.len() < len {
-            let bits = draws.next_u64();
-            mask.extend((0..4).map(|lane| if (bits >> (16 * lane)) & 0xffff < limit { 0.0 } else { kept }));
+        for row in self.rows.clone() {
+            let mut draws = self.stream.at((place << 32) | row);
+            let end = mask.len() + width;
+            while mask.len() < end {
+                let bits = draws.next_u64();
+                mask.extend((0..4).map(|lane| if (bits >> (16 * lane)) & 0xffff < limit { 0.0 } else { kept }));
+            }
+            mask.truncate(end);
         }
-        mask.truncate(len);
         mask
     }
 }
@@ -48,12 +56,27 @@ mod tests {
 
     #[test]
     fn masks_keep_the_mean_and_repeat_for_the_same_step() {
-        let dropout = Dropout::new(0.25, 1, 2, 0).unwrap();
+        let dropout = Dropout::new(0.25, 1, 2, 0..1).unwrap();
         let (first, second) = (dropout.mask(40_001), dropout.mask(40_001));
         assert_ne!(first, second);
-        assert_eq!(first, Dropout::new(0.25, 1, 2, 0).unwrap().mask(40_001));
+        assert_eq!(first, Dropout::new(0.25, 1, 2, 0..1).unwrap().mask(40_001));
         let mean = first.iter().sum::<f32>() / first.len() as f32;
         assert!((mean - 1.0).abs() < 0.02, "{mean}");
-        assert!(Dropout::new(0.0, 1, 2, 0).is_none());
+        assert!(Dropout::new(0.0, 1, 2, 0..1).is_none());
+    }
+
+    #[test]
+    fn a_row_has_its_mask_however_the_batch_is_cut() {
+        let masks = |rows: std::ops::Range<u64>| {
+            let count = (rows.end - rows.start) as usize;
+            let dropout = Dropout::new(0.25, 1, 2, rows).unwrap();
+            [dropout.mask(30 * count), dropout.mask(10 * count)]
+        };
+        let whole = masks(0..4);
+        for place in 0..2 {
+            let parts: Vec<f32> = [0..1, 1..3, 3..4].into_iter().flat_map(|rows| masks(rows)[place].clone()).collect();
+            assert_eq!(whole[place], parts);
+        }
+        assert_ne!(whole[0][..30], whole[0][30..60]);
     }
 }

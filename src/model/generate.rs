@@ -15,7 +15,7 @@ pub struct GenerateOptions {
     pub max_tokens: usize,
     /// Zero takes the most probable token each time.
     pub temperature: f64,
-    /// Keep so many of the most probable; absent: all.
+    /// Keep so many of the most probable; absent or 0: all.
     pub top_k: Option<usize>,
     /// Keep the most probable whose probabilities first reach this; absent: all.
     pub top_p: Option<f64>,
@@ -24,12 +24,23 @@ pub struct GenerateOptions {
     pub stop: Vec<u32>,
     /// Prompts worked on together.
     pub batch: usize,
+    /// Whether a text goes on when the context is full, seeing only what fills half of it.
+    pub roll: bool,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
         let stop = Vec::new();
-        GenerateOptions { max_tokens: 64, temperature: 0.0, top_k: None, top_p: None, seed: 0, stop, batch: 16 }
+        GenerateOptions {
+            max_tokens: 64,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            seed: 0,
+            stop,
+            batch: 16,
+            roll: false,
+        }
     }
 }
 
@@ -43,6 +54,8 @@ pub struct Generated {
     pub finish: Finish,
     /// Tokens cut from the front of a prompt that was too long for the context.
     pub prompt_cut: usize,
+    /// How often the context was full and the text went on from its second half.
+    pub rolls: usize,
 }
 
 /// Why a text ended.
@@ -61,13 +74,18 @@ impl Decoder {
     /// place in `prompts` and the position of the token.
     ///
     /// A prompt longer than the context less `max_tokens` (or less half the context, where that is more) loses tokens at
-    /// its front; see [`Generated::prompt_cut`].
+    /// its front; see [`Generated::prompt_cut`]. Where texts [roll](GenerateOptions::roll), only one that fills the context
+    /// does.
     ///
     /// # Errors
     /// An empty prompt, a token outside the vocabulary, or a failing device.
     pub fn generate(&self, prompts: &[Vec<u32>], options: &GenerateOptions) -> Result<Vec<Generated>, ModelError> {
         let context = self.architecture.context;
-        let longest = context.saturating_sub(options.max_tokens).max(context / 2).max(1);
+        let longest = match options.roll {
+            true => context.saturating_sub(1),
+            false => context.saturating_sub(options.max_tokens).max(context / 2),
+        };
+        let longest = longest.max(1);
         let mut cut = Vec::with_capacity(prompts.len());
         for prompt in prompts {
             check_tokens(prompt, self.architecture.vocab)?;
@@ -81,19 +99,49 @@ impl Decoder {
         order.sort_by_key(|i| (cut[*i].len(), *i));
         let mut results: Vec<Option<Generated>> = vec![None; prompts.len()];
         for group in order.chunks(options.batch.max(1)) {
-            for (i, mut generated) in group.iter().zip(self.generate_batch(group, &cut, options)?) {
+            for (i, mut generated) in group.iter().zip(self.generate_batch(group, &cut, 0, options)?) {
                 generated.prompt_cut = prompts[*i].len() - cut[*i].len();
+                if options.roll {
+                    self.roll(*i, cut[*i], &mut generated, options)?;
+                }
                 results[*i] = Some(generated);
             }
         }
         Ok(results.into_iter().flatten().collect())
     }
 
+    /// Goes on with a text that has filled the context. Cached keys know their positions, so what stays is read again.
+    fn roll(
+        &self,
+        number: usize,
+        prompt: &[u32],
+        text: &mut Generated,
+        options: &GenerateOptions,
+    ) -> Result<(), ModelError> {
+        let half = (self.architecture.context / 2).max(1);
+        while text.finish == Finish::Context && self.architecture.context > 1 {
+            let all = [prompt, &text.tokens].concat();
+            let mut prompts: Vec<&[u32]> = vec![&[]; number + 1];
+            prompts[number] = &all[all.len().saturating_sub(half)..];
+            let before = text.tokens.len();
+            let rest = GenerateOptions { max_tokens: options.max_tokens - before, ..options.clone() };
+            for more in self.generate_batch(&[number], &prompts, before, &rest)? {
+                text.tokens.extend(more.tokens);
+                text.logprobs.extend(more.logprobs);
+                text.finish = more.finish;
+            }
+            text.rolls += 1;
+        }
+        Ok(())
+    }
+
     /// Prompts are aligned on the right: the padding before a short one is masked, and its positions start after it.
+    /// `drawn` tokens of each text were drawn before.
     fn generate_batch(
         &self,
         group: &[usize],
         prompts: &[&[u32]],
+        drawn: usize,
         options: &GenerateOptions,
     ) -> Result<Vec<Generated>, ModelError> {
         let batch = group.len();
@@ -105,7 +153,13 @@ impl Decoder {
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
         let mut cache = Cache::new(self, batch, time + steps);
         let mut rows: Vec<Generated> = (0..batch)
-            .map(|_| Generated { tokens: Vec::new(), logprobs: Vec::new(), finish: Finish::Length, prompt_cut: 0 })
+            .map(|_| Generated {
+                tokens: Vec::new(),
+                logprobs: Vec::new(),
+                finish: Finish::Length,
+                prompt_cut: 0,
+                rolls: 0,
+            })
             .collect();
         let mut done = vec![steps == 0; batch];
         let sampler = Sampler { temperature: options.temperature, top_k: options.top_k, top_p: options.top_p };
@@ -129,7 +183,7 @@ impl Decoder {
                 if done[row] {
                     continue;
                 }
-                let (token, logprob) = sampler.choose(logits, &mut streams[row].at(step as u64));
+                let (token, logprob) = sampler.choose(logits, &mut streams[row].at((drawn + step) as u64));
                 if options.stop.contains(&token) {
                     rows[row].finish = Finish::Stop;
                     done[row] = true;

@@ -289,7 +289,7 @@ mod tests {
             };
             let (x, seed) = (draw("input"), draw("seed"));
             let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
-            let dropout = || Dropout::new(architecture.dropout, 1, 0, 0);
+            let dropout = || Dropout::new(architecture.dropout, 1, 0, 0..2);
 
             let drop = dropout();
             let pass = Pass { architecture: &architecture, layout: &layout, leaves: &plain, dropout: drop.as_ref() };

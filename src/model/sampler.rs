@@ -7,9 +7,9 @@ use crate::random::Draws;
 pub(super) struct Sampler {
     /// Zero takes the most probable token.
     pub temperature: f64,
-    /// Keep so many of the most probable; absent: all.
+    /// Keep so many of the most probable; absent or 0: all.
     pub top_k: Option<usize>,
-    /// Keep the most probable whose probabilities first reach this; absent: all (Holtzman et al. 2020).
+    /// Keep the most probable whose probabilities first reach this, and at least one; absent: all (Holtzman et al. 2020).
     pub top_p: Option<f64>,
 }
 
@@ -25,9 +25,9 @@ impl Sampler {
         }
         let mut ranked: Vec<usize> = (0..logits.len()).collect();
         let by_logit = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
-        if let Some(k) = self.top_k.filter(|k| *k < ranked.len()) {
-            ranked.select_nth_unstable_by(k.max(1) - 1, by_logit);
-            ranked.truncate(k.max(1));
+        if let Some(k) = self.top_k.filter(|k| (1..ranked.len()).contains(k)) {
+            ranked.select_nth_unstable_by(k - 1, by_logit);
+            ranked.truncate(k);
         }
         // Sorting fixes the order that the uniform draw walks, so that a choice does not depend on how it was filtered.
         ranked.sort_unstable_by(by_logit);
@@ -95,5 +95,18 @@ mod tests {
         assert_eq!(counts(sampler, &logits)[3], 10_000);
         let sampler = Sampler { temperature: 1.0, top_k: None, top_p: Some(0.7) };
         assert_eq!(counts(sampler, &logits)[..2], [0, 0]);
+    }
+
+    #[test]
+    fn the_ends_of_the_scales_mean_what_they_mean_elsewhere() {
+        let logits = [0.0, 1.0, 2.0, 3.0];
+        let all = counts(Sampler { temperature: 1.0, top_k: None, top_p: None }, &logits);
+        assert!(all.iter().all(|count| *count > 0), "{all:?}");
+        let is = |top_k, top_p| counts(Sampler { temperature: 1.0, top_k, top_p }, &logits);
+        assert_eq!(is(Some(0), None), all, "0 is off");
+        assert_eq!(is(Some(4), None), all);
+        assert_eq!(is(Some(1_000), Some(1.0)), all);
+        assert_eq!(is(Some(1), None), [0, 0, 0, 10_000]);
+        assert_eq!(is(None, Some(0.0)), [0, 0, 0, 10_000], "one token stays");
     }
 }

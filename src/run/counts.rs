@@ -9,11 +9,49 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct LabCounts {
     data: BTreeMap<Digest, DataCount>,
-    tokens: BTreeMap<(Digest, Digest), u64>,
+    /// By data, tokenizer and, where a chat template wrote the texts, the template.
+    tokens: BTreeMap<(Digest, Digest, Option<Digest>), u64>,
     vocab: BTreeMap<Digest, u64>,
-    /// FLOPs a second that a device was seen to train with, the latest last.
-    rates: Vec<(String, Digest, f64)>,
+    /// The latest last.
+    rates: Vec<Rate>,
     device: Option<String>,
+}
+
+/// How fast a stage was trained.
+#[derive(Clone, Debug)]
+struct Rate {
+    device: String,
+    stage: Digest,
+    /// Padding included: a device computes it like any other token.
+    flops_per_second: f64,
+    flops_per_token: f64,
+    /// Tokens of a forward pass, if that is known.
+    pass: Option<f64>,
+}
+
+impl Rate {
+    fn of(stage: Digest, facts: StageFacts) -> Rate {
+        let tokens_per_second = match facts.positions {
+            Some(positions) => positions as f64 / facts.seconds.max(1e-9),
+            None => facts.tokens_per_second,
+        };
+        Rate {
+            device: facts.device,
+            stage,
+            flops_per_second: tokens_per_second * facts.flops_per_token,
+            flops_per_token: facts.flops_per_token,
+            pass: facts.shape.map(|(sequence, rows)| sequence as f64 * rows as f64),
+        }
+    }
+
+    /// How unlike `work` it is, in powers of e. Small networks and short passes leave a device waiting, so their rates say
+    /// little about large ones.
+    fn distance(&self, work: &Workload<'_>) -> f64 {
+        let apart = |a: f64, b: f64| (a.max(1.0).ln() - b.max(1.0).ln()).abs();
+        // A stage of an earlier version, whose pass is not known, may be a few times longer or shorter.
+        let pass = self.pass.map_or(2.0, |pass| apart(pass, work.sequence as f64 * work.micro_batch as f64));
+        apart(self.flops_per_token, work.flops_per_token) + pass
+    }
 }
 
 impl LabCounts {
@@ -40,7 +78,7 @@ impl LabCounts {
                     if let (Some(data), Some(tokenizer), Some(tokens)) =
                         (text("/data"), text("/tokenizer"), number("/summary/tokens"))
                     {
-                        counts.tokens.insert((data, tokenizer), tokens);
+                        counts.tokens.insert((data, tokenizer, text("/template")), tokens);
                     }
                 }
                 ObjectKind::Stage => {
@@ -52,11 +90,13 @@ impl LabCounts {
             }
         }
         stages.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.cmp(&b.1)));
-        counts.rates = stages
-            .into_iter()
-            .map(|(_, hash, s)| (s.device.clone(), hash, s.tokens_per_second * s.flops_per_token))
-            .collect();
+        counts.rates = stages.into_iter().map(|(_, hash, facts)| Rate::of(hash, facts)).collect();
         counts
+    }
+
+    /// Tokens in data under a tokenizer, as `template` writes them or, without one, as they stand.
+    fn tokens_as(&self, data: &Digest, tokenizer: &Digest, template: Option<&Digest>) -> Option<u64> {
+        self.tokens.get(&(data.clone(), tokenizer.clone(), template.cloned())).copied()
     }
 
     fn dataset(&mut self, hash: &str, facts: &serde_json::Value) {
@@ -79,7 +119,10 @@ impl KnownCounts for LabCounts {
     }
 
     fn tokens(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
-        self.tokens.get(&(data.clone(), tokenizer.clone())).copied()
+        // A plan does not say which template it asks for: the plain count, or the only other one.
+        let plain = self.tokens_as(data, tokenizer, None);
+        let mut others = self.tokens.iter().filter(|((d, t, _), _)| d == data && t == tokenizer).map(|(_, n)| *n);
+        plain.or_else(|| others.next().filter(|_| others.next().is_none()))
     }
 
     fn vocab(&self, tokenizer: &Digest) -> Option<u64> {
@@ -87,10 +130,12 @@ impl KnownCounts for LabCounts {
     }
 
     fn tokens_per_second(&self, work: &Workload<'_>) -> Known<f64> {
-        let here = |device: &String| self.device.as_ref().is_none_or(|d| d == device);
-        let same = self.rates.iter().rev().find(|(d, hash, _)| here(d) && Some(hash) == work.stage);
-        match same.or_else(|| self.rates.iter().rev().find(|(d, ..)| here(d))) {
-            Some((_, _, rate)) if work.flops_per_token > 0.0 => Known::Value(rate / work.flops_per_token),
+        let here = || self.rates.iter().rev().filter(|r| self.device.as_ref().is_none_or(|d| *d == r.device));
+        let same = here().find(|rate| Some(&rate.stage) == work.stage);
+        // The first of equals is the latest.
+        let nearest = || here().min_by(|a, b| a.distance(work).total_cmp(&b.distance(work)));
+        match same.or_else(nearest) {
+            Some(rate) if work.flops_per_token > 0.0 => Known::Value(rate.flops_per_second / work.flops_per_token),
             _ => Known::Unknown("this device has not been measured; a run on it will do that".to_owned()),
         }
     }

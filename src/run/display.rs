@@ -39,6 +39,8 @@ pub struct Display {
     out: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     stage: Option<Stage>,
+    /// Whether someone else says why a run failed.
+    told_elsewhere: bool,
 }
 
 /// What is known of the stage at work.
@@ -68,7 +70,13 @@ impl Display {
 
     /// Shows on `out`, for tests and logs. A live display draws its bar on stderr all the same.
     pub fn to(form: Form, out: Box<dyn Write + Send>) -> Display {
-        Display { form, out, bar: None, stage: None }
+        Display { form, out, bar: None, stage: None, told_elsewhere: false }
+    }
+
+    /// Leaves it to the caller to say why a run failed.
+    pub fn without_failures(mut self) -> Display {
+        self.told_elsewhere = true;
+        self
     }
 
     /// Removes a bar that is being drawn, so that results printed next stand on their own.
@@ -140,6 +148,10 @@ impl Observer for Display {
     fn event(&mut self, event: &Event) {
         if self.form == Form::Json {
             return self.json(event);
+        }
+        if self.told_elsewhere && matches!(event, Event::RunFinished { status: Status::Failed, .. }) {
+            self.stage = None;
+            return self.finish();
         }
         match event {
             Event::StageStarted { stage, steps, tokens, resumed_from, .. } => {
@@ -305,7 +317,7 @@ fn sentence(event: &Event) -> Option<String> {
             format!("{stage} at step {step} writes: {}", one_line(&text, 160))
         }
         Event::Stopping { signal } => {
-            format!("{signal}: finishing the step and saving; once more ends at once, without saving")
+            format!("{signal}: saving what is done; once more ends at once, without saving")
         }
         Event::Notice { level: Level::Info, text } => text.clone(),
         Event::Notice { level: Level::Warning, text } => format!("warning: {text}"),
@@ -409,6 +421,17 @@ mod tests {
     #[test]
     fn quiet_keeps_warnings() {
         assert_eq!(shown(Form::Quiet, &story()), "warning: the disk is slow\n");
+    }
+
+    #[test]
+    fn a_failure_is_told_once() {
+        let event = Event::RunFinished { status: Status::Failed, seconds: 2.0, why: Some("it broke".into()) };
+        assert_eq!(shown(Form::Lines, std::slice::from_ref(&event)), "failed after 2s: it broke\n");
+        for form in [Form::Lines, Form::Quiet] {
+            let paper = Paper::default();
+            Display::to(form, Box::new(paper.clone())).without_failures().event(&event);
+            assert!(paper.0.lock().unwrap().is_empty(), "{form:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,19 @@ fn list(missing: &[(String, String)]) -> String {
 }
 
 impl Failure {
+    /// Whether the same command may succeed, because the machine failed and not the experiment: a disk, a device.
+    pub fn may_pass(&self) -> bool {
+        let machine = |why: &ModelError| matches!(why, ModelError::Device(_) | ModelError::Write { .. });
+        match self {
+            Failure::Store(why) => {
+                matches!(why, StoreError::Io { .. } | StoreError::Busy { .. } | StoreError::GaveUp { .. })
+            }
+            Failure::Train { why: TrainError::Device { .. } | TrainError::Checkpoint { .. }, .. } => true,
+            Failure::Train { why: TrainError::Model(why), .. } | Failure::Model { why, .. } => machine(why),
+            _ => false,
+        }
+    }
+
     /// A file operation that failed within a stage.
     pub(super) fn io(name: &str, what: &str, error: &std::io::Error) -> Failure {
         Failure::Stage { name: name.to_owned(), why: format!("cannot {what}: {error}") }

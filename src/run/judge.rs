@@ -2,7 +2,7 @@
 
 use crate::device::Chosen;
 use crate::evaluate::Judged;
-use crate::model::{Architecture, Decoder, GenerateOptions, ModelError};
+use crate::model::{Architecture, Decoder, GenerateOptions, Generated, ModelError};
 use crate::plan::spec::{self, Decoding};
 use crate::random::Stream;
 use crate::tokenizer::{Chat, Tokenizer};
@@ -19,6 +19,16 @@ pub struct Model<'a> {
     chat: Option<Chat>,
     /// Prompts answered so far.
     asked: u64,
+}
+
+/// A text of any length.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    pub text: String,
+    /// Tokens at the prompt's front that the network did not see, because its context was too short for them.
+    pub prompt_cut: usize,
+    /// How often the text filled the context and went on from what fills half of it.
+    pub rolls: usize,
 }
 
 impl<'a> Model<'a> {
@@ -58,14 +68,49 @@ impl<'a> Model<'a> {
     /// # Errors
     /// When a prompt cannot be encoded, or the device fails.
     pub fn continuations(&self, prompts: &[String], decoding: &Decoding) -> Result<Vec<String>, String> {
-        let mut encoded = Vec::with_capacity(prompts.len());
-        for prompt in prompts {
-            let mut ids = self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?;
-            if ids.is_empty() {
-                ids.push(self.tokenizer.end());
-            }
-            encoded.push(ids);
+        let encoded = prompts.iter().map(|prompt| self.encoded(prompt)).collect::<Result<Vec<_>, _>>()?;
+        let generated = self.generate(&encoded, decoding, false)?;
+        Ok(generated.into_iter().map(|(text, _)| text).collect())
+    }
+
+    /// A continuation as long as was asked for, beyond the context if need be.
+    ///
+    /// # Errors
+    /// When the prompt cannot be encoded, the device fails, or a chat's prompt does not fit the context: without its
+    /// beginning it would be no chat.
+    pub fn write(&self, prompt: &str, decoding: &Decoding) -> Result<Written, String> {
+        let ids = self.encoded(prompt)?;
+        if self.chat.is_some() && ids.len() >= self.context {
+            return Err(format!(
+                "the prompt has {} tokens, with those of its chat template, and the model's context is {}; shorten it",
+                ids.len(),
+                self.context
+            ));
         }
+        let generated = self.generate(&[ids], decoding, true)?.pop();
+        let (text, generated) = generated.ok_or("nothing was generated")?;
+        Ok(Written { text, prompt_cut: generated.prompt_cut, rolls: generated.rolls })
+    }
+
+    /// Tokens that the network reads at once.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    fn encoded(&self, prompt: &str) -> Result<Vec<u32>, String> {
+        let mut ids = self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?;
+        if ids.is_empty() {
+            ids.push(self.tokenizer.end());
+        }
+        Ok(ids)
+    }
+
+    fn generate(
+        &self,
+        encoded: &[Vec<u32>],
+        decoding: &Decoding,
+        roll: bool,
+    ) -> Result<Vec<(String, Generated)>, String> {
         let texts = self.chat.as_ref().map(Chat::stop).unwrap_or_default();
         let mut stop = vec![self.tokenizer.end()];
         stop.extend(texts.iter().filter_map(|t| self.tokenizer.id(t)));
@@ -76,16 +121,17 @@ impl<'a> Model<'a> {
             top_p: (decoding.top_p < 1.0).then_some(decoding.top_p),
             seed: u64::from_ne_bytes(decoding.seed.to_ne_bytes()),
             stop,
+            roll,
             ..GenerateOptions::default()
         };
-        let generated = self.decoder.generate(&encoded, &options).map_err(|e| e.to_string())?;
+        let generated = self.decoder.generate(encoded, &options).map_err(|e| e.to_string())?;
         generated
             .into_iter()
             .map(|g| {
                 let text = self.tokenizer.decode(&g.tokens, true).map_err(|e| e.to_string())?;
                 // A stop text of several tokens is found in the text.
                 let end = texts.iter().filter_map(|t| text.find(t.as_str())).min().unwrap_or(text.len());
-                Ok(text[..end].to_owned())
+                Ok((text[..end].to_owned(), g))
             })
             .collect()
     }

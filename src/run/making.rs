@@ -141,7 +141,10 @@ impl Walk<'_> {
         };
         let jinja = template.map(|t| t.jinja.as_str());
         let recipe = json!({ "data": data_hash, "tokenizer": trained.hash, "template": jinja });
-        let facts = json!({ "data": data_hash, "tokenizer": trained.hash, "chat": template.is_some() });
+        let written_by = jinja.map(|text| digest("template", &json!(text)));
+        let facts = json!({
+            "data": data_hash, "tokenizer": trained.hash, "chat": jinja.is_some(), "template": written_by,
+        });
         let hash = digest("tokens", &recipe);
         let failed = |why| Failure::Tokenizer { name: tokenizer.to_owned(), why };
         let (object, cached) = match self.claim(ObjectKind::Tokens, &hash, &name)? {

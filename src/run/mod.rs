@@ -25,7 +25,7 @@ pub mod view;
 
 pub use counts::LabCounts;
 pub use failure::Failure;
-pub use judge::Model;
+pub use judge::{Model, Written};
 pub use making::make_dataset;
 pub use stage::{StageFacts, WEIGHTS};
 pub use status::statuses;

@@ -1,7 +1,7 @@
 //! A training stage: from its spec, its data and what it starts from to finished weights.
 
 use super::making::data_name;
-use super::training::Reporter;
+use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
 use crate::plan::spec::{Keeping, Quantity, Stage, Unit};
 use crate::plan::{self, Known, PlannedStage};
@@ -36,6 +36,15 @@ pub struct StageFacts {
     pub flops_per_token: f64,
     /// As [`Device`](crate::store::Device) shows it.
     pub device: String,
+    /// Places of all rows that were computed, padding included. Objects of earlier versions do not say.
+    #[serde(default)]
+    pub positions: Option<u64>,
+    /// Tokens in a row, and rows in a forward pass.
+    #[serde(default)]
+    pub shape: Option<(u64, u64)>,
+    /// What the reader should know of the result.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -101,6 +110,7 @@ impl Walk<'_> {
                 peak_memory_bytes: facts.peak_memory_bytes,
                 weights_hash: facts.weights_hash,
                 data_order: Some(facts.data_order),
+                warnings: facts.warnings,
             },
         );
         self.stages.insert(planned.name.clone(), object);
@@ -175,12 +185,13 @@ impl Walk<'_> {
                 "steps": job.steps, "objective": job.objective,
             }),
         );
-        let mut reporter = Reporter::new(name, hash, amounts.steps, common.until.as_ref(), &self.run, self.observer);
+        let size = (amounts.steps, amounts.batch as u64);
+        let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
         let outcome = train::train(&job, &mut reporter, &stop);
-        let (until, failed) = reporter.finish();
-        if let Some(failed) = failed {
-            return Err(failed.into());
+        let Reported { until, warnings, failure } = reporter.finish();
+        if let Some(failure) = failure {
+            return Err(failure.into());
         }
         let trained = match outcome.map_err(|why| Failure::Train { name: name.to_owned(), why })? {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
@@ -214,6 +225,9 @@ impl Walk<'_> {
             data_order,
             flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
             device: super::device_of(self.bench.device).to_string(),
+            positions: Some(trained.steps * (amounts.batch * amounts.sequence) as u64),
+            shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
+            warnings,
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),

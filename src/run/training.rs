@@ -2,7 +2,7 @@
 
 use crate::plan::spec::Measured;
 use crate::store::{Event, Observer as Shows, Run, StoreError};
-use crate::train::{self, BatchFacts, StepReport, ValidReport};
+use crate::train::{self, BatchFacts, Heard, StepReport, ValidReport};
 use crate::types::core::{Constant, CoreError, Leaves};
 use std::path::Path;
 use std::time::Instant;
@@ -12,14 +12,27 @@ pub(super) struct Reporter<'a> {
     stage: &'a str,
     hash: &'a str,
     steps: u64,
+    /// Sequences a step.
+    batch: u64,
     until: Option<&'a Measured>,
     run: &'a Run,
     shows: &'a mut dyn Shows,
+    warnings: Vec<String>,
     failure: Option<StoreError>,
     losses: Losses,
     began: Instant,
     tokens: u64,
     met: Option<u64>,
+}
+
+/// What was told when a stage has come to its end, or to a stop.
+pub(super) struct Reported {
+    /// What to say of an early end.
+    pub until: Option<String>,
+    /// What the reader should know of the result.
+    pub warnings: Vec<String>,
+    /// The event that could not be kept.
+    pub failure: Option<StoreError>,
 }
 
 #[derive(Default)]
@@ -32,7 +45,7 @@ impl<'a> Reporter<'a> {
     pub fn new(
         stage: &'a str,
         hash: &'a str,
-        steps: u64,
+        (steps, batch): (u64, u64),
         until: Option<&'a Measured>,
         run: &'a Run,
         shows: &'a mut dyn Shows,
@@ -41,9 +54,11 @@ impl<'a> Reporter<'a> {
             stage,
             hash,
             steps,
+            batch,
             until,
             run,
             shows,
+            warnings: Vec::new(),
             failure: None,
             losses: Losses::default(),
             began: Instant::now(),
@@ -52,10 +67,9 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// What to say of an early end, and the event that could not be kept.
-    pub fn finish(self) -> (Option<String>, Option<StoreError>) {
-        let text = self.met.map(|step| format!("`{}` ends at step {step}: its `until` holds", self.stage));
-        (text, self.failure)
+    pub fn finish(self) -> Reported {
+        let until = self.met.map(|step| format!("`{}` ends at step {step}: its `until` holds", self.stage));
+        Reported { until, warnings: self.warnings, failure: self.failure }
     }
 
     fn tell(&mut self, event: Event) {
@@ -67,27 +81,28 @@ impl<'a> Reporter<'a> {
 }
 
 impl train::Observer for Reporter<'_> {
+    fn recall(&mut self, heard: &Heard) {
+        self.losses = Losses { train: heard.train_loss, valid: heard.valid_loss };
+        self.tokens = heard.tokens;
+        self.met = heard.met;
+    }
+
     fn start(&mut self, facts: &BatchFacts, resumed_at: Option<u64>) {
-        let stage = self.stage.to_owned();
         self.tell(Event::StageStarted {
-            stage: stage.clone(),
+            stage: self.stage.to_owned(),
             hash: self.hash.to_owned(),
             parameters: facts.parameters,
             steps: Some(self.steps),
             tokens: None,
             resumed_from: resumed_at,
         });
-        let mut lost = |count: u64, what: &str| {
-            if count > 0 {
-                self.tell(Event::warning(format!(
-                    "`{stage}`: {count} of {} samples {what}",
-                    facts.rows + facts.left_out
-                )));
+        self.warnings = warnings(self.stage, self.batch, facts);
+        // Whoever goes on from a checkpoint has told them already.
+        if resumed_at.is_none() {
+            for text in self.warnings.clone() {
+                self.tell(Event::warning(text));
             }
-        };
-        lost(facts.prompts_cut, "are longer than the sequence and lose the front of their prompt");
-        lost(facts.responses_cut, "have a response longer than the sequence and lose its end");
-        lost(facts.left_out, "have no response that could carry loss and are left out");
+        }
     }
 
     fn step(&mut self, report: &StepReport) {
@@ -132,6 +147,33 @@ impl train::Observer for Reporter<'_> {
         // An event that cannot be kept must end the run, and this is where the loop can be told.
         self.met.is_some() || self.failure.is_some()
     }
+
+    fn met(&self) -> Option<u64> {
+        self.met
+    }
+}
+
+/// What the reader should know of a stage before its first step.
+fn warnings(stage: &str, batch: u64, facts: &BatchFacts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if batch > facts.rows {
+        warnings.push(format!(
+            "`{stage}`: a batch of {batch} sequences is larger than the data, which has {}: every step repeats some of \
+             them; use more data, or a `batch` of at most {} sequences",
+            facts.rows, facts.rows
+        ));
+    }
+    let samples = facts.rows + facts.left_out;
+    for (count, what) in [
+        (facts.prompts_cut, "are longer than the sequence and lose the front of their prompt"),
+        (facts.responses_cut, "have a response longer than the sequence and lose its end"),
+        (facts.left_out, "have no response that could carry loss and are left out"),
+    ] {
+        if count > 0 {
+            warnings.push(format!("`{stage}`: {count} of {samples} samples {what}"));
+        }
+    }
+    warnings
 }
 
 impl Reporter<'_> {

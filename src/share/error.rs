@@ -24,6 +24,11 @@ pub enum ShareError {
     NotABundle { path: PathBuf, why: String },
     #[error("the bundle was refused, and nothing was unpacked: `{entry}` {why}")]
     Refused { entry: String, why: String },
-    #[error("`{}` exists already; choose a folder that does not", .0.display())]
+    #[error("`{}` exists already, and is not this bundle unpacked; choose a folder that does not exist", .0.display())]
     Occupied(PathBuf),
+    #[error(
+        "`{}` was unpacked from this bundle, and `{file}` has changed since; choose another folder, or remove that one",
+        folder.display()
+    )]
+    Altered { folder: PathBuf, file: String },
 }

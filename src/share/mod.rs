@@ -16,5 +16,5 @@ pub use error::ShareError;
 pub use lock::{Lock, LockDifference, LockedInput, LockedTokenizer};
 pub use manifest::{BUNDLE_SCHEMA, BundleFile, BundleManifest};
 pub use pack::{Contents, SourceText, pack};
-pub use unpack::{Limits, Unpacked, unpack};
+pub use unpack::{Limits, Unpacked, unpack, unpack_once};
 pub use verdict::{Evidence, Level, Verdict, verdict};

@@ -45,6 +45,9 @@ impl Unpacked {
     }
 }
 
+/// The first entry of a bundle.
+const MANIFEST: &str = "manifest.json";
+
 /// Bytes that may come out whatever the ratio.
 const SLACK: u64 = 64 << 20;
 
@@ -70,6 +73,32 @@ pub fn unpack(path: &Path, target: &Path, limits: &Limits) -> Result<Unpacked, S
     Ok(Unpacked { root: target.to_owned(), manifest })
 }
 
+/// As [`unpack`], unless `target` is this bundle unpacked before: then that is taken as it is, whatever else has come to lie
+/// in the folder, and the answer says `false`.
+///
+/// # Errors
+/// As [`unpack`], and when a file of the bundle has changed since it was unpacked.
+pub fn unpack_once(path: &Path, target: &Path, limits: &Limits) -> Result<(Unpacked, bool), ShareError> {
+    let Ok(there) = fs::read(target.join(MANIFEST)) else {
+        return unpack(path, target, limits).map(|unpacked| (unpacked, true));
+    };
+    let mut archive = open(path, limits)?;
+    let (manifest, text) = archive.manifest()?;
+    if there != text {
+        return Err(ShareError::Occupied(target.to_owned()));
+    }
+    for file in &manifest.files {
+        let hash = File::open(target.join(&file.path)).and_then(|mut from| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(&mut from).map(|hasher| hasher.finalize().to_hex().to_string())
+        });
+        if !hash.is_ok_and(|hash| hash == file.blake3) {
+            return Err(ShareError::Altered { folder: target.to_owned(), file: file.path.clone() });
+        }
+    }
+    Ok((Unpacked { root: target.to_owned(), manifest }, false))
+}
+
 /// Why `path` may not stand in a bundle, if so.
 pub(super) fn unsafe_because(path: &str) -> Option<&'static str> {
     if path.is_empty() || path.len() > 240 {
@@ -88,6 +117,9 @@ pub(super) fn unsafe_because(path: &str) -> Option<&'static str> {
         if part == ".." {
             return Some("leads out of the folder");
         }
+        if part.eq_ignore_ascii_case(".emberlab") {
+            return Some("lies in a run store, whose results would be taken for computed ones");
+        }
         if part.is_empty() || part == "." {
             return Some("has an empty part in its path");
         }
@@ -104,45 +136,93 @@ pub(super) fn unsafe_because(path: &str) -> Option<&'static str> {
     None
 }
 
-fn extract(path: &Path, room: &Path, limits: &Limits) -> Result<BundleManifest, ShareError> {
-    let broken = |e: io::Error| ShareError::NotABundle { path: path.to_owned(), why: e.to_string() };
+/// A bundle that is being read.
+struct Open<'a> {
+    path: &'a Path,
+    archive: tar::Archive<Capped<BufReader<zstd::Decoder<'static, BufReader<File>>>>>,
+    limits: &'a Limits,
+    /// Bytes that its files may have together.
+    allowed: u64,
+}
+
+fn broken(path: &Path) -> impl Fn(io::Error) -> ShareError {
+    move |e| ShareError::NotABundle { path: path.to_owned(), why: e.to_string() }
+}
+
+fn open<'a>(path: &'a Path, limits: &'a Limits) -> Result<Open<'a>, ShareError> {
+    let broken = broken(path);
     let file = File::open(path).map_err(crate::store::StoreError::io("open", path))?;
-    let size = file.metadata().map_err(broken)?.len();
-    let mut decoder = zstd::Decoder::new(file).map_err(broken)?;
+    let size = file.metadata().map_err(&broken)?.len();
+    let mut decoder = zstd::Decoder::new(file).map_err(&broken)?;
     // 128 MiB of window is what the format's own tools accept without being asked.
-    decoder.window_log_max(27).map_err(broken)?;
+    decoder.window_log_max(27).map_err(&broken)?;
     let allowed = limits.bytes.min(size.saturating_mul(limits.ratio).saturating_add(SLACK));
     // Headers and padding come on top of the files.
     let overhead = (limits.files as u64).saturating_mul(1024).saturating_add(limits.manifest).min(SLACK);
     let left = allowed.saturating_add(overhead);
-    let mut archive = tar::Archive::new(Capped { from: BufReader::new(decoder), left });
+    Ok(Open { path, archive: tar::Archive::new(Capped { from: BufReader::new(decoder), left }), limits, allowed })
+}
+
+/// An entry's name, if its header and path are such as a bundle may have.
+fn name_of<R: Read>(entry: &tar::Entry<'_, R>) -> Result<String, ShareError> {
+    let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let refuse = |why: &str| ShareError::Refused { entry: name.clone(), why: why.to_owned() };
+    if entry.header().entry_type() != tar::EntryType::Regular || entry.header().as_ustar().is_none() {
+        return Err(refuse("is not a plain file (links, folders, devices and extended headers are not accepted)"));
+    }
+    if std::str::from_utf8(&entry.path_bytes()).is_err() {
+        return Err(refuse("has a path that is not UTF-8"));
+    }
+    match unsafe_because(&name) {
+        Some(why) => Err(refuse(why)),
+        None => Ok(name),
+    }
+}
+
+/// The manifest that an entry holds, and its bytes.
+fn manifest_in<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    name: &str,
+    limits: &Limits,
+    allowed: u64,
+    broken: &dyn Fn(io::Error) -> ShareError,
+) -> Result<(BundleManifest, Vec<u8>), ShareError> {
+    let refuse = |why: &str| ShareError::Refused { entry: name.to_owned(), why: why.to_owned() };
+    if name != MANIFEST {
+        return Err(refuse("comes first, where manifest.json belongs"));
+    }
+    if entry.size() > limits.manifest {
+        return Err(refuse("is too large"));
+    }
+    let mut text = Vec::new();
+    entry.read_to_end(&mut text).map_err(broken)?;
+    Ok((read_manifest(&text, limits, allowed)?, text))
+}
+
+impl Open<'_> {
+    /// What the bundle says it holds, and the bytes of that.
+    fn manifest(&mut self) -> Result<(BundleManifest, Vec<u8>), ShareError> {
+        let broken = broken(self.path);
+        let first = self.archive.entries().map_err(&broken)?.raw(true).next();
+        let mut entry = first.unwrap_or_else(|| Err(io::Error::other("it is empty"))).map_err(&broken)?;
+        let name = name_of(&entry)?;
+        manifest_in(&mut entry, &name, self.limits, self.allowed, &broken)
+    }
+}
+
+fn extract(path: &Path, room: &Path, limits: &Limits) -> Result<BundleManifest, ShareError> {
+    let broken = broken(path);
+    let Open { mut archive, allowed, .. } = open(path, limits)?;
     let mut manifest: Option<(BundleManifest, BTreeMap<String, BundleFile>)> = None;
-    for entry in archive.entries().map_err(broken)?.raw(true) {
-        let mut entry = entry.map_err(broken)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    for entry in archive.entries().map_err(&broken)?.raw(true) {
+        let mut entry = entry.map_err(&broken)?;
+        let name = name_of(&entry)?;
         let refuse = |why: &str| ShareError::Refused { entry: name.clone(), why: why.to_owned() };
-        if entry.header().entry_type() != tar::EntryType::Regular || entry.header().as_ustar().is_none() {
-            return Err(refuse("is not a plain file (links, folders, devices and extended headers are not accepted)"));
-        }
-        if std::str::from_utf8(&entry.path_bytes()).is_err() {
-            return Err(refuse("has a path that is not UTF-8"));
-        }
-        if let Some(why) = unsafe_because(&name) {
-            return Err(refuse(why));
-        }
         let bytes = entry.size();
         match &mut manifest {
             None => {
-                if name != "manifest.json" {
-                    return Err(refuse("comes first, where manifest.json belongs"));
-                }
-                if bytes > limits.manifest {
-                    return Err(refuse("is too large"));
-                }
-                let mut text = Vec::new();
-                entry.read_to_end(&mut text).map_err(broken)?;
-                let read = read_manifest(&text, limits, allowed)?;
-                write_new(&room.join(&name), &mut text.as_slice()).map_err(broken)?;
+                let (read, text) = manifest_in(&mut entry, &name, limits, allowed, &broken)?;
+                write_new(&room.join(&name), &mut text.as_slice()).map_err(&broken)?;
                 let files = read.files.iter().map(|f| (f.path.clone(), f.clone())).collect();
                 manifest = Some((read, files));
             }
@@ -157,7 +237,7 @@ fn extract(path: &Path, room: &Path, limits: &Limits) -> Result<BundleManifest, 
                 if let Some(folder) = place.parent() {
                     disk::make_folder(folder)?;
                 }
-                let digest = write_new(&place, &mut entry).map_err(broken)?;
+                let digest = write_new(&place, &mut entry).map_err(&broken)?;
                 if digest != file.blake3 {
                     return Err(refuse("does not have the contents that the manifest says"));
                 }
@@ -165,7 +245,7 @@ fn extract(path: &Path, room: &Path, limits: &Limits) -> Result<BundleManifest, 
         }
     }
     let mut rest = Vec::new();
-    archive.into_inner().take(1 << 20).read_to_end(&mut rest).map_err(broken)?;
+    archive.into_inner().take(1 << 20).read_to_end(&mut rest).map_err(&broken)?;
     if rest.iter().any(|b| *b != 0) {
         return Err(broken(io::Error::other("something follows its end")));
     }
@@ -197,7 +277,7 @@ fn read_manifest(text: &[u8], limits: &Limits, allowed: u64) -> Result<BundleMan
     }
     // Names that differ only in case, or a file where another has a folder, would meet on some file systems.
     let mut spelt: BTreeMap<String, String> = BTreeMap::new();
-    let mut files: BTreeSet<String> = BTreeSet::from(["manifest.json".to_owned()]);
+    let mut files: BTreeSet<String> = BTreeSet::from([MANIFEST.to_owned()]);
     for file in &manifest.files {
         if let Some(why) = unsafe_because(&file.path) {
             return Err(refuse(&file.path, why.to_owned()));

@@ -88,6 +88,24 @@ fn what_was_packed_comes_out_again() {
 }
 
 #[test]
+fn what_was_unpacked_is_taken_up_again_if_nothing_of_it_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, target) = (folder.path().join("x.tar.zst"), folder.path().join("out"));
+    packed(folder.path(), &bundle, true).unwrap();
+    let once = || unpack_once(&bundle, &target, &Limits::default());
+    let (first, now) = once().unwrap();
+    assert!(now);
+    fs::create_dir(target.join(".emberlab")).unwrap();
+    assert_eq!(once().unwrap(), (first, false), "what a run has added is no obstacle");
+    fs::write(target.join("experiment/data/a.txt"), "twice").unwrap();
+    let error = once().unwrap_err().to_string();
+    assert!(error.contains("`experiment/data/a.txt` has changed since"), "{error}");
+    fs::write(target.join("manifest.json"), "{}").unwrap();
+    let error = once().unwrap_err().to_string();
+    assert!(error.contains("is not this bundle unpacked"), "{error}");
+}
+
+#[test]
 fn an_honest_archive_passes() {
     let out = try_entries(&honest(&[("data/a.txt", b"a"), ("data/b.txt", b"")])).unwrap();
     assert_eq!(out.manifest.files.len(), 3);
@@ -110,6 +128,7 @@ fn paths_that_lead_elsewhere_are_refused() {
         ("a./b", "ends with a dot"),
         ("a /b", "blank"),
         ("e\u{301}.txt", "normal form C"),
+        ("experiment/.Emberlab/objects/stage/ab", "lies in a run store"),
     ];
     for (path, why) in cases {
         let error = try_entries(&honest(&[(path, b"x")])).unwrap_err();

@@ -9,6 +9,10 @@ use crate::plan::{Fact, Plan};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Columns that a table may have where nobody says how many there are.
+const READABLE: usize = 140;
 
 /// How run `b` differs from run `a`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -91,18 +95,20 @@ impl Difference {
     }
 }
 
-impl std::fmt::Display for Difference {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Difference {
+    /// For people, in lines of at most `width` columns where one is given: tables as far as they fit, else both values
+    /// under their path. Long values go on in further lines; nothing is cut.
+    pub fn render(&self, width: Option<usize>) -> String {
         if self.is_empty() {
-            return writeln!(f, "{} and {} do not differ.", self.a, self.b);
+            return format!("{} and {} do not differ.\n", self.a, self.b);
         }
+        let mut out = String::new();
         for (title, changes) in [("plan", &self.plan), ("environment", &self.environment), ("results", &self.results)] {
             if changes.is_empty() {
                 continue;
             }
             let mut table = Table::new([title, self.a.as_str(), self.b.as_str(), "where"]);
             for change in changes {
-                let cell = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
                 table.row([
                     change.path.clone(),
                     cell(&change.old),
@@ -110,12 +116,67 @@ impl std::fmt::Display for Difference {
                     change.place.clone().unwrap_or_default(),
                 ]);
             }
-            writeln!(f, "{table}")?;
+            let table = table.to_string();
+            if table.lines().all(|line| line.width() <= width.unwrap_or(READABLE)) {
+                out += &table;
+            } else {
+                out += &self.stacked(title, changes, width);
+            }
+            out.push('\n');
         }
         if self.same_plan {
-            writeln!(f, "Both runs have the same plan.")?;
+            out += "Both runs have the same plan.\n";
         }
-        Ok(())
+        out
+    }
+
+    fn stacked(&self, title: &str, changes: &[Change], width: Option<usize>) -> String {
+        let mut out = format!("{title}: - {}, + {}\n", self.a, self.b);
+        for change in changes {
+            let place = change.place.as_ref().map(|place| format!("  ({place})")).unwrap_or_default();
+            wrap(&mut out, "  ", &format!("{}{place}", change.path), width);
+            wrap(&mut out, "    - ", &cell(&change.old), width);
+            wrap(&mut out, "    + ", &cell(&change.new), width);
+        }
+        out
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render(None))
+    }
+}
+
+fn cell(value: &Option<String>) -> String {
+    value.clone().unwrap_or_else(|| "-".to_owned())
+}
+
+/// Adds `text` after `lead`, broken into lines of at most `width` columns, at a blank if there is one to break at.
+fn wrap(out: &mut String, lead: &str, text: &str, width: Option<usize>) {
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(lead.width()).max(20));
+    let (mut rest, mut lead) = (text, lead.to_owned());
+    loop {
+        let (mut used, mut end, mut blank) = (0, 0, None);
+        for (at, c) in rest.char_indices() {
+            used += c.width().unwrap_or(0);
+            if used > room {
+                break;
+            }
+            end = at + c.len_utf8();
+            if c == ' ' {
+                blank = Some(end);
+            }
+        }
+        if end < rest.len() {
+            end = blank.filter(|at| *at > end / 2).unwrap_or(end);
+        }
+        *out += &format!("{lead}{}\n", &rest[..end]);
+        rest = &rest[end..];
+        lead = " ".repeat(lead.width());
+        if rest.is_empty() {
+            return;
+        }
     }
 }
 
@@ -245,6 +306,22 @@ mod tests {
         assert_eq!(names, ["fluency.pretrain.perplexity", "pretrain.valid.loss"]);
         assert!(difference.to_string().contains("words.vocab"), "{difference}");
         assert!(diff(&a, &a).unwrap().to_string().contains("do not differ"));
+    }
+
+    #[test]
+    fn what_is_too_wide_for_a_table_is_stacked_and_never_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Lab::open(folder.path()).unwrap();
+        let long: String = (0..60).map(|n| format!("word{n} ")).collect();
+        let (a, b) = (run(&lab, "aa", &long, 2.0), run(&lab, "bb", &"x".repeat(300), 2.0));
+        let difference = diff(&a, &b).unwrap();
+        let narrow = difference.render(Some(60));
+        assert!(narrow.lines().all(|line| line.width() <= 60), "{narrow}");
+        assert!(narrow.contains("  words.vocab  (a.exp:3:5)\n    - word0 word1"), "{narrow}");
+        let joined = |text: &str| text.replace("\n      ", "");
+        assert!(joined(&narrow).contains(&long) && joined(&narrow).contains(&"x".repeat(300)), "{narrow}");
+        let piped = difference.to_string();
+        assert!(piped.lines().any(|line| line == format!("    - {long}")), "a pipe gets whole lines: {piped}");
     }
 
     #[test]

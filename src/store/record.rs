@@ -69,6 +69,9 @@ pub struct StageResult {
     /// blake3 over the ids of the samples in the order they were trained on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_order: Option<String>,
+    /// What the reader should know of the result, such as samples that were cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Losses at the end of a stage, in nats a token.
@@ -237,6 +240,7 @@ pub(crate) mod tests {
                 tokens_per_second: 2_000.0,
                 peak_memory_bytes: None,
                 weights_hash: "ef".repeat(32),
+                warnings: Vec::new(),
                 data_order: Some("01".repeat(32)),
             },
         );

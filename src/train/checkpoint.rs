@@ -47,6 +47,12 @@ pub(crate) struct State {
     pub best_loss: Option<f64>,
     /// Step of the last validation.
     pub validated: Option<u64>,
+    /// See [`Observer::met`](super::Observer::met).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<u64>,
+    /// Whether the observer has ended the stage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// blake3 of each file.
     pub files: BTreeMap<String, String>,
 }

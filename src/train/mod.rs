@@ -27,7 +27,7 @@ mod windows;
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
 pub use job::{Job, Keep, Objective, Validation};
-pub use observer::{BatchFacts, Observer, Quiet, StepReport, ValidReport};
+pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
 pub use run::{Best, Outcome, Trained, train};
 pub use schedule::{Schedule, ScheduleError, Shape};
 pub use stop::Stop;

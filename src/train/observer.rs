@@ -50,8 +50,23 @@ pub struct BatchFacts {
     pub left_out: u64,
 }
 
+/// What an observer that had heard a stage up to its checkpoint would know.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Heard {
+    /// Loss of the last step.
+    pub train_loss: Option<f64>,
+    /// Loss of the last validation.
+    pub valid_loss: Option<f64>,
+    /// Tokens read.
+    pub tokens: u64,
+    /// See [`Observer::met`].
+    pub met: Option<u64>,
+}
+
 /// Told what happens, in order. The methods must be quick: training waits.
 pub trait Observer {
+    /// Before [`Observer::start`], when the stage goes on from a checkpoint.
+    fn recall(&mut self, _heard: &Heard) {}
     /// Before the first step, and before the first step after a resumption.
     fn start(&mut self, _facts: &BatchFacts, _resumed_at: Option<u64>) {}
     /// Reports come in order; on a GPU a few steps late, since asking for a number waits for the device.
@@ -61,9 +76,13 @@ pub trait Observer {
     /// Something the reader should know, such as a damaged checkpoint that was passed by.
     fn notice(&mut self, _text: &str) {}
     /// Asked after each report: whether the stage has reached what it was for and ends here. The answer must follow from
-    /// the reports alone, or a resumed run may end elsewhere.
+    /// the latest losses and [`Observer::met`] alone, which checkpoints keep, or a resumed run may end elsewhere.
     fn ends(&mut self) -> bool {
         false
+    }
+    /// The step whose report showed that the stage has reached what it was for, if one has.
+    fn met(&self) -> Option<u64> {
+        None
     }
 }
 

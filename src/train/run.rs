@@ -4,7 +4,7 @@ use super::batch::Rows;
 use super::checkpoint::{self, Fingerprint, State};
 use super::error::TrainError;
 use super::job::{Job, Keep};
-use super::observer::{BatchFacts, Observer, StepReport, ValidReport};
+use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
 use super::optimizer::Optimizer;
 use super::order::Order;
 use super::step::Learner;
@@ -72,16 +72,14 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
         Some(valid) => Some(Rows::to_validate(job.objective, valid.corpus, job.sequence, job.pad)?),
         None => None,
     };
-    let mut run = Run::start(job, architecture, &rows, valid.as_ref(), observer)?;
-    while run.state.step < job.steps && !run.ended {
-        run.step()?;
-        run.after_step(observer)?;
-        if stop.requested() && run.state.step < job.steps && !run.ended {
-            run.save(observer)?;
-            return Ok(Outcome::Stopped { step: run.state.step });
-        }
+    let mut run = Run::start(job, architecture, &rows, valid.as_ref(), stop, observer)?;
+    if run.work(observer)?
+        && let Some(trained) = run.finish(observer)?
+    {
+        return Ok(Outcome::Finished(trained));
     }
-    run.finish(observer).map(Outcome::Finished)
+    run.save(observer)?;
+    Ok(Outcome::Stopped { step: run.state.step })
 }
 
 /// Refuses a job that cannot work, before anything is spent.
@@ -140,8 +138,7 @@ struct Run<'a> {
     resumed_at: Option<u64>,
     /// Steps whose numbers are still on the device.
     pending: Vec<(StepReport, Tensor<2>)>,
-    /// Whether the observer has ended the stage.
-    ended: bool,
+    stop: &'a Stop,
     last_finite: Option<(u64, f64)>,
     clock: Instant,
     /// Tokens at the last time the clock was read.
@@ -155,6 +152,7 @@ impl<'a> Run<'a> {
         architecture: Architecture,
         rows: &'a Rows<'a>,
         valid: Option<&'a Rows<'a>>,
+        stop: &'a Stop,
         observer: &mut dyn Observer,
     ) -> Result<Run<'a>, TrainError> {
         let layout = Layout::new(&architecture);
@@ -184,6 +182,10 @@ impl<'a> Run<'a> {
         let facts = BatchFacts { parameters: layout.parameters(), ..rows.facts() };
         let mut learner = Learner::new(architecture, params, job);
         moments.into_iter().enumerate().for_each(|(i, moment)| learner.optimizer.set_moment(i, moment));
+        if resumed_at.is_some() {
+            let State { loss: train_loss, valid: valid_loss, tokens, met, .. } = state;
+            observer.recall(&Heard { train_loss, valid_loss, tokens, met });
+        }
         observer.start(&facts, resumed_at);
         Ok(Run {
             job,
@@ -196,20 +198,43 @@ impl<'a> Run<'a> {
             state,
             resumed_at,
             pending: Vec::new(),
-            ended: false,
+            stop,
             clock: Instant::now(),
         })
     }
 
-    /// One optimiser step.
-    fn step(&mut self) -> Result<(), TrainError> {
+    /// All steps that are left; `false` if a stop was requested before the stage's end.
+    fn work(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        // A stop may have come between a step and its validation, which is then made up for.
+        if self.owes_validation() && !self.after_step(observer)? {
+            return Ok(false);
+        }
+        while !self.at_end() {
+            if !self.step()? || !self.after_step(observer)? || (self.stop.requested() && !self.at_end()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn at_end(&self) -> bool {
+        self.state.ended || self.state.step >= self.job.steps
+    }
+
+    /// One optimiser step; `false` if a stop was requested within it. What it had computed is then dropped: whoever goes on
+    /// from the state before it computes the same.
+    fn step(&mut self) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
         let batch = self.order.next(job.batch);
         let weight = batch.weight();
         let mut gradients = None;
-        for (micro, from) in (0..job.batch).step_by(job.micro_batch).enumerate() {
-            let rows = batch.rows(from, from + job.micro_batch, job.sequence, job.pad);
-            gradients = Some(self.learner.accumulate(gradients, &rows, weight, step, micro as u64));
+        for from in (0..job.batch).step_by(job.micro_batch) {
+            if self.stop.requested() {
+                return Ok(false);
+            }
+            let to = from + job.micro_batch;
+            let rows = batch.rows(from, to, job.sequence, job.pad);
+            gradients = Some(self.learner.accumulate(gradients, &rows, from as u64..to as u64, weight, step));
         }
         let lr = self.learner.optimizer.peak() * job.schedule.share(step);
         self.state.place = self.order.place();
@@ -230,29 +255,38 @@ impl<'a> Run<'a> {
             };
             self.pending.push((report, numbers));
         }
-        self.check_device()
+        self.check_device()?;
+        Ok(true)
     }
 
-    /// Reports, validation and checkpoint, where they are due. The observer is asked whether the stage ends at steps that
-    /// follow from the job alone, so that a resumed stage ends where an uninterrupted one does.
-    fn after_step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    /// Whether the step last done is followed by a validation that has not been made.
+    fn owes_validation(&self) -> bool {
+        let step = self.state.step;
+        let due = |every: u64| step == self.job.steps || (every > 0 && step.is_multiple_of(every));
+        step > 0 && self.state.validated != Some(step) && self.job.valid.as_ref().is_some_and(|valid| due(valid.every))
+    }
+
+    /// Reports, validation and checkpoint, where they are due; `false` if a stop was requested before the validation was
+    /// done. The observer is asked whether the stage ends at steps that follow from the job alone, so that a resumed stage
+    /// ends where an uninterrupted one does.
+    fn after_step(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
         let last = step == job.steps;
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
-        let validates = job.valid.as_ref().is_some_and(|valid| last || due(valid.every));
+        let validates = self.owes_validation();
         // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
         let lag = if job.device.kind == Kind::Cpu { 1 } else { 8 };
         if validates || last || due(lag) {
             self.report(observer)?;
-            if validates {
-                self.validate(observer)?;
+            if validates && !self.validate(observer)? {
+                return Ok(false);
             }
-            self.ended = observer.ends();
+            self.state.ended = observer.ends();
         }
-        if !last && !self.ended && due(job.checkpoint) {
+        if !self.at_end() && due(job.checkpoint) {
             self.save(observer)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Fetches and tells the numbers of the pending steps, and stops at one that is not finite.
@@ -286,13 +320,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn validate(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let (Some(rows), Some(valid)) = (self.valid, &self.job.valid) else { return Ok(()) };
+    /// `false` if a stop was requested on the way; the validation is then still owed.
+    fn validate(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        let (Some(rows), Some(valid)) = (self.valid, &self.job.valid) else { return Ok(true) };
         let (job, step) = (self.job, self.state.step);
         let start = Instant::now();
-        let (loss, supervised_tokens) =
-            validate(&self.learner, rows, job.sequence, job.micro_batch, job.pad, valid.tokens, step)?;
+        let (learner, stop) = (&self.learner, self.stop);
+        let measured = validate(learner, rows, job.sequence, job.micro_batch, job.pad, valid.tokens, step, stop)?;
         self.check_device()?;
+        let Some((loss, supervised_tokens)) = measured else { return Ok(false) };
         if !loss.is_finite() {
             return Err(TrainError::NonFinite { what: "validation loss", value: loss, step, last: self.last_finite });
         }
@@ -307,11 +343,12 @@ impl<'a> Run<'a> {
         let seconds = start.elapsed().as_secs_f64();
         observer.valid(&ValidReport { step, loss, supervised_tokens, seconds, best });
         self.clock = Instant::now();
-        Ok(())
+        Ok(true)
     }
 
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         self.report(observer)?;
+        self.state.met = observer.met();
         let names = Optimizer::moments(self.job.optimizer);
         let moments: Vec<(&str, Params)> =
             names.iter().enumerate().map(|(i, name)| (*name, self.learner.optimizer.moment(i))).collect();
@@ -322,18 +359,19 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(mut self, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
+    /// The result; none if a stop was requested during the last validation.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Option<Trained>, TrainError> {
         self.report(observer)?;
         // A stage that ended between two validations has a last one, as one that ended with its budget has.
-        if self.job.valid.is_some() && self.state.validated != Some(self.state.step) {
-            self.validate(observer)?;
+        if self.job.valid.is_some() && self.state.validated != Some(self.state.step) && !self.validate(observer)? {
+            return Ok(None);
         }
         let weights = match self.job.keep {
             Keep::Last => self.write_weights("last.safetensors")?,
             Keep::Best => self.job.folder.join("best.safetensors"),
         };
         let host = crate::model::load_segments(&self.learner.layout, &weights)?;
-        Ok(Trained {
+        Ok(Some(Trained {
             weights_hash: weights_hash(&crate::model::named(&self.learner.layout, &host)),
             weights,
             parameters: self.facts.parameters,
@@ -345,7 +383,7 @@ impl<'a> Run<'a> {
             supervised_tokens: self.state.supervised_tokens,
             seconds: self.state.seconds,
             resumed_at: self.resumed_at,
-        })
+        }))
     }
 
     fn write_weights(&self, name: &str) -> Result<PathBuf, TrainError> {

@@ -9,6 +9,7 @@ use crate::model::{
 };
 use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Segments are summed in rows of this many numbers.
 const ROW: usize = 1024;
@@ -58,13 +59,20 @@ impl Learner {
     }
 
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
-    /// supervised tokens are `total` together give the gradient of their mean loss.
-    pub fn accumulate(&self, sum: Option<Gradients>, batch: &Batch, total: u64, step: u64, micro: u64) -> Gradients {
+    /// supervised tokens are `total` together give the gradient of their mean loss. `batch` holds `rows` of the step's.
+    pub fn accumulate(
+        &self,
+        sum: Option<Gradients>,
+        batch: &Batch,
+        rows: Range<u64>,
+        total: u64,
+        step: u64,
+    ) -> Gradients {
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
         let roles = &self.layout.roles;
         let leaves = self.leaves();
-        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, micro);
+        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
         let pass =
             Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
         let input = self.shape.input(&batch.inputs, &self.device);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set from anywhere, such as a handler of Ctrl-C, it makes a stage finish its step, save a checkpoint and return.
+/// Set from anywhere, such as a handler of Ctrl-C, it makes a stage finish its micro-batch, save the state before the step
+/// (or the validation) that it interrupts, and return.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 

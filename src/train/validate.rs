@@ -3,9 +3,11 @@
 use super::batch::{Batch, Rows};
 use super::error::TrainError;
 use super::step::Learner;
+use super::stop::Stop;
 
 /// Mean loss per supervised token over the rows of a validation pass, and the tokens it is over. At most about `tokens`
-/// tokens are used, from the start; rows always stand in the same order.
+/// tokens are used, from the start; rows always stand in the same order. Nothing, if a stop was requested on the way.
+#[allow(clippy::too_many_arguments, reason = "each is a number that two callers know by its name")]
 pub(crate) fn validate(
     learner: &Learner,
     rows: &Rows,
@@ -14,11 +16,15 @@ pub(crate) fn validate(
     pad: u32,
     tokens: Option<u64>,
     step: u64,
-) -> Result<(f64, u64), TrainError> {
+    stop: &Stop,
+) -> Result<Option<(f64, u64)>, TrainError> {
     let (mut sum, mut weight, mut seen) = (0.0f64, 0, 0);
     let count = rows.valid_count();
     let mut row = 0;
     while row < count && tokens.is_none_or(|most| seen < most) {
+        if stop.requested() {
+            return Ok(None);
+        }
         let mut batch = Batch::default();
         for row in row..count.min(row + micro_batch) {
             rows.push_valid(row, &mut batch);
@@ -32,5 +38,5 @@ pub(crate) fn validate(
         let loss = loss.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
         sum += loss.iter().map(|x| f64::from(*x)).sum::<f64>();
     }
-    Ok((sum / weight.max(1) as f64, weight))
+    Ok(Some((sum / weight.max(1) as f64, weight)))
 }

@@ -17,7 +17,7 @@ fn scored(metrics: &[&str], predictions: (&str, &[u8]), references: (&str, &[u8]
     let predictions = file(&folder, predictions.0, predictions.1);
     let references = file(&folder, references.0, references.1);
     let metrics: Vec<String> = metrics.iter().map(|m| (*m).to_owned()).collect();
-    score(&metrics, &predictions, &references, None)
+    score(&metrics, &predictions, &references, true, None)
 }
 
 fn message(result: Result<ScoreReport, ScoreError>) -> String {
@@ -84,9 +84,23 @@ fn every_line_can_be_written_with_its_scores() {
     let folder = tempfile::tempdir().expect("a folder");
     let (p, r) = (file(&folder, "p.txt", b"red\nblue\n"), file(&folder, "r.txt", b"red\ngreen\n"));
     let mut rows = Vec::new();
-    score(&["exact_match".into()], &p, &r, Some(&mut rows)).expect("it scores");
+    score(&["exact_match".into()], &p, &r, true, Some(&mut rows)).expect("it scores");
     let rows: Vec<serde_json::Value> =
         String::from_utf8(rows).expect("text").lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     assert_eq!(rows[0]["scores"]["exact_match"], 1.0);
     assert_eq!((&rows[1]["line"], &rows[1]["references"][0]), (&2.into(), &"green".into()));
+}
+
+#[test]
+fn rouge_stems_as_evaluations_do_unless_told_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (p, r) = (file(&folder, "p.txt", b"the foxes ran\n"), file(&folder, "r.txt", b"the fox running\n"));
+    let names: Vec<String> = ["rouge_l", "rouge_l:stem", "rouge_l:plain"].map(str::to_owned).to_vec();
+    let values = |stem| {
+        let report = score(&names, &p, &r, stem, None).expect("it scores");
+        report.metrics.values().map(|e| (e.value, e.signature.contains("stem:porter-nltk"))).collect::<Vec<_>>()
+    };
+    let (stemmed, plain) = ((2.0 / 3.0, true), (1.0 / 3.0, false));
+    assert_eq!(values(true), [stemmed, stemmed, plain]);
+    assert_eq!(values(false), [plain, stemmed, plain]);
 }

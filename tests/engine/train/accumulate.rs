@@ -1,6 +1,6 @@
 //! Micro-batches add up to their batch.
 
-use crate::common::{Log, Setting, llama};
+use crate::common::{Log, Setting, gpt2, llama};
 use emberlab::model::read_weights;
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
 
@@ -39,4 +39,26 @@ fn a_batch_is_the_same_in_one_piece_and_in_uneven_pieces() {
         // AdamW's first steps move by the sign of a gradient, which a rounding can turn where the gradient is near zero.
         assert!(worst < 2e-3, "{worst}");
     }
+}
+
+#[test]
+fn dropout_does_not_depend_on_the_micro_batch() {
+    let results: Vec<_> = [4, 3, 2, 1]
+        .into_iter()
+        .map(|micro_batch| {
+            let folder = tempfile::tempdir().unwrap();
+            let setting = Setting::new(gpt2(), folder.path());
+            assert!(setting.model.dropout > 0.0);
+            run(&Job { micro_batch, ..setting.job() })
+        })
+        .collect();
+    for other in &results[1..] {
+        close(&results[0].0, &other.0, 1e-5);
+        close(&results[0].1, &other.1, 2e-4);
+    }
+    // The masks of a step are not those of another row or step, or none.
+    let folder = tempfile::tempdir().unwrap();
+    let mut setting = Setting::new(gpt2(), folder.path());
+    setting.model.dropout = 0.0;
+    assert!(run(&setting.job()).0.iter().zip(&results[0].0).all(|(without, with)| (without - with).abs() > 1e-4));
 }

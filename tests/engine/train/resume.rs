@@ -1,7 +1,12 @@
 //! A run that stopped and went on is the run that did not stop.
 
 use crate::common::{Log, Setting, gpt2, llama};
-use emberlab::train::{BatchFacts, Job, Observer, Outcome, StepReport, Stop, Trained, ValidReport, train};
+use emberlab::train::{
+    BatchFacts, Corpus, Heard, Job, MemoryCorpus, Observer, Outcome, StepReport, Stop, Trained, ValidReport,
+    Validation, train,
+};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Stops after a step.
 struct StopAt<'a> {
@@ -100,4 +105,181 @@ fn a_checkpoint_of_another_job_is_refused_by_name() {
     assert!(message.contains("belongs to another job: its `clip` is 1.0, and now it is 0.5"), "{message}");
     let message = error(&Job { identity: "other data", checkpoint: 5, ..setting.job() });
     assert!(message.contains("its `identity` is \"test\""), "{message}");
+}
+
+/// A corpus that asks for a stop when it is read for the so-many-th time.
+struct Tripwire<'a> {
+    corpus: &'a MemoryCorpus,
+    left: AtomicUsize,
+    stop: Stop,
+}
+
+impl Corpus for Tripwire<'_> {
+    fn tokens(&self) -> u64 {
+        self.corpus.tokens()
+    }
+
+    fn offsets(&self) -> &[u64] {
+        self.corpus.offsets()
+    }
+
+    fn read(&self, start: u64, out: &mut [u32]) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.stop.request();
+        }
+        self.corpus.read(start, out);
+    }
+
+    fn supervised(&self, start: u64, out: &mut [bool]) {
+        self.corpus.supervised(start, out);
+    }
+}
+
+/// Trains with a stop at a read of the training data, or of the validation data, and then to the end.
+fn interrupted(training: usize, validating: usize) -> (Outcome, Log, Trained) {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(gpt2(), folder.path());
+    let mut log = Log::default();
+    let stop = Stop::new();
+    let wire = |corpus, left| Tripwire { corpus, left: AtomicUsize::new(left), stop: stop.clone() };
+    let (corpus, valid) = (wire(&setting.corpus, training), wire(&setting.valid, validating));
+    let job = Job {
+        corpus: &corpus,
+        valid: Some(Validation { corpus: &valid, every: 5, tokens: None }),
+        micro_batch: 1,
+        ..setting.job()
+    };
+    let first = train(&job, &mut log, &stop).unwrap();
+    let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+    (first, log, trained)
+}
+
+#[test]
+fn a_step_and_a_validation_can_be_abandoned_and_resuming_is_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(gpt2(), folder.path());
+    let (expected, trained) = whole(&Job { micro_batch: 1, ..setting.job() });
+    let valids = |log: &Log| log.valids.iter().map(|v| (v.step, v.loss)).collect::<Vec<_>>();
+    // 4 rows a step; a validation reads 32 rows, after every fifth step.
+    for (training, validating, step) in [
+        (1, 0, 0),
+        (2, 0, 0),
+        (4 * 7 + 2, 0, 7),
+        (4 * 10 + 1, 0, 10),
+        (0, 3, 5),
+        (0, 32 + 20, 10),
+        (0, 3 * 32 + 31, 20),
+    ] {
+        let (first, log, resumed) = interrupted(training, validating);
+        assert_eq!(first, Outcome::Stopped { step }, "{training} {validating}");
+        assert_eq!(log.resumed, [None, Some(step)]);
+        assert_eq!(log.losses(), expected.losses());
+        assert_eq!(valids(&log), valids(&expected));
+        assert_eq!((&resumed.weights_hash, resumed.tokens), (&trained.weights_hash, trained.tokens));
+        assert_eq!(resumed.best, trained.best);
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_long_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), folder.path());
+    let job = Job { batch: 20_000, micro_batch: 1, steps: 2, valid: None, ..setting.job() };
+    let stop = Stop::new();
+    let asks = stop.clone();
+    let asked = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(400));
+        asks.request();
+        Instant::now()
+    });
+    let outcome = train(&job, &mut Log::default(), &stop).unwrap();
+    let waited = asked.join().unwrap().elapsed();
+    println!("heard after {waited:?}");
+    assert_eq!(outcome, Outcome::Stopped { step: 0 });
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+}
+
+/// Ends a stage when the latest losses of both kinds are below limits, and knows only what it is told.
+#[derive(Default)]
+struct Both {
+    limits: (f64, f64),
+    train: Option<f64>,
+    valid: Option<f64>,
+    met: Option<u64>,
+    log: Log,
+    stop: Option<(u64, Stop)>,
+}
+
+impl Both {
+    fn check(&mut self, step: u64) {
+        let below = |loss: Option<f64>, limit| loss.is_some_and(|loss| loss < limit);
+        if self.met.is_none() && below(self.train, self.limits.0) && below(self.valid, self.limits.1) {
+            self.met = Some(step);
+        }
+    }
+}
+
+impl Observer for Both {
+    fn recall(&mut self, heard: &Heard) {
+        (self.train, self.valid, self.met) = (heard.train_loss, heard.valid_loss, heard.met);
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        self.log.step(report);
+        self.train = Some(report.loss);
+        self.check(report.step);
+        if let Some((at, stop)) = &self.stop
+            && *at == report.step
+        {
+            stop.request();
+        }
+    }
+
+    fn valid(&mut self, report: &ValidReport) {
+        self.log.valid(report);
+        self.valid = Some(report.loss);
+        self.check(report.step);
+    }
+
+    fn ends(&mut self) -> bool {
+        self.met.is_some()
+    }
+
+    fn met(&self) -> Option<u64> {
+        self.met
+    }
+}
+
+#[test]
+fn a_condition_on_two_losses_holds_at_the_same_step_after_a_stop() {
+    let one = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), one.path());
+    let (log, _) = whole(&setting.job());
+    // The loss that is the lowest since the validation after step 10 and comes latest before the one after step 15.
+    let between = &log.losses()[10..14];
+    let lowest = (1..between.len()).rev().find(|i| between[..*i].iter().all(|loss| *loss > between[*i]));
+    let at = lowest.expect("the loss falls between two validations");
+    let limit = (between[at] + between[..at].iter().copied().fold(f64::INFINITY, f64::min)) / 2.0;
+    let limits = (limit, (log.valids[0].loss + log.valids[1].loss) / 2.0);
+    let expected = 11 + at as u64;
+
+    let two = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), two.path());
+    let mut whole = Both { limits, ..Both::default() };
+    let Outcome::Finished(trained) = train(&setting.job(), &mut whole, &Stop::new()).unwrap() else {
+        panic!("stopped")
+    };
+    assert_eq!(trained.steps, expected, "{limits:?} {:?}", log.losses());
+
+    let three = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), three.path());
+    // The validation is known to the process that stops, and not to the one that goes on.
+    let stop = Stop::new();
+    let mut first = Both { limits, stop: Some((11, stop.clone())), ..Both::default() };
+    assert_eq!(train(&setting.job(), &mut first, &stop).unwrap(), Outcome::Stopped { step: 11 });
+    let mut second = Both { limits, ..Both::default() };
+    let Outcome::Finished(resumed) = train(&setting.job(), &mut second, &Stop::new()).unwrap() else {
+        panic!("stopped")
+    };
+    assert_eq!((resumed.steps, resumed.weights_hash), (expected, trained.weights_hash));
 }

@@ -1,0 +1,34 @@
+//! What is said when a run fails.
+
+use crate::{HEAD, STAGES, exp, folder};
+
+#[test]
+fn an_error_is_told_once_and_gets_no_help_that_is_untrue() {
+    let place = folder(
+        r#"
+dataset notes = jsonl("notes.jsonl", text = "text")
+tokenizer letters : characters { train_on = notes }
+"#,
+    );
+    std::fs::write(place.path().join("notes.jsonl"), "{\"text\": \"a\"}\n{\"text\": \"b\"\n").unwrap();
+    for words in [&["run", "small.exp", "--device", "cpu"][..], &["run", "small.exp", "--device", "cpu", "-q"]] {
+        let ran = exp(place.path(), words);
+        assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+        assert_eq!(ran.err.matches("notes.jsonl").count(), 1, "{}", ran.err);
+        assert!(!ran.err.contains("same command"), "{}", ran.err);
+    }
+    let events = exp(place.path(), &["run", "small.exp", "--device", "cpu", "--events", "json"]);
+    assert!(events.err.contains("\"status\":\"failed\",") && events.err.contains("\"why\":\""), "{}", events.err);
+}
+
+#[test]
+fn what_a_machine_failed_at_goes_on_with_the_same_command() {
+    let place = folder(STAGES);
+    // A file where the folder of objects belongs.
+    std::fs::create_dir(place.path().join(".emberlab")).unwrap();
+    std::fs::write(place.path().join(".emberlab/objects"), HEAD).unwrap();
+    let ran = exp(place.path(), &["run", "small.exp", "--device", "cpu"]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    let errors: Vec<&str> = ran.err.lines().filter(|line| line.contains("cannot ")).collect();
+    assert_eq!(errors.len(), 1, "{}", ran.err);
+}

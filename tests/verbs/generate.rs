@@ -1,0 +1,74 @@
+//! `exp generate`: scales, and texts beyond the context.
+
+use crate::{exp, json, trained};
+
+fn text(words: &[&str]) -> String {
+    let (at, run, _) = trained();
+    let stage = format!("{run}.pretrain");
+    let mut all = vec!["generate", &stage, "--prompt", "Once", "--max-tokens", "12", "--device", "cpu"];
+    all.extend(words);
+    let ran = exp(at, &all);
+    assert_eq!(ran.code, 0, "{words:?}: {}", ran.err);
+    ran.out
+}
+
+#[test]
+fn zero_is_off_for_top_k_and_greedy_for_the_others() {
+    let plain = text(&["--seed", "4"]);
+    assert_eq!(text(&["--seed", "4", "--top-k", "0"]), plain);
+    assert_eq!(text(&["--seed", "4", "--top-p", "1"]), plain);
+    let greedy = text(&["--temperature", "0"]);
+    assert_eq!(text(&["--temperature", "0", "--seed", "9", "--top-k", "0"]), greedy);
+    assert_eq!(text(&["--top-k", "1", "--seed", "9"]), greedy);
+    assert_eq!(text(&["--top-p", "0", "--seed", "9"]), greedy);
+    assert_ne!(plain, greedy);
+}
+
+#[test]
+fn values_off_the_scale_are_refused_one_by_one() {
+    let (at, run, _) = trained();
+    for (words, expected) in [
+        (["--temperature", "-1"], "`--temperature` is 0 or more, and not -1"),
+        (["--temperature", "NaN"], "`--temperature` is 0 or more, and not NaN"),
+        (["--temperature", "inf"], "`--temperature` is 0 or more, and not inf"),
+        (["--top-p", "-0.1"], "`--top-p` lies between 0 and 1, and -0.1 does not"),
+        (["--top-p", "1.5"], "`--top-p` lies between 0 and 1, and 1.5 does not"),
+        (["--top-p", "nan"], "`--top-p` lies between 0 and 1, and NaN does not"),
+        (["--top-k", "-1"], "invalid value '-1' for '--top-k"),
+    ] {
+        let ran = exp(at, &["generate", run, "--prompt", "x", words[0], words[1]]);
+        assert_eq!(ran.code, 2, "{words:?}");
+        assert!(ran.err.contains(expected) && ran.out.is_empty(), "{words:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_text_goes_on_beyond_the_context_and_says_so() {
+    let (at, run, _) = trained();
+    let stage = format!("{run}.pretrain");
+    let words = ["generate", &stage, "--prompt", "Once", "--temperature", "0", "--device", "cpu", "--max-tokens"];
+    let long = exp(at, &[&words[..], &["100"]].concat());
+    assert_eq!(long.code, 0, "{}", long.err);
+    assert!(long.err.contains("longer than the model's context of 32 tokens; each time it was full"), "{}", long.err);
+    let short = exp(at, &[&words[..], &["10"]].concat());
+    assert!(short.err.is_empty(), "{}", short.err);
+    let start = short.out.trim_end();
+    assert!(long.out.starts_with(start) && long.out.len() > 4 * start.len(), "{start:?} {:?}", long.out);
+}
+
+#[test]
+fn of_a_long_prompt_the_end_counts_and_a_chat_is_not_cut() {
+    let (at, run, _) = trained();
+    let prompt = "A fox lives in the wood and eats berries. ".repeat(20);
+    let words = ["--prompt", &prompt, "--max-tokens", "4", "--device", "cpu"];
+    let stage = format!("{run}.pretrain");
+    let ran = exp(at, &[&["generate", stage.as_str()][..], &words].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("the prompt is longer than the model's context of 32 tokens; its first "), "{}", ran.err);
+    let told = json(at, &[&["generate", stage.as_str(), "--format", "json"][..], &words].concat());
+    assert!(told["prompt_cut"].as_u64().unwrap() > 0, "{told}");
+
+    let chat = exp(at, &[&["generate", &format!("{run}.tuned")][..], &words].concat());
+    assert_eq!(chat.code, 3);
+    assert!(chat.err.contains("with those of its chat template, and the model's context is 32; shorten it"), "{}", chat.err);
+}
