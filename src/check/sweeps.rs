@@ -59,7 +59,15 @@ impl Checker<'_> {
             _ => {}
         }
         let objective = objective.iter().find(|o| !matches!(o.value, Value::None)).map(|o| self.one_line(o.span));
-        Some(CheckedSweep { name: id.name.to_string(), axes, json, constraint, objective, holds, span: sweep.name.span })
+        Some(CheckedSweep {
+            name: id.name.to_string(),
+            axes,
+            json,
+            constraint,
+            objective,
+            holds,
+            span: sweep.name.span,
+        })
     }
 
     fn axis(&mut self, env: &Env, axis: &ast::Axis) -> Option<CheckedAxis> {

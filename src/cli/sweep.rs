@@ -126,12 +126,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 /// Writes the sweep's report, which also tells of the best point's run, into the sweep's folder.
-fn write_report(
-    sweep: &CheckedSweep,
-    result: &SweepResult,
-    planned: &Planned,
-    lab: &Lab,
-) -> Result<PathBuf, Failure> {
+fn write_report(sweep: &CheckedSweep, result: &SweepResult, planned: &Planned, lab: &Lab) -> Result<PathBuf, Failure> {
     let best = result.points.iter().find(|p| Some(&p.id) == result.best.as_ref()).and_then(|p| p.run.as_ref());
     let mut runs = Vec::new();
     if let Some(folder) = best.and_then(|id| lab.run_named(id).ok()) {
@@ -146,10 +141,10 @@ fn write_report(
 
 /// A sweep as the report shows it.
 fn shown(sweep: &CheckedSweep, result: &SweepResult) -> SweepView {
-    let axes = sweep.axes.iter().map(|axis| AxisView {
-        path: axis.path.clone(),
-        log: matches!(axis.values, AxisValues::Log { .. }),
-    });
+    let axes = sweep
+        .axes
+        .iter()
+        .map(|axis| AxisView { path: axis.path.clone(), log: matches!(axis.values, AxisValues::Log { .. }) });
     let points = result.points.iter().map(|point| PointView {
         id: point.id.clone(),
         values: sweep.axes.iter().map(|axis| point.values.get(&axis.path).cloned()).collect(),

@@ -44,6 +44,12 @@ pub trait KnownCounts {
         None
     }
 
+    /// Tokens of the longest document of a dataset (or split) under a tokenizer, as training writes it.
+    fn longest(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
+        let _ = (data, tokenizer);
+        None
+    }
+
     /// Entries of a trained tokenizer.
     fn vocab(&self, tokenizer: &Digest) -> Option<u64> {
         let _ = tokenizer;

@@ -5,7 +5,7 @@ use super::checks;
 use super::counts::{KnownCounts, Workload};
 use super::flops::training_flops_per_token;
 use super::graph::{Digest, Estimate, Known};
-use super::length::{Amounts, Budget, Rows, Step, length};
+use super::length::{Amounts, Budget, Rows, Step, length, row_length};
 use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
 use super::spec::{Decoder, Keeping, Optimizer, Stage};
@@ -68,7 +68,8 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         tokens_per_second: speed.clone(),
     });
     checks::budget(of.item, &length.steps, &length.derivation, problems);
-    let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.tokens()));
+    let row = row(of, counts, sequence);
+    let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.sequences).saturating_mul(row));
     let mut derivation = length.derivation;
     if common.until.is_some() {
         derivation.push_str("; fewer if `until` holds earlier");
@@ -91,6 +92,19 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         memory,
         seconds: speed.and_then(|speed| positions.map(|n| n as f64 / speed.max(f64::MIN_POSITIVE))),
     }
+}
+
+/// Places of a row that are computed, at most: rows of samples are cut to the longest of their batch.
+fn row(of: &Costed<'_>, counts: &dyn KnownCounts, sequence: u64) -> u64 {
+    let longest = match (of.stage, &of.data.1, &of.tokenizer) {
+        (Stage::NextToken(_), ..) => None,
+        // The last token is only ever predicted.
+        (_, Known::Value(data), Known::Value(tokenizer)) => {
+            counts.longest(data, tokenizer).map(|n| n.saturating_sub(1))
+        }
+        _ => None,
+    };
+    longest.map_or(sequence, |longest| row_length(longest, sequence))
 }
 
 fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {

@@ -210,6 +210,16 @@ fn both(a: &Known<u64>, b: &Known<u64>) -> Known<(u64, u64)> {
     a.clone().and_then(|a| b.clone().map(|b| (a, b)))
 }
 
+/// Rows of padded samples are cut in so many steps: devices then see few shapes, and little of what they compute is
+/// padding.
+const ROW_LENGTHS: u64 = 8;
+
+/// The length that rows of `sequence` tokens are cut to where the longest sample of their batch has `longest`.
+pub fn row_length(longest: u64, sequence: u64) -> u64 {
+    let step = sequence.div_ceil(ROW_LENGTHS).max(1);
+    longest.max(1).div_ceil(step).saturating_mul(step).min(sequence)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

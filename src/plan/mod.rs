@@ -40,7 +40,7 @@ pub use counts::{ACTIVATION_BYTES, DataCount, KnownCounts, Uncounted, Workload};
 pub use explain::{Change, explain, why};
 pub use flops::{forward_flops, training_flops_per_token};
 pub use graph::*;
-pub use length::{Amounts, Budget, Length, Rows, Step, length};
+pub use length::{Amounts, Budget, Length, Rows, Step, length, row_length};
 pub use meaning::{effective_seed, split_digest};
 pub use memory::{activations, memory, micro_batch};
 pub use nodes::Node;

@@ -11,6 +11,8 @@ pub struct LabCounts {
     data: BTreeMap<Digest, DataCount>,
     /// By data, tokenizer and, where a chat template wrote the texts, the template.
     tokens: BTreeMap<(Digest, Digest, Option<Digest>), u64>,
+    /// Of the longest document, likewise.
+    longest: BTreeMap<(Digest, Digest, Option<Digest>), u64>,
     vocab: BTreeMap<Digest, u64>,
     /// The latest last.
     rates: Vec<Rate>,
@@ -78,7 +80,11 @@ impl LabCounts {
                     if let (Some(data), Some(tokenizer), Some(tokens)) =
                         (text("/data"), text("/tokenizer"), number("/summary/tokens"))
                     {
-                        counts.tokens.insert((data, tokenizer, text("/template")), tokens);
+                        let key = (data, tokenizer, text("/template"));
+                        if let Some(longest) = number("/summary/longest").filter(|n| *n > 0) {
+                            counts.longest.insert(key.clone(), longest);
+                        }
+                        counts.tokens.insert(key, tokens);
                     }
                 }
                 ObjectKind::Stage => {
@@ -123,6 +129,11 @@ impl KnownCounts for LabCounts {
         let plain = self.tokens_as(data, tokenizer, None);
         let mut others = self.tokens.iter().filter(|((d, t, _), _)| d == data && t == tokenizer).map(|(_, n)| *n);
         plain.or_else(|| others.next().filter(|_| others.next().is_none()))
+    }
+
+    fn longest(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
+        let all = self.longest.iter().filter(|((d, t, _), _)| d == data && t == tokenizer);
+        all.map(|(_, longest)| *longest).max()
     }
 
     fn vocab(&self, tokenizer: &Digest) -> Option<u64> {

@@ -225,7 +225,7 @@ impl Walk<'_> {
             data_order,
             flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
             device: super::device_of(self.bench.device).to_string(),
-            positions: Some(trained.steps * (amounts.batch * amounts.sequence) as u64),
+            positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
             warnings,
         };

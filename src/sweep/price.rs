@@ -26,11 +26,7 @@ pub struct PricedSweep {
 
 impl PricedSweep {
     /// Checks and plans every point with `check_point`, and asks `statuses` what the store has of its plan.
-    pub fn of(
-        sweep: &CheckedSweep,
-        check_point: CheckPoint<'_>,
-        statuses: &dyn Fn(&Plan) -> Statuses,
-    ) -> PricedSweep {
+    pub fn of(sweep: &CheckedSweep, check_point: CheckPoint<'_>, statuses: &dyn Fn(&Plan) -> Statuses) -> PricedSweep {
         let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
         let mut keep = |values: &[(String, String)]| {
             let plan = check_point(values)?;

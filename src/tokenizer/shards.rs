@@ -25,6 +25,9 @@ pub struct Summary {
     pub tokens: u64,
     /// Tokens that carry loss.
     pub supervised_tokens: u64,
+    /// Tokens of the longest document. Summaries of earlier versions do not say.
+    #[serde(default)]
+    pub longest: u64,
     /// Bytes of the text that the tokens stand for, without what ends documents.
     pub bytes: u64,
     /// Characters that became the unknown token.
@@ -62,6 +65,7 @@ impl TokenWriter {
                 documents: 0,
                 tokens: 0,
                 supervised_tokens: 0,
+                longest: 0,
                 bytes: 0,
                 unknown: 0,
                 width: if vocab <= 1 << 16 { 2 } else { 4 },
@@ -111,6 +115,7 @@ impl TokenWriter {
         }
         self.summary.documents += 1;
         self.summary.tokens += count;
+        self.summary.longest = self.summary.longest.max(count);
         self.summary.bytes += bytes;
         self.summary.unknown += unknown;
         self.offsets.write_all(&self.summary.tokens.to_le_bytes()).map_err(failed(OFFSETS))

@@ -6,6 +6,7 @@ use super::job::Objective;
 use super::observer::BatchFacts;
 use super::samples::Samples;
 use super::windows::Windows;
+use crate::plan::row_length;
 
 /// Rows of one length: what goes in, what must come out, and where that counts.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Batch {
     pub supervised: Vec<bool>,
     /// Tokens that are not padding.
     pub tokens: u64,
+    /// Tokens of the longest row.
+    pub longest: usize,
 }
 
 impl Batch {
@@ -35,19 +38,29 @@ impl Batch {
         self.supervised.extend(supervised.iter().skip(1).take(len));
         self.supervised.extend(std::iter::repeat_n(false, rest));
         self.tokens += len as u64;
+        self.longest = self.longest.max(len);
     }
 
-    /// Rows `from..to` of `sequence` tokens, padded to `to - from` rows where there are fewer.
-    pub fn rows(&self, from: usize, to: usize, sequence: usize, pad: u32) -> Batch {
+    /// The length that rows of `sequence` tokens can be cut to without losing any.
+    pub fn time(&self, sequence: usize) -> usize {
+        row_length(self.longest as u64, sequence as u64) as usize
+    }
+
+    /// Rows `from..to` of `sequence` tokens, of each the first `time`, padded to `to - from` rows where there are fewer.
+    pub fn rows(&self, from: usize, to: usize, sequence: usize, time: usize, pad: u32) -> Batch {
         let end = (to * sequence).min(self.inputs.len());
         let start = (from * sequence).min(end);
+        fn cut<T: Copy>(numbers: &[T], sequence: usize, time: usize) -> Vec<T> {
+            numbers.chunks_exact(sequence).flat_map(|row| &row[..time]).copied().collect()
+        }
         let mut batch = Batch {
-            inputs: self.inputs[start..end].to_vec(),
-            targets: self.targets[start..end].to_vec(),
-            supervised: self.supervised[start..end].to_vec(),
+            inputs: cut(&self.inputs[start..end], sequence, time),
+            targets: cut(&self.targets[start..end], sequence, time),
+            supervised: cut(&self.supervised[start..end], sequence, time),
             tokens: 0,
+            longest: 0,
         };
-        let full = (to - from) * sequence;
+        let full = (to - from) * time;
         batch.inputs.resize(full, pad);
         batch.targets.resize(full, pad as i32);
         batch.supervised.resize(full, false);
@@ -134,5 +147,26 @@ impl<'a> Rows<'a> {
             Rows::Windows(windows) => BatchFacts { rows: windows.count(0) as u64, ..BatchFacts::default() },
             Rows::Samples(samples) => samples.facts(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Batch;
+
+    #[test]
+    fn rows_are_cut_to_the_longest_of_their_batch() {
+        let mut batch = Batch::default();
+        let all = [true; 16];
+        batch.push(&[1, 2, 3, 4], &all[..4], 16, 9);
+        batch.push(&[5, 6], &all[..2], 16, 9);
+        // Steps of a sixteenth over eight lengths: two tokens each.
+        assert_eq!((batch.longest, batch.time(16)), (3, 4));
+        let cut = batch.rows(0, 3, 16, 4, 9);
+        assert_eq!(cut.inputs, [1, 2, 3, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
+        assert_eq!(cut.targets, [2, 3, 4, 9, 6, 9, 9, 9, 9, 9, 9, 9]);
+        assert_eq!(cut.weight(), batch.weight());
+        batch.push(&[7; 16], &all, 16, 9);
+        assert_eq!(batch.time(16), 16);
     }
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.safetensors";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
 pub(crate) type Fingerprint = BTreeMap<String, String>;
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub place: Place,
     pub tokens: u64,
     pub supervised_tokens: u64,
+    /// Places of all rows that were computed, padding included.
+    pub positions: u64,
     /// Seconds trained.
     #[serde(with = "exact")]
     pub seconds: f64,

@@ -7,7 +7,7 @@ use super::job::{Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
 use super::optimizer::Optimizer;
 use super::order::Order;
-use super::step::Learner;
+use super::step::{Learner, Part};
 use super::stop::Stop;
 use super::validate::validate;
 use crate::device::Kind;
@@ -47,6 +47,8 @@ pub struct Trained {
     pub tokens: u64,
     /// Of those, tokens that carried loss.
     pub supervised_tokens: u64,
+    /// Places of all rows that were computed, padding included.
+    pub positions: u64,
     /// Seconds of training, over all resumptions, without validation and checkpoints.
     pub seconds: f64,
     /// Step a checkpoint was resumed at, if one was.
@@ -226,19 +228,22 @@ impl<'a> Run<'a> {
     fn step(&mut self) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
         let batch = self.order.next(job.batch);
-        let weight = batch.weight();
+        let (weight, time) = (batch.weight(), batch.time(job.sequence));
         let mut gradients = None;
         for from in (0..job.batch).step_by(job.micro_batch) {
             if self.stop.requested() {
                 return Ok(false);
             }
             let to = from + job.micro_batch;
-            let rows = batch.rows(from, to, job.sequence, job.pad);
-            gradients = Some(self.learner.accumulate(gradients, &rows, from as u64..to as u64, weight, step));
+            // All parts of a step have one length, so that where it is cut changes no mask of dropout.
+            let rows = batch.rows(from, to, job.sequence, time, job.pad);
+            let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
+            gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
         let lr = self.learner.optimizer.peak() * job.schedule.share(step);
         self.state.place = self.order.place();
         self.state.tokens += batch.tokens;
+        self.state.positions += (job.batch * time) as u64;
         self.state.supervised_tokens += weight;
         self.state.step = step + 1;
         if let Some(gradients) = gradients {
@@ -381,6 +386,7 @@ impl<'a> Run<'a> {
             best: self.state.best_step.zip(self.state.best_loss).map(|(step, loss)| Best { step, loss }),
             tokens: self.state.tokens,
             supervised_tokens: self.state.supervised_tokens,
+            positions: self.state.positions,
             seconds: self.state.seconds,
             resumed_at: self.resumed_at,
         }))

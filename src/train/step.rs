@@ -9,6 +9,8 @@ use crate::model::{
 };
 use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Segments are summed in rows of this many numbers.
@@ -25,12 +27,22 @@ pub(crate) struct Learner {
     pub optimizer: Optimizer,
     /// The weights as matrices; absent while they change, so that the update can be made in place.
     leaves: Option<Vec<Tensor<2>>>,
-    shape: InputShape,
+    /// By length of the rows.
+    shapes: RefCell<BTreeMap<usize, InputShape>>,
     device: Device,
     /// Whether the device is the CPU.
     host: bool,
     clip: Option<f64>,
     seed: u64,
+}
+
+/// Some rows of a step's batch.
+pub(crate) struct Part<'a> {
+    pub batch: &'a Batch,
+    /// Tokens of a row.
+    pub time: usize,
+    /// Which of the step's rows they are.
+    pub rows: Range<u64>,
 }
 
 /// What micro-batches have added up to. All tensors stay on the device.
@@ -45,7 +57,7 @@ impl Learner {
         let layout = Layout::new(&architecture);
         let device = job.device.device.clone();
         Learner {
-            shape: InputShape::new(&architecture, job.sequence, &device),
+            shapes: RefCell::default(),
             leaves: Some(params.leaves(&layout)),
             optimizer: Optimizer::new(job.optimizer, &layout, &params),
             host: job.device.kind == crate::device::Kind::Cpu,
@@ -59,15 +71,9 @@ impl Learner {
     }
 
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
-    /// supervised tokens are `total` together give the gradient of their mean loss. `batch` holds `rows` of the step's.
-    pub fn accumulate(
-        &self,
-        sum: Option<Gradients>,
-        batch: &Batch,
-        rows: Range<u64>,
-        total: u64,
-        step: u64,
-    ) -> Gradients {
+    /// supervised tokens are `total` together give the gradient of their mean loss.
+    pub fn accumulate(&self, sum: Option<Gradients>, part: Part<'_>, total: u64, step: u64) -> Gradients {
+        let Part { batch, time, rows } = part;
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
         let roles = &self.layout.roles;
@@ -75,7 +81,7 @@ impl Learner {
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
         let pass =
             Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
-        let input = self.shape.input(&batch.inputs, &self.device);
+        let input = self.input(&batch.inputs, time);
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
@@ -98,6 +104,13 @@ impl Learner {
                 loss: sum.loss + loss,
             },
         }
+    }
+
+    /// The input of row-major `ids` in rows of `time`.
+    fn input(&self, ids: &[u32], time: usize) -> Input {
+        let mut shapes = self.shapes.borrow_mut();
+        let shape = shapes.entry(time).or_insert_with(|| InputShape::new(&self.architecture, time, &self.device));
+        shape.input(ids, &self.device)
     }
 
     /// Clips, steps, and returns the loss and the gradient's norm as `[1, 2]`, still on the device.
@@ -170,10 +183,10 @@ impl Learner {
     }
 
     /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout.
-    pub fn loss(&self, batch: &Batch) -> Tensor<2> {
+    pub fn loss(&self, batch: &Batch, time: usize) -> Tensor<2> {
         let leaves = self.leaves();
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
-        let input = self.shape.input(&batch.inputs, &self.device);
+        let input = self.input(&batch.inputs, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();

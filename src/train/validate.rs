@@ -32,9 +32,10 @@ pub(crate) fn validate(
         row += micro_batch;
         seen += batch.tokens;
         weight += batch.weight();
-        // A last batch with fewer rows is filled up, so that the device sees one shape.
-        let batch = batch.rows(0, micro_batch, sequence, pad);
-        let loss = learner.loss(&batch).try_into_vec_as::<f32>();
+        // A last batch with fewer rows is filled up, so that the device sees few shapes.
+        let time = batch.time(sequence);
+        let batch = batch.rows(0, micro_batch, sequence, time, pad);
+        let loss = learner.loss(&batch, time).try_into_vec_as::<f32>();
         let loss = loss.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
         sum += loss.iter().map(|x| f64::from(*x)).sum::<f64>();
     }

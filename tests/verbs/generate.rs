@@ -70,5 +70,9 @@ fn of_a_long_prompt_the_end_counts_and_a_chat_is_not_cut() {
 
     let chat = exp(at, &[&["generate", &format!("{run}.tuned")][..], &words].concat());
     assert_eq!(chat.code, 3);
-    assert!(chat.err.contains("with those of its chat template, and the model's context is 32; shorten it"), "{}", chat.err);
+    assert!(
+        chat.err.contains("with those of its chat template, and the model's context is 32; shorten it"),
+        "{}",
+        chat.err
+    );
 }
