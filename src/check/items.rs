@@ -231,17 +231,12 @@ impl Checker<'_> {
         if found.is_some_and(|s| !self.schema(s).is_family) {
             return found;
         }
-        let known: Vec<Arc<str>> = self
-            .schemas
-            .iter()
-            .filter(|s| {
-                s.base == Some(family)
-                    || self
-                        .schema_ids
-                        .get(&(s.module, s.name.clone()))
-                        .is_some_and(|id| *id != family && self.extends(*id, family))
-            })
-            .map(|s| s.name.clone())
+        let here = |at: u32| at == module || self.resolved.prelude.contains(&at);
+        let own = self.schemas.iter().filter(|s| here(s.module));
+        let own = own.filter_map(|s| Some((s.name.clone(), *self.schema_ids.get(&(s.module, s.name.clone()))?)));
+        let known: Vec<Arc<str>> = (own.chain(self.foreign_schemas(module)))
+            .filter(|(_, id)| *id != family && self.extends(*id, family))
+            .map(|(name, _)| name)
             .collect();
         let text = format!("there is no {} `{}`", kind.keyword(), variant.value);
         let mut problem = Problem::new(Code::E0209, variant.span, text).label("unknown variant");

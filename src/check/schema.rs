@@ -180,7 +180,14 @@ impl Checker<'_> {
     }
 
     /// The schema that `name` means in `module`.
+    /// The schema that `name`, or `module.name`, means in a module.
     pub(super) fn find_schema(&self, module: u32, name: &str) -> Option<SchemaId> {
+        if let Some((alias, name)) = name.split_once('.') {
+            return match self.resolved.module(module).names.get(alias)?.kind {
+                EntryKind::Module(other) => self.schema_ids.get(&(other, Arc::from(name))).copied(),
+                _ => None,
+            };
+        }
         let here = std::iter::once(module).chain(self.resolved.prelude.iter().copied());
         for place in here {
             match self.resolved.module(place).names.get(name).map(|e| &e.kind) {
@@ -278,12 +285,27 @@ impl Checker<'_> {
         }
     }
 
+    /// The schemas of the modules that a module uses under a name, as they are written there.
+    pub(super) fn foreign_schemas(&self, module: u32) -> Vec<(Arc<str>, SchemaId)> {
+        let mut found = Vec::new();
+        for (alias, entry) in &self.resolved.module(module).names {
+            let EntryKind::Module(other) = entry.kind else { continue };
+            let all = self.schemas.iter().filter(|s| s.module == other);
+            found.extend(all.filter_map(|s| {
+                let id = *self.schema_ids.get(&(other, s.name.clone()))?;
+                Some((Arc::from(format!("{alias}.{}", s.name)), id))
+            }));
+        }
+        found
+    }
+
     fn unknown_type(&mut self, module: u32, name: &str, span: Span) {
         let mut known: Vec<Arc<str>> = BUILTIN_TYPES.iter().map(|n| Arc::from(*n)).collect();
         for place in std::iter::once(module).chain(self.resolved.prelude.iter().copied()) {
             let names = &self.resolved.module(place).names;
             known.extend(names.iter().filter(|(_, e)| e.kind == EntryKind::Schema).map(|(n, _)| n.clone()));
         }
+        known.extend(self.foreign_schemas(module).into_iter().map(|(name, _)| name));
         let mut problem = Problem::new(Code::E0210, span, format!("there is no type or schema `{name}`"));
         let alias = match name.to_ascii_lowercase().as_str() {
             "str" | "string" => Some("Text"),

@@ -142,7 +142,7 @@ impl std::fmt::Display for Sharing {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "engine"))]
 pub(super) mod tests {
     use super::*;
     use crate::store::run_tests::plan;

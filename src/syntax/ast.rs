@@ -195,6 +195,7 @@ pub struct Decl {
     pub name: Name,
     /// A dotted path: `llama.tiny`.
     pub base: Option<Expr>,
+    /// A schema; of a module that is used under a name, `module.schema`.
     pub variant: Option<Name>,
     pub fields: Vec<Field>,
     /// From `{` to `}`.

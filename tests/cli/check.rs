@@ -87,3 +87,29 @@ fn a_file_that_is_too_large() {
     folder.write("corpus.exp", "# text\n".repeat(3 << 20));
     assert_eq!(codes(&folder.exp("check corpus.exp --format json").code(1).json()), ["E0002"]);
 }
+
+#[test]
+fn a_schema_of_a_module_is_named_with_the_module() {
+    let sizes = "## Small.\nschema tiny is bpe {\n  vocab : Int in 260..=400 = 300  ## Entries.\n}\n\n## A pair.\nschema pair {\n  one : Int  ## One.\n}\n";
+    let main = |variant: &str| {
+        format!(
+            "experiment t {{ language = 1, seed = 1 }}\nuse \"./sizes.exp\" as sizes\n\nschema both {{ first : sizes.pair }}\n\
+             schema other is sizes.tiny {{ final min_frequency : Int = 3 }}\ndataset docs = text(\"a.txt\")\n\
+             tokenizer pieces : {variant} {{ train_on = docs }}\n"
+        )
+    };
+    let folder = Folder::with(&[("sizes.exp", sizes), ("main.exp", &main("sizes.tiny")), ("a.txt", "a b c\n")]);
+    let ran = folder.exp("check main.exp");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let plan = folder.exp("plan main.exp");
+    assert!(plan.out.contains("300"), "{}{}", plan.out, plan.err);
+    folder.write("main.exp", main("sizes.tinny"));
+    let ran = folder.exp("check main.exp");
+    assert!(ran.err.contains("did you mean `sizes.tiny`?"), "{}", ran.err);
+    // The arguments of a schema of a module that is not one of tokenizers.
+    folder.write("main.exp", main("sizes.pair"));
+    assert!(folder.exp("check main.exp").err.contains("E0209"));
+    folder.write("main.exp", main("sizes.tiny"));
+    assert_eq!(folder.exp("fmt main.exp").code, 0);
+    assert!(folder.read("main.exp").contains("tokenizer pieces : sizes.tiny {"));
+}

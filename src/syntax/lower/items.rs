@@ -194,7 +194,7 @@ impl Lower<'_> {
             None => None,
         };
         let variant = match kids.opt(Rule::colon) {
-            Some(_) => kids.find(Rule::name).map(|n| self.name(&n)),
+            Some(_) => kids.find(Rule::variant).map(|n| self.name(&n)),
             None => None,
         };
         let block = kids.find(Rule::block)?;

@@ -14,7 +14,7 @@ fn words(rule: Rule) -> Option<&'static str> {
         | if_head | kw_true | kw_false | kw_none | line_text | block_text | raw_text | raw_block | quote | quotes
         | kw_not | limits | arg => "a value",
         type_expr | type_union | type_within | type_name | type_apply | type_group | one_of => "a type",
-        name | new_name | word | path | symbol | base | use_path | parameter => "a name",
+        name | new_name | word | path | symbol | base | variant | use_path | parameter => "a name",
         eq => "`=`",
         colon => "`:`",
         comma => "`,`",
