@@ -2,7 +2,7 @@
 
 use super::records::{Given, Layer, Setting, path_span};
 use super::schema::{CheckInfo, FieldInfo};
-use super::{Checker, Env, Origin, State};
+use super::{Checker, Env, Origin, State, foreign};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, FieldOp};
@@ -206,8 +206,10 @@ impl Checker<'_> {
         let schema = self.record(record).schema;
         let misspelt = self.record(record).layers.iter().flat_map(|l| l.fields.iter()).any(|s| {
             s.path.first().is_some_and(|head| {
+                let means_it = |ours: &str| ours.split('.').next() == Some(&*info.name);
                 !self.schema(schema).fields.contains_key(&head.value)
-                    && !suggest::similar(&head.value, [&*info.name]).is_empty()
+                    && (!suggest::similar(&head.value, [&*info.name]).is_empty()
+                        || foreign::known_as(&head.value).any(|known| means_it(known.ours)))
             })
         });
         if misspelt {

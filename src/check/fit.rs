@@ -17,7 +17,7 @@ impl Checker<'_> {
             Some(converted) => Traced { value: converted, ..value },
             None => {
                 let problem = self.misfit(&value, want);
-                self.report(problem);
+                self.misfit_name(problem, env, want);
                 Traced { value: Value::Error, ..value }
             }
         }

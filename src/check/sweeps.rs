@@ -62,8 +62,8 @@ impl Checker<'_> {
     }
 
     fn axis(&mut self, env: &Env, axis: &ast::Axis) -> Option<CheckedAxis> {
-        let ty = self.axis_type(env, axis)?;
-        let path: Vec<&str> = axis.path.iter().map(|p| &*p.value).collect();
+        let (ty, full) = self.axis_type(env, axis)?;
+        let path: Vec<&str> = full.iter().map(|p| &*p.value).collect();
         // A list of the field's type, or for a list field a list of lists.
         let list = Type::List(Arc::new(ty.clone()));
         let value = self.axis_values(env, &axis.values, &list);
@@ -146,8 +146,8 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// The type of the field that an axis names.
-    fn axis_type(&mut self, env: &Env, axis: &ast::Axis) -> Option<Type> {
+    /// The type of the field that an axis names, and its path in full.
+    fn axis_type(&mut self, env: &Env, axis: &ast::Axis) -> Option<(Type, Vec<ast::Name>)> {
         let head = axis.path.first()?;
         let Some(entry) = self.resolved.module(env.module).names.get(&head.value) else {
             let names = &self.resolved.module(env.module).names;
@@ -168,10 +168,11 @@ impl Checker<'_> {
                 let item = self.resolved.item(env.module, *entry.definitions.last()?);
                 let ItemKind::Param(param) = &item.kind else { return None };
                 let value = self.value_of(&id, head.span);
-                return Some(match &param.ty {
+                let ty = match &param.ty {
                     Some(written) => self.resolve_type(env.module, written),
                     None => self.type_of(&value.value),
-                });
+                };
+                return Some((ty, axis.path.clone()));
             }
             self.report(
                 Problem::new(Code::E0802, head.span, format!("`{}` is no param", head.value))
@@ -181,7 +182,22 @@ impl Checker<'_> {
             return None;
         }
         match self.value_of(&id, head.span).value {
-            Value::Item(_, record) => self.field_type(record, &axis.path[1..]),
+            Value::Item(_, record) => {
+                let mut path = axis.path[1..].to_vec();
+                if self.kind_of(self.record(record).schema) == Some(ast::Kind::Dataset) {
+                    match self.dataset_path(&head.value, record, &path) {
+                        Ok(full) => path = full,
+                        Err(problem) => {
+                            let code = if problem.code == Code::E0301 { Code::E0802 } else { problem.code };
+                            self.report(Problem { code, ..problem });
+                            return None;
+                        }
+                    }
+                }
+                let ty = self.field_type(record, &path)?;
+                path.insert(0, head.clone());
+                Some((ty, path))
+            }
             Value::Error => None,
             other => {
                 let found = self.describe(&other);

@@ -78,7 +78,13 @@ fn a_file_that_cannot_be_read() {
     assert_eq!(codes(&folder.exp("check nothing.exp --format json").code(1).json()), ["E0001"]);
     assert!(folder.exp("check folder").code(2).err.contains("no `.exp` file below `folder`"));
     folder.write("latin.exp", b"let a = \"\xe9\"\n");
-    assert_eq!(codes(&folder.exp("check latin.exp --format json").code(1).json()), ["E0001"]);
+    folder.write("latin_1.exp", MODEL);
+    let ran = folder.exp("check latin.exp --format json").code(1).json();
+    assert_eq!(codes(&ran), ["E0001"]);
+    let help = ran["problems"][0]["help"].as_str().unwrap();
+    assert!(help.contains("save it as UTF-8"), "a file that exists is not another one: {help}");
+    let folder = Folder::with(&[("one/a.exp", "use \"./two\" as two\n"), ("one/two/b.exp", MODEL)]);
+    assert!(folder.exp("check one/a.exp").code(1).err.contains("name a file in it"));
 }
 
 #[test]
