@@ -40,7 +40,10 @@ const TABLE: &[Row] = &[
     same("layers", &["num_hidden_layers", "num_layers", "n_layer", "n_layers", "n_blocks", "num_blocks", "depth"]),
     same("heads", &["num_attention_heads", "num_heads", "n_head", "n_heads"]),
     same("kv_heads", &["num_key_value_heads", "num_kv_heads", "n_kv_head", "n_kv_heads", "num_query_groups"]),
-    same("width", &["hidden_size", "hidden_dim", "n_embd", "d_model", "dim", "embed_dim", "embedding_size", "model_dim"]),
+    same(
+        "width",
+        &["hidden_size", "hidden_dim", "n_embd", "d_model", "dim", "embed_dim", "embedding_size", "model_dim"],
+    ),
     same("head_dim", &["d_head", "head_size", "attention_head_dim", "kv_channels"]),
     same("hidden", &["intermediate_size", "n_inner", "d_ff", "ffn_dim", "ffn_hidden_size", "mlp_dim"]),
     other(
@@ -66,7 +69,10 @@ const TABLE: &[Row] = &[
     same("activation", &["hidden_act", "activation_function", "act_fn", "hidden_activation"]),
     same("bias", &["attention_bias", "mlp_bias", "use_bias", "add_bias_linear"]),
     same("tied", &["tie_word_embeddings", "tie_embeddings", "tie_weights", "weight_tying"]),
-    same("dropout", &["dropout_rate", "resid_pdrop", "attn_pdrop", "embd_pdrop", "attention_dropout", "hidden_dropout"]),
+    same(
+        "dropout",
+        &["dropout_rate", "resid_pdrop", "attn_pdrop", "embd_pdrop", "attention_dropout", "hidden_dropout"],
+    ),
     same("init_std", &["initializer_range", "init_method_std"]),
     // How long and in what portions.
     other(
@@ -115,7 +121,10 @@ const TABLE: &[Row] = &[
     same("epsilon", &["eps", "adam_epsilon", "adam_eps"]),
     same("optimizer.epsilon", &["eps", "adam_epsilon", "adam_eps"]),
     other("optimizer", &["optim", "optimiser", "optimizer_type"], "`optimizer = adamw(lr = 1e-3)`"),
-    same("clip", &["max_grad_norm", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm", "max_norm"]),
+    same(
+        "clip",
+        &["max_grad_norm", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm", "max_norm"],
+    ),
     other(
         "schedule",
         &["lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler", "lr_decay_style"],
@@ -156,11 +165,7 @@ const TABLE: &[Row] = &[
         ],
         "`validate = every(100 steps, on = …)`",
     ),
-    other(
-        "keep",
-        &["load_best_model_at_end", "metric_for_best_model", "save_best"],
-        "`keep = best(by = valid.loss)`",
-    ),
+    other("keep", &["load_best_model_at_end", "metric_for_best_model", "save_best"], "`keep = best(by = valid.loss)`"),
     other("until", &["early_stopping_patience", "early_stopping", "target_loss"], "`until = valid.loss < 1.5`"),
     other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = 500 steps`"),
     same("template", &["chat_template", "prompt_template", "prompt_format"]),
@@ -190,7 +195,8 @@ mod tests {
         let library: String = stdlib::prelude().map(|(_, text)| text).collect();
         for row in TABLE {
             let field = row.ours.rsplit('.').next().unwrap_or(row.ours);
-            let declared = |l: &str| l.trim_start().strip_prefix(field).is_some_and(|r| r.trim_start().starts_with(": "));
+            let declared =
+                |l: &str| l.trim_start().strip_prefix(field).is_some_and(|r| r.trim_start().starts_with(": "));
             assert!(library.lines().any(declared), "no schema has a field `{field}`");
         }
     }

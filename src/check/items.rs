@@ -1,7 +1,7 @@
 //! Items: params, declarations, and the main module as a whole.
 
 use super::records::{Given, Layer, Setting};
-use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Origin};
+use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Gaps, Origin};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::resolve::{EXPERIMENT, EntryKind};
 use crate::source::Span;
@@ -371,7 +371,7 @@ impl Checker<'_> {
         self.force_record(record);
         let mut output = super::json::Output::default();
         let json = self.record_json(record, "", &mut output);
-        for needed in output.items {
+        for needed in std::mem::take(&mut output.items) {
             self.reach(&needed, items);
         }
         self.reaching.pop();
@@ -389,6 +389,8 @@ impl Checker<'_> {
             leaves: output.leaves,
             span: self.record(record).span,
             own: id.module == self.resolved.main,
+            places: output.places,
+            gaps: Gaps { wrong: output.wrong, ..Gaps::default() },
         });
     }
 

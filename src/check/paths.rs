@@ -39,11 +39,9 @@ impl Checker<'_> {
             return Err(self.no_field_of_chain(owner, &chain, head));
         }
         let ways: Vec<String> = depths.iter().map(|d| dotted(owner, &full(*d))).collect();
-        let steps: Vec<String> =
-            depths.iter().map(|d| format!("`{}`", self.schema(self.record(chain[*d]).schema).name)).collect();
         let text = format!("several steps of `{owner}` have a `{}`", head.value);
         Err(Problem::new(Code::E0207, head.span, text)
-            .label(format!("that of {}?", steps.join(" or ")))
+            .label("which of them?")
             .help(format!("write {}", ways.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(" or "))))
     }
 
@@ -83,9 +81,10 @@ impl Checker<'_> {
         let ty = self.schema(self.record(record).schema).fields.get(&input)?.ty.clone();
         let layers = self.record(record).layers.clone();
         let (env, given) = layers.iter().find_map(|layer| {
-            let set = layer.fields.iter().find(|s| {
-                s.op == FieldOp::Set && matches!(s.path.as_slice(), [only] if only.value == input)
-            })?;
+            let set = layer
+                .fields
+                .iter()
+                .find(|s| s.op == FieldOp::Set && matches!(s.path.as_slice(), [only] if only.value == input))?;
             Some((layer.scope(record, &input), set.value.clone()))
         })?;
         let value = match given {
@@ -159,7 +158,9 @@ impl Checker<'_> {
         let mut seen: Vec<(Arc<str>, usize)> = Vec::new();
         for (depth, record) in chain.iter().enumerate() {
             let fields = &self.schema(self.record(*record).schema).fields;
-            seen.extend(fields.values().filter(|f| !f.is_final && &*f.name != "input").map(|f| (f.name.clone(), depth)));
+            seen.extend(
+                fields.values().filter(|f| !f.is_final && &*f.name != "input").map(|f| (f.name.clone(), depth)),
+            );
         }
         for (name, depth) in &seen {
             let alone = seen.iter().filter(|(n, _)| n == name).count() == 1;

@@ -38,6 +38,7 @@ impl Checker<'_> {
             }
             axes.push(checked);
         }
+        self.search_fits(record, sweep);
         let condition = sweep.fields.iter().find(|f| f.path.first().is_some_and(|p| &*p.value == "where"));
         let (mut constraint, mut holds) = (None, true);
         if let Some(field) = condition {
@@ -59,6 +60,28 @@ impl Checker<'_> {
             _ => {}
         }
         Some(CheckedSweep { name: id.name.to_string(), axes, json, constraint, holds, span: sweep.name.span })
+    }
+
+    /// Reports a Sobol sequence over lists alone: it fills ranges.
+    fn search_fits(&mut self, record: RecordId, sweep: &ast::Sweep) {
+        let search = self.field(record, &Arc::from("search"), sweep.name.span);
+        let Value::Record(chosen) = search.value else { return };
+        let is_list = |axis: &ast::Axis| matches!(&*axis.values.kind, ast::ExprKind::List(_));
+        if &*self.schema(self.record(chosen).schema).name != "sobol"
+            || sweep.axes.is_empty()
+            || !sweep.axes.iter().all(is_list)
+        {
+            return;
+        }
+        let mut problem = Problem::new(Code::E0804, search.span, "a Sobol sequence fills ranges, and no axis is one")
+            .help("use `grid()`, or give an axis a range: `log(1e-4 .. 1e-2)`, `2..=12`");
+        if self.is_library_span(search.span) {
+            problem.labels[0].span = sweep.name.span;
+        }
+        for axis in sweep.axes.iter().take(3) {
+            problem = problem.also(axis.values.span, "a list");
+        }
+        self.report(problem);
     }
 
     fn axis(&mut self, env: &Env, axis: &ast::Axis) -> Option<CheckedAxis> {

@@ -126,9 +126,9 @@ impl Loader<'_> {
             }
             WorldError::NotText(_) => Some("save it as UTF-8; what is no text belongs in a data file".to_owned()),
             WorldError::Folder => Some("name a file in it".to_owned()),
-            WorldError::TooLarge(_) => {
-                Some("keep data in files of its own and refer to them, for example with `text(\"data/*.txt\")`".to_owned())
-            }
+            WorldError::TooLarge(_) => Some(
+                "keep data in files of its own and refer to them, for example with `text(\"data/*.txt\")`".to_owned(),
+            ),
             WorldError::BadPattern(..) | WorldError::Other(_) => None,
         };
         if let Some(help) = help {
@@ -321,9 +321,8 @@ impl Loader<'_> {
                 path.push(Spanned::new(Arc::from(part), Span::new(file.id, at, at + part.len())));
                 at += part.len() + 1;
             }
-            let is_name = |p: &ast::Name| {
-                !p.value.is_empty() && p.value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            };
+            let is_name =
+                |p: &ast::Name| !p.value.is_empty() && p.value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             if !path.iter().all(is_name) {
                 let whole = Span::new(file.id, 0, target.len());
                 self.problems.push(
