@@ -192,7 +192,8 @@ fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut 
         );
     }
     let batch = stage.common().batch;
-    if batch.unit == Unit::Tokens && batch.amount < length as f64 {
+    // One below a token is out of its range, which has been reported.
+    if batch.unit == Unit::Tokens && (1.0..length as f64).contains(&batch.amount) {
         let message = format!("the batch of `{}` is smaller than one sequence", item.name);
         let (field, place) = match stage.common().sequence {
             Some(_) => ("sequence", item.span_of("sequence")),

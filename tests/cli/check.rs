@@ -167,6 +167,10 @@ fn a_batch_below_one_sequence_is_told() {
     assert!(ran.err.contains("warning[W1004]: the batch of `pretrain` is smaller than one sequence"), "{}", ran.err);
     assert!(ran.err.contains("learns from one sequence of 256 tokens all the same"), "{}", ran.err);
     assert!(folder.exp("check b.exp").code(0).err.contains("no problems"));
+    let set =
+        folder.command().args(["check", "a.exp", "--format", "json", "--set", "pretrain.batch=-4 tokens"]).output();
+    let document: Value = serde_json::from_slice(&set.unwrap().stdout).unwrap();
+    assert_eq!(codes(&document), ["E0401"], "one cause, one message");
     let ran = folder.exp("check b.exp --pedantic").code(0);
     assert!(ran.err.contains("learns from the 3 that are whole: 768 tokens"), "{}", ran.err);
 }

@@ -217,6 +217,15 @@ fn a_budget_buys_a_step() {
 }
 
 #[test]
+fn a_budget_is_more_than_nothing() {
+    refused(
+        |lab| lab.common("tuned")["budget"] = amount(-1.0, "epochs"),
+        &["E0610 the budget of `tuned` is less than one step\n  \
+           [budget] -1 epochs × the samples of `questions` ÷ 8 sequences a step\n  [batch] the size of a step"],
+    );
+}
+
+#[test]
 fn the_best_is_measured() {
     refused(
         |lab| lab.common("pretrain")["validate"] = json!(null),
