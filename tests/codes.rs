@@ -17,15 +17,8 @@ use emberlab::source::{MemoryWorld, Sources};
 /// Codes whose example is a command, because the problem is not in a text that fits a page. `tests/cli` has their tests.
 const COMMANDS: &[Code] = &[Code::E0001, Code::E0002, Code::E0212];
 
-/// Codes that nothing says yet, each with what is said instead. A test fails as soon as one of them is said.
-const NOT_YET: &[(Code, &str)] = &[
-    (Code::E0405, "the library's own condition on `split` says it, as E0402"),
-    (Code::E0803, "points are looked at one by one when a sweep starts"),
-    (Code::E0804, "every search takes every axis"),
-];
-
 fn has_example(code: Code) -> bool {
-    !COMMANDS.contains(&code) && !NOT_YET.iter().any(|(c, _)| *c == code)
+    !COMMANDS.contains(&code)
 }
 
 /// The blocks of a section that are in the given language, in order.
@@ -96,14 +89,5 @@ fn every_repair_leaves_no_problem() {
 fn a_command_stands_where_no_text_can() {
     for code in COMMANDS {
         assert_eq!(blocks(code.explanation(), "Example", "console").len(), 1, "{code}");
-    }
-}
-
-#[test]
-fn what_nothing_says_yet_is_listed() {
-    for (code, instead) in NOT_YET {
-        let (problems, sources) = check(*code, "Example");
-        assert!(problems.iter().all(|p| p.code != *code), "{code} is said now: {}", shown(&problems, &sources));
-        println!("{code} is not said: {instead}");
     }
 }

@@ -13,6 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What the fuzz targets run.
+#[path = "../fuzz/src/lib.rs"]
+mod targets;
+
 fn file(text: &str) -> Arc<SourceFile> {
     Sources::default().add("hostile.exp", text)
 }
@@ -135,12 +139,13 @@ fn random_tokens() {
     }
 }
 
-#[test]
-fn cut_and_spliced_files() {
+/// Pieces of sound files one after the other, with a few marks changed.
+fn splices(name: &str, count: u64) -> impl Iterator<Item = Vec<u8>> {
     let texts = seeds();
     assert!(!texts.is_empty());
-    for index in 0..400 {
-        let mut draws = Stream::new(3, "splices").at(index);
+    let stream = Stream::new(3, name);
+    (0..count).map(move |index| {
+        let mut draws = stream.at(index);
         let mut bytes = Vec::new();
         for _ in 0..1 + draws.below(3) {
             let text = texts[draws.below(texts.len() as u64) as usize].as_bytes();
@@ -154,9 +159,47 @@ fn cut_and_spliced_files() {
                 bytes[at] = b"{}()[]\"#\n=:,.|"[draws.below(14) as usize];
             }
         }
-        fuzz(&bytes);
-        let text = String::from_utf8_lossy(&bytes);
-        let _ = format(&file(&text));
+        bytes
+    })
+}
+
+#[test]
+fn cut_and_spliced_files() {
+    for bytes in splices("splices", 400) {
+        targets::parse(&bytes);
+        targets::format(&bytes);
+    }
+}
+
+#[test]
+fn cut_and_spliced_experiments_are_checked() {
+    for bytes in splices("experiments", 150) {
+        targets::check(&bytes);
+    }
+}
+
+/// Whole experiments with a value exchanged for another of the same file: mostly of the right form, rarely of the right
+/// meaning.
+#[test]
+fn experiments_with_exchanged_values_are_checked() {
+    let texts = seeds();
+    for index in 0..150 {
+        let mut draws = Stream::new(4, "values").at(index);
+        let mut lines: Vec<&str> =
+            pick(&mut draws, &texts.iter().map(String::as_str).collect::<Vec<_>>()).lines().collect();
+        let values: Vec<usize> = (0..lines.len()).filter(|n| lines[*n].contains(" = ")).collect();
+        let exchanged: Vec<String> = (0..if values.is_empty() { 0 } else { 4 })
+            .map(|_| {
+                let [a, b] = [(); 2].map(|()| values[draws.below(values.len() as u64) as usize]);
+                let head = lines[a].split(" = ").next().unwrap_or_default();
+                format!("{head} = {}", lines[b].split_once(" = ").map_or("", |(_, value)| value))
+            })
+            .collect();
+        for line in &exchanged {
+            let at = values[draws.below(values.len() as u64) as usize];
+            lines[at] = line;
+        }
+        targets::check(lines.join("\n").as_bytes());
     }
 }
 

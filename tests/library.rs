@@ -217,3 +217,32 @@ fn variants_are_called_like_their_schemas() {
     }
     assert!(seen > 40, "only {seen} variants were found");
 }
+
+/// Fields that count something and need no range, each with the reason.
+const WITHOUT_RANGE: &[(&str, &str)] = &[
+    ("seed", "any whole number makes a stream of random numbers"),
+    ("language", "the checker knows the editions"),
+    ("budget", "the plan refuses what buys no step, and no figure of it overflows"),
+];
+
+/// A count without bounds is a plan without bounds.
+#[test]
+fn every_count_has_a_range() {
+    let counts = ["Int", "Tokens", "Steps", "Documents", "Epochs", "Bytes"];
+    let mut open = Vec::new();
+    for (path, text) in stdlib::prelude().filter(|(path, _)| !path.ends_with("document.exp")) {
+        for schema in schemas(&read(path, text)) {
+            for field in fields(schema) {
+                let written = text.get(field.ty.span.range()).unwrap_or_default();
+                let bounded = written.split('|').all(|part| {
+                    let word = part.trim().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                    !counts.contains(&word) || part.contains(" in ")
+                });
+                if !bounded && !WITHOUT_RANGE.iter().any(|(name, _)| *name == &*field.name.value) {
+                    open.push(format!("{path}: {}.{} : {written}", *schema.name, *field.name));
+                }
+            }
+        }
+    }
+    assert!(open.is_empty(), "{}", open.join("\n"));
+}

@@ -88,6 +88,7 @@ const TOP_LEVEL: &[&str] = &[
     "tests",
     "docs",
     "benches",
+    "fuzz",
     "editors",
 ];
 

@@ -370,8 +370,12 @@ impl Checker<'_> {
 
     fn unknown_argument<'a>(&mut self, owner: &str, name: &Name, known: impl Iterator<Item = &'a str>, declared: Span) {
         let known: Vec<&str> = known.collect();
+        let elsewhere = super::foreign::known_as(&name.value).find(|k| known.contains(&k.ours));
         let mut problem = Problem::new(Code::E0308, name.span, format!("`{owner}` has no argument `{}`", name.value))
             .also(declared, "defined here");
+        if let Some(other) = elsewhere {
+            problem = problem.fix(format!("did you mean `{}`?", other.ours), name.span, other.ours);
+        }
         for near in suggest::similar(&name.value, known.iter().copied()) {
             problem = problem.fix(format!("did you mean `{near}`?"), name.span, near);
         }

@@ -1,5 +1,7 @@
 //! The result of checking: every field has a type, a value and a provenance.
 
+use super::foreign;
+use crate::diagnostics::suggest;
 use crate::source::{FileId, Sources, Span};
 use crate::syntax::ast::Kind;
 use crate::types::core::Core;
@@ -42,6 +44,36 @@ pub struct CheckedItem {
     pub span: Span,
     /// Whether it is declared in the main file or the files it amends (rather than in a library or module).
     pub own: bool,
+    /// Where each record within it was written, by its path.
+    pub places: Vec<(String, Span)>,
+    /// What of it is not known because of problems that have been reported.
+    pub gaps: Gaps,
+}
+
+/// What of an item is not known because of problems that have been reported.
+#[derive(Clone, Default, Debug)]
+pub struct Gaps {
+    /// Whether a part of it could not be read.
+    pub unreadable: bool,
+    /// Names in it that are no fields.
+    pub unknown: Vec<String>,
+    /// Paths of values that are wrong.
+    pub wrong: Vec<String>,
+}
+
+impl Gaps {
+    /// Whether everything is known.
+    pub fn is_empty(&self) -> bool {
+        !self.unreadable && self.unknown.is_empty() && self.wrong.is_empty()
+    }
+
+    /// Whether the field may have been meant to be set although it seems to be absent.
+    pub fn may_hide(&self, field: &str) -> bool {
+        let meant = |name: &String| {
+            !suggest::similar(name, [field]).is_empty() || foreign::known_as(name).any(|known| known.ours == field)
+        };
+        self.unreadable || self.wrong.iter().any(|path| path == field) || self.unknown.iter().any(meant)
+    }
 }
 
 /// One value of an item.

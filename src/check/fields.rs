@@ -2,7 +2,7 @@
 
 use super::records::{Given, Layer, Setting, path_span};
 use super::schema::{CheckInfo, FieldInfo};
-use super::{Checker, Env, Origin, State};
+use super::{Checker, Env, Origin, State, foreign};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, FieldOp};
@@ -199,15 +199,22 @@ impl Checker<'_> {
 
     /// Reports a value outside the range that its type declares.
     fn within(&mut self, value: &Traced, ty: &Type, record: RecordId, info: &FieldInfo) {
+        if value.origin == Origin::Default && self.record(record).out_of_range {
+            return;
+        }
+        let before = self.problems.len();
         self.check_range(value, ty, &Env { record: Some(record), ..Env::module(info.module) }, &info.name, info.span);
+        self.records[record.0 as usize].out_of_range |= self.problems.len() > before;
     }
 
     fn missing_field(&mut self, record: RecordId, info: &FieldInfo) {
         let schema = self.record(record).schema;
         let misspelt = self.record(record).layers.iter().flat_map(|l| l.fields.iter()).any(|s| {
             s.path.first().is_some_and(|head| {
+                let means_it = |ours: &str| ours.split('.').next() == Some(&*info.name);
                 !self.schema(schema).fields.contains_key(&head.value)
-                    && !suggest::similar(&head.value, [&*info.name]).is_empty()
+                    && (!suggest::similar(&head.value, [&*info.name]).is_empty()
+                        || foreign::known_as(&head.value).any(|known| means_it(known.ours)))
             })
         });
         if misspelt {
@@ -234,6 +241,10 @@ impl Checker<'_> {
 
     /// Reports a constraint that does not hold: the user's field first, with the values of the parts.
     pub(super) fn broken_constraint(&mut self, record: RecordId, info: &CheckInfo, env: &Env, follows: bool) {
+        self.briefly(|this| this.tell_broken(record, info, env, follows));
+    }
+
+    fn tell_broken(&mut self, record: RecordId, info: &CheckInfo, env: &Env, follows: bool) {
         let condition = &info.check.condition;
         let mut parts: Vec<(Span, String)> = Vec::new();
         self.explain(condition, env, &mut parts);
@@ -307,9 +318,22 @@ impl Checker<'_> {
                 }
             }
         }
+        let brief = self.brief;
+        if let [left, right] = inner.as_slice() {
+            self.brief &= !self.looks_equal(left, right, env);
+        }
         for part in inner {
             self.explain(part, env, parts);
         }
+        self.brief = brief;
+    }
+
+    /// Whether two numbers differ, and would not seem to where they are shown briefly.
+    fn looks_equal(&mut self, left: &Expr, right: &Expr, env: &Env) -> bool {
+        let [a, b] = [left, right].map(|e| self.quietly(|this| this.eval(env, e, &Type::Any)).0.value);
+        let (Value::Number(a, _), Value::Number(b, _)) = (a, b) else { return false };
+        let (a, b) = (a.as_f64(), b.as_f64());
+        a != b && super::show::brief(a) == super::show::brief(b)
     }
 
     /// The fields of the record that an expression names.

@@ -17,7 +17,7 @@ impl Checker<'_> {
             Some(converted) => Traced { value: converted, ..value },
             None => {
                 let problem = self.misfit(&value, want);
-                self.report(problem);
+                self.misfit_name(problem, env, want);
                 Traced { value: Value::Error, ..value }
             }
         }
@@ -197,7 +197,7 @@ impl Checker<'_> {
 
     /// The problem of a value of the wrong type, with a way out where there is one.
     fn misfit(&self, value: &Traced, want: &Type) -> Problem {
-        let wanted = self.show_type(want);
+        let wanted = self.show_type(&want.unlimited());
         let found = self.describe(&value.value);
         let span = value.span;
         match &value.value {
@@ -290,6 +290,15 @@ impl Checker<'_> {
         problem
     }
 
+    /// A number outside a range for people; in full where a shorter form would seem to lie inside.
+    fn outside(&self, n: Num, unit: Unit, low: Num, high: Num) -> String {
+        let short = super::show::brief(n.as_f64());
+        if short >= low.as_f64() && short <= high.as_f64() {
+            return super::show::show_number(n, unit);
+        }
+        super::show::show_briefly(n, unit)
+    }
+
     /// Reports a number outside the range that its type declares. `env` is where the range is written.
     pub(super) fn check_range(&mut self, value: &Traced, ty: &Type, env: &Env, name: &str, declared: Span) {
         match (ty, &value.value) {
@@ -317,8 +326,8 @@ impl Checker<'_> {
                 let x = n.as_f64();
                 let inside = x >= low.as_f64() && if inclusive { x <= high.as_f64() } else { x < high.as_f64() };
                 if !inside {
-                    let shown = super::show::show_number(*n, *unit);
-                    let text = self.source_text(range.span);
+                    let shown = self.outside(*n, *unit, low, high);
+                    let text = self.source_text(range.span).trim_start_matches('(').trim_end_matches(')');
                     let edge = if x < low.as_f64() { ("least", low) } else { ("most", high) };
                     let mut problem = Problem::new(Code::E0401, value.span, format!("`{name}` is out of range"))
                         .label(format!("{shown} is not in {text}"))

@@ -1,7 +1,7 @@
 //! Items: params, declarations, and the main module as a whole.
 
 use super::records::{Given, Layer, Setting};
-use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Origin};
+use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Gaps, Origin};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::resolve::{EXPERIMENT, EntryKind};
 use crate::source::Span;
@@ -32,7 +32,7 @@ impl Checker<'_> {
             Some((given, env)) => match given {
                 Given::Expr(expr) => self.eval_as(&env, &expr, &ty),
                 Given::Text(text) => {
-                    let span = self.resolved.overrides.iter().rfind(|o| o.path.len() == 1 && *o.path[0] == *id.name);
+                    let span = self.resolved.overrides.iter().rfind(|o| o.is_of(&id.name));
                     let span = span.map_or(param.name.span, |o| o.value.span);
                     self.fit(Traced::new(Value::Text(text), span, Origin::Override), &ty, &env)
                 }
@@ -60,10 +60,8 @@ impl Checker<'_> {
             return None;
         }
         let overrides = &self.resolved.overrides;
-        let index = overrides.iter().rposition(|o| o.path.len() == 1 && *o.path[0] == *id.name)?;
-        self.used_overrides.extend(
-            overrides.iter().enumerate().filter(|(_, o)| o.path.len() == 1 && *o.path[0] == *id.name).map(|(i, _)| i),
-        );
+        let index = overrides.iter().rposition(|o| o.is_of(&id.name))?;
+        self.used_overrides.extend(overrides.iter().enumerate().filter(|(_, o)| o.is_of(&id.name)).map(|(i, _)| i));
         Some((self.override_value(index, ty), Env { origin: Origin::Override, ..Env::module(id.module) }))
     }
 
@@ -71,7 +69,7 @@ impl Checker<'_> {
     fn override_value(&mut self, index: usize, ty: &Type) -> Given {
         let given = &self.resolved.overrides[index];
         let wants_text = ty.alternatives().iter().any(|t| matches!(t.bare(), Type::Text | Type::Path));
-        let text = self.resolved.sources.get(given.file).map_or("", |f| &f.text);
+        let text = &given.text;
         let quoted = text.trim_start().starts_with(['"', 'r']) && matches!(&*given.value.kind, ExprKind::Text(_));
         if wants_text && !quoted && !(ty.is_optional() && text.trim() == "none") {
             return Given::Text(Arc::from(text.trim()));
@@ -170,7 +168,7 @@ impl Checker<'_> {
         for layer in &layers[..own.min(layers.len())] {
             self.check_settings(schema, layer, span);
         }
-        if let Some(layer) = self.override_layer(id, schema) {
+        if let Some(layer) = self.override_layer(id, schema, None) {
             self.check_settings(schema, &layer, span);
             layers.insert(0, layer);
         }
@@ -182,7 +180,7 @@ impl Checker<'_> {
         match value.value {
             Value::Record(record) => {
                 let schema = self.record(record).schema;
-                if let Some(layer) = self.override_layer(id, schema) {
+                if let Some(layer) = self.override_layer(id, schema, Some(record)) {
                     self.check_settings(schema, &layer, span);
                     self.records[record.0 as usize].layers.insert(0, layer);
                 }
@@ -194,21 +192,29 @@ impl Checker<'_> {
         }
     }
 
-    /// What `--set` gives the fields of an item of the main module.
-    fn override_layer(&mut self, id: &ItemId, schema: SchemaId) -> Option<Layer> {
+    /// What `--set` gives the fields of an item of the main module; `dataset` is its record if it is a dataset.
+    fn override_layer(&mut self, id: &ItemId, schema: SchemaId, dataset: Option<RecordId>) -> Option<Layer> {
         if id.module != self.resolved.main {
             return None;
         }
         let mut settings: Vec<Setting> = Vec::new();
         for index in 0..self.resolved.overrides.len() {
             let given = &self.resolved.overrides[index];
-            if given.path.len() < 2 || *given.path[0] != *id.name {
+            if given.path.len() < 2 || *given.path[0].value != *id.name {
                 continue;
             }
             self.used_overrides.insert(index);
-            let span = given.value.span;
-            let path: Vec<ast::Name> =
-                given.path[1..].iter().map(|p| crate::source::Spanned::new(p.clone(), span)).collect();
+            let span = given.path_span().to(given.value.span);
+            let path = match dataset {
+                None => given.path[1..].to_vec(),
+                Some(record) => match self.dataset_path(&id.name, record, &given.path[1..]) {
+                    Ok(path) => path,
+                    Err(problem) => {
+                        self.report(problem);
+                        continue;
+                    }
+                },
+            };
             let ty = match path.as_slice() {
                 [only] => self.schema(schema).fields.get(&only.value).map_or(Type::Any, |f| f.ty.clone()),
                 _ => Type::Any,
@@ -360,7 +366,7 @@ impl Checker<'_> {
         self.force_record(record);
         let mut output = super::json::Output::default();
         let json = self.record_json(record, "", &mut output);
-        for needed in output.items {
+        for needed in std::mem::take(&mut output.items) {
             self.reach(&needed, items);
         }
         self.reaching.pop();
@@ -378,6 +384,8 @@ impl Checker<'_> {
             leaves: output.leaves,
             span: self.record(record).span,
             own: id.module == self.resolved.main,
+            places: output.places,
+            gaps: Gaps { wrong: output.wrong, ..Gaps::default() },
         });
     }
 
@@ -578,13 +586,12 @@ impl Checker<'_> {
                 continue;
             }
             let given = &self.resolved.overrides[index];
-            let (span, head) = (given.value.span, given.path[0].clone());
+            let (span, head) = (given.path_span(), given.path[0].value.clone());
             let names = &self.resolved.module(self.resolved.main).names;
             let settable = |e: &EntryKind| matches!(e, EntryKind::Param | EntryKind::Decl(_));
             let known: Vec<Arc<str>> =
                 names.iter().filter(|(_, e)| settable(&e.kind)).map(|(n, _)| n.clone()).collect();
-            let path: Vec<&str> = given.path.iter().map(|p| &**p).collect();
-            let text = format!("`--set {}` does not name a param or a field", path.join("."));
+            let text = format!("`--set {}` does not name a param or a field", given.dotted());
             let mut problem = Problem::new(Code::E0212, span, text);
             problem = match names.get(&head).map(|e| e.kind.noun()) {
                 Some("param") => problem.help(format!("`{head}` is a param: write `--set {head}=…`")),
@@ -593,14 +600,15 @@ impl Checker<'_> {
                 }
                 Some(noun) => problem.help(format!("`{head}` is a {noun}; only params and fields of items can be set")),
                 None => {
-                    let near = suggest::similar(&head, known.iter().map(|k| &**k));
-                    match near.first() {
-                        Some(near) => problem.help(format!("did you mean `{near}`?")),
-                        None => {
-                            let known: Vec<&str> = known.iter().map(|k| &**k).collect();
-                            problem.help(format!("there are {}", known.join(", ")))
-                        }
+                    let near = self.near_paths(&given.path);
+                    for near in &near {
+                        problem = problem.fix(format!("did you mean `{near}`?"), span, near.clone());
                     }
+                    if near.is_empty() {
+                        let known: Vec<&str> = known.iter().map(|k| &**k).collect();
+                        problem = problem.help(format!("there are {}", known.join(", ")));
+                    }
+                    problem
                 }
             };
             self.report(problem);

@@ -1,6 +1,7 @@
 //! Checked values as the JSON that the Rust types read. The conventions are at the top of [`crate::plan::spec`].
 
 use super::{Checker, Leaf};
+use crate::source::Span;
 use crate::syntax::ast::Kind;
 use crate::types::{ItemId, Num, RecordId, SchemaId, Traced, Type, Unit, Value};
 use serde_json::{Map, Value as Json, json};
@@ -11,6 +12,10 @@ pub(super) struct Output {
     pub leaves: Vec<Leaf>,
     /// Items that it refers to, in order.
     pub items: Vec<ItemId>,
+    /// Where each record was written.
+    pub places: Vec<(String, Span)>,
+    /// Paths of values that are wrong.
+    pub wrong: Vec<String>,
 }
 
 impl Checker<'_> {
@@ -55,6 +60,7 @@ impl Checker<'_> {
         let json = match &value.value {
             Value::Record(record) => {
                 let record = *record;
+                output.places.push((path.to_owned(), value.span));
                 return self.record_json(record, path, output);
             }
             Value::List(items) if items.iter().any(|i| matches!(i.value, Value::Record(_))) => {
@@ -74,6 +80,7 @@ impl Checker<'_> {
                 let mut hidden = Output::default();
                 let list = items.iter().map(|i| self.value_json(i, &element, path, &mut hidden)).collect();
                 output.items.append(&mut hidden.items);
+                output.wrong.append(&mut hidden.wrong);
                 Json::Array(list)
             }
             Value::Map(map) => {
@@ -115,7 +122,9 @@ impl Checker<'_> {
             Value::Later(later) => serde_json::to_value(&later.core).unwrap_or(Json::Null),
             _ => Json::Null,
         };
-        if !value.is_error() {
+        if value.is_error() {
+            output.wrong.push(path.to_owned());
+        } else {
             output.leaves.push(Leaf {
                 path: path.to_owned(),
                 shown: self.shown(value),

@@ -14,10 +14,12 @@ mod checked;
 mod evaluate;
 mod fields;
 mod fit;
+mod foreign;
 mod items;
 mod json;
 mod measured;
 mod operators;
+mod paths;
 pub mod pedantic;
 mod records;
 mod report;
@@ -28,9 +30,9 @@ mod sweeps;
 
 pub use checked::*;
 
-use crate::diagnostics::{Problem, Problems};
+use crate::diagnostics::{Code, Problem, Problems};
 use crate::resolve::{Resolved, resolve};
-use crate::source::{Span, World};
+use crate::source::{SourceFile, Span, World};
 use crate::types::{ItemId, RecordId, SchemaId, Traced};
 use records::Record;
 use schema::SchemaInfo;
@@ -50,12 +52,38 @@ pub struct Options {
 /// Parses, resolves and checks the file at `path`.
 pub fn check_file(world: &dyn World, path: &str, options: &Options) -> (Checked, Problems) {
     let (resolved, mut problems) = resolve(world, path, &options.overrides);
-    let (checked, found) = check(&resolved);
+    let (mut checked, found) = check(&resolved);
     problems.extend(found);
+    note_gaps(&mut checked, &resolved, &problems);
     if options.pedantic && !problems.any_error() {
         problems.extend(pedantic::look(&checked, &resolved));
     }
     (checked, problems)
+}
+
+/// Notes in each item what of it could not be read, or names nothing.
+fn note_gaps(checked: &mut Checked, resolved: &Resolved, problems: &Problems) {
+    let names = &resolved.module(resolved.main).names;
+    let sources = &checked.sources;
+    for item in &mut checked.items {
+        let definitions = names.get(item.name.as_str()).map_or(&[][..], |entry| &entry.definitions);
+        let extents: Vec<Span> = definitions.iter().map(|d| resolved.item(resolved.main, *d).span).collect();
+        let set = format!("{}.", item.name);
+        let is_in = |span: Span| {
+            let given = |f: &SourceFile| f.path.starts_with("--") && f.text.starts_with(&set);
+            match item.own {
+                true => extents.iter().any(|e| e.contains(span)) || sources.get(span.file).is_some_and(|f| given(f)),
+                false => span.file == item.span.file,
+            }
+        };
+        for problem in problems.iter().filter(|p| p.is_error() && is_in(p.span())) {
+            match problem.code {
+                Code::E0301 | Code::E0318 => item.gaps.unknown.push(sources.text(problem.span()).to_owned()),
+                code if code.name().starts_with("E01") => item.gaps.unreadable = true,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Evaluates everything that the main module declares.
@@ -104,6 +132,8 @@ pub(crate) struct Checker<'r> {
     reaching: Vec<ItemId>,
     /// Overrides that named something.
     used_overrides: HashSet<usize>,
+    /// Whether numbers are shown for people, without the dust of binary fractions.
+    brief: bool,
 }
 
 /// Whether a value has been evaluated.
@@ -182,6 +212,7 @@ impl<'r> Checker<'r> {
             forced: HashSet::new(),
             reaching: Vec::new(),
             used_overrides: HashSet::new(),
+            brief: false,
         }
     }
 

@@ -91,20 +91,39 @@ fn whole_sequences(item: &CheckedItem, checked: &Checked, problems: &mut Problem
         return;
     }
     let batch = number(&item.json, "/stage/batch/amount").unwrap_or(0.0);
-    let name = item.json.pointer("/stage/model/ref").and_then(Json::as_str);
-    let model = checked.items.iter().find(|i| i.kind == Kind::Model && Some(i.name.as_str()) == name);
-    let length = number(&item.json, "/stage/sequence").or_else(|| number(&model?.json, "/context"));
+    let length = number(&item.json, "/stage/sequence").or_else(|| number(&network(item, checked)?.json, "/context"));
     if let Some(length) = length
         && length > 0.0
+        && batch > length
         && batch % length != 0.0
     {
-        let near = (batch / length).round().max(1.0) * length;
+        // A batch below one sequence is told of without being asked.
+        let near = (batch / length).round() * length;
+        let (whole, learnt) = ((batch / length).floor(), (batch / length).floor() * length);
         problems.push(
             Problem::new(Code::W1004, leaf_span(item, "batch"), "the batch is not a whole number of sequences")
                 .label(format!("{batch} tokens are {:.2} sequences of {length}", batch / length))
+                .note(format!("a step learns from the {whole} that are whole: {learnt} tokens"))
                 .help(format!("the nearest is {near} tokens")),
         );
     }
+}
+
+/// The model that a stage trains, its own or that of the stage it starts from.
+fn network<'a>(stage: &CheckedItem, checked: &'a Checked) -> Option<&'a CheckedItem> {
+    let named = |item: &CheckedItem, pointer: &str, kind: Kind| {
+        let name = item.json.pointer(pointer).and_then(Json::as_str)?;
+        checked.items.iter().find(|i| i.kind == kind && i.name == name)
+    };
+    let mut stage = stage;
+    // No more steps than there are items: stages may start from each other, which the plan reports.
+    for _ in 0..checked.items.len() {
+        if let Some(model) = named(stage, "/stage/model/ref", Kind::Model) {
+            return Some(model);
+        }
+        stage = named(stage, "/stage/init/ref", Kind::Stage)?;
+    }
+    None
 }
 
 /// The dataset and split that a field names.

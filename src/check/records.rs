@@ -20,6 +20,8 @@ pub(crate) struct Record {
     /// Where it is declared or constructed.
     pub span: Span,
     pub values: HashMap<Arc<str>, State>,
+    /// Whether a field is outside its range; defaults that are derived from it may be too, which says nothing new.
+    pub out_of_range: bool,
 }
 
 /// Settings from one place.
@@ -80,7 +82,7 @@ impl Checker<'_> {
         span: Span,
     ) -> RecordId {
         let id = RecordId(self.records.len() as u32);
-        self.records.push(Record { schema, item, layers, span, values: HashMap::new() });
+        self.records.push(Record { schema, item, layers, span, values: HashMap::new(), out_of_range: false });
         id
     }
 

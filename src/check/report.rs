@@ -53,6 +53,7 @@ impl Checker<'_> {
     /// is not taken.
     pub(super) fn lastingly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let dry = std::mem::take(&mut self.dry);
+        let brief = std::mem::take(&mut self.brief);
         let result = if self.trials == 0 {
             work(self)
         } else {
@@ -65,6 +66,7 @@ impl Checker<'_> {
             result
         };
         self.dry = dry;
+        self.brief = brief;
         result
     }
 

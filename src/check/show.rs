@@ -18,6 +18,22 @@ pub fn show_number(number: Num, unit: Unit) -> String {
     }
 }
 
+/// The fewest significant digits, from six on, that are not told apart from `x` by more than the rounding of the sums and
+/// products that made it: `0.050000000000000044` is `0.05`, and `1.0000001` stays as it is.
+pub fn brief(x: f64) -> f64 {
+    let close = |y: &f64| (y - x).abs() <= (x.abs() * 1e-12).max(1e-18);
+    (5..16).filter_map(|digits| format!("{x:.digits$e}").parse::<f64>().ok()).find(close).unwrap_or(x)
+}
+
+/// A number with its unit for people.
+pub fn show_briefly(number: Num, unit: Unit) -> String {
+    match number {
+        Num::Int(_) => show_number(number, unit),
+        Num::Float(x) if unit == Unit::Ratio => show_number(Num::Float(brief(x * 100.0) / 100.0), unit),
+        Num::Float(x) => show_number(Num::Float(brief(x)), unit),
+    }
+}
+
 /// `x` in percent, without the dust that multiplying by a hundred leaves.
 fn percent(x: f64) -> f64 {
     let hundred = x * 100.0;
@@ -74,12 +90,21 @@ pub fn quote(text: &str) -> String {
 }
 
 impl Checker<'_> {
+    /// Runs `work` with numbers shown for people. Never where the text that is made becomes a value.
+    pub(super) fn briefly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.brief, true);
+        let result = work(self);
+        self.brief = before;
+        result
+    }
+
     /// A value as the language writes it; records are shown by what is set in them.
     pub(super) fn show(&self, value: &Value) -> String {
         match value {
             Value::Error => "?".into(),
             Value::None => "none".into(),
             Value::Bool(b) => b.to_string(),
+            Value::Number(n, unit) if self.brief => show_briefly(*n, *unit),
             Value::Number(n, unit) => show_number(*n, *unit),
             Value::Text(t) | Value::Path { written: t, .. } => quote(t),
             Value::Symbol(s) => s.to_string(),
@@ -178,5 +203,30 @@ impl Checker<'_> {
             return this.path.trim_end_matches(".exp").replace('/', ".");
         }
         this.stem.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dust_is_not_shown_and_differences_are() {
+        for (x, shown) in [
+            (0.050_000_000_000_000_044, "0.05"),
+            (-0.049_999_999_999_999_93, "-0.05"),
+            (0.1 + 0.2, "0.3"),
+            (1.110_223_024_625_156_5e-16, "1.11022e-16"),
+            (1.000_000_1, "1.0000001"),
+            (1.0 / 3.0, "0.333333333333"),
+            (12_345.678, "12345.678"),
+            (2e20, "2e20"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(show_briefly(Num::Float(x), Unit::One), shown);
+        }
+        assert_eq!(show_briefly(Num::Float(0.949_999_999_999_999_9), Unit::Ratio), "95%");
+        assert_eq!(show_briefly(Num::Float(0.949_999_9), Unit::Ratio), "94.99999%");
+        assert_eq!(show_briefly(Num::Int(16_384), Unit::Tokens), "16_384 tokens");
     }
 }

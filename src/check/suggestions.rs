@@ -4,11 +4,13 @@
 //! so that it cannot swallow the problems of what it evaluates first.
 
 use super::records::{Given, Layer, Setting};
-use super::{Checker, Env};
+use super::schema::FieldInfo;
+use super::{Checker, Env, foreign};
 use crate::diagnostics::{Code, Edit, Fix, Problem, suggest};
 use crate::resolve::EntryKind;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Name};
+use crate::syntax::words;
 use crate::types::{SchemaId, Type, Value};
 use std::sync::Arc;
 
@@ -23,6 +25,15 @@ pub(crate) struct Deferred {
 enum Attempt {
     Name { env: Env, name: Arc<str>, span: Span, want: Type },
     Field { schema: SchemaId, head: Name, setting: Setting, env: Env, taken: Vec<Arc<str>> },
+}
+
+/// What to do about an unknown name or field.
+#[derive(Default)]
+struct WayOut {
+    fixes: Vec<Fix>,
+    help: Option<String>,
+    /// A code that says more than the one the problem has.
+    code: Option<Code>,
 }
 
 impl Checker<'_> {
@@ -41,22 +52,36 @@ impl Checker<'_> {
             if !all.clone().any(|p| wanted(p) && p.fixes.is_empty()) {
                 continue;
             }
-            let (fixes, elsewhere) = match &kind {
-                Attempt::Name { env, name, span, want } => (self.name_fixes(env, name, *span, want), None),
+            let way = match &kind {
+                Attempt::Name { env, name, span, want } => {
+                    WayOut { fixes: self.name_fixes(env, name, *span, want), ..WayOut::default() }
+                }
                 Attempt::Field { schema, head, setting, env, taken } => {
                     self.field_fixes(*schema, head, setting, env, taken)
                 }
             };
             for problem in self.problems.iter_mut().chain(&mut self.lasting).filter(|p| wanted(p)) {
-                if let Some((help, code)) = &elsewhere {
-                    problem.help = Some(help.clone());
-                    problem.code = *code;
-                }
-                if !fixes.is_empty() && problem.code == Code::E0301 {
+                if way.help.is_some() {
+                    problem.help.clone_from(&way.help);
+                } else if !way.fixes.is_empty() && problem.code == Code::E0301 {
                     problem.help = None;
                 }
-                problem.fixes = fixes.iter().take(3).cloned().collect();
+                problem.code = way.code.unwrap_or(problem.code);
+                problem.fixes = way.fixes.iter().take(3).cloned().collect();
             }
+        }
+    }
+
+    /// Reports a bare word that means something of another kind than is wanted; a similar name may be of the right kind.
+    pub(super) fn misfit_name(&mut self, problem: Problem, env: &Env, want: &Type) {
+        let span = problem.span();
+        let text = self.source_text(span);
+        let is_name = !text.is_empty() && words::first_word(text).len() == text.len();
+        if is_name && problem.code == Code::E0304 && problem.fixes.is_empty() {
+            let kind = Attempt::Name { env: env.clone(), name: Arc::from(text), span, want: want.clone() };
+            self.defer(problem, kind);
+        } else {
+            self.report(problem);
         }
     }
 
@@ -211,25 +236,17 @@ impl Checker<'_> {
         setting: &Setting,
         env: &Env,
         taken: &[Arc<str>],
-    ) -> (Vec<Fix>, Option<(String, Code)>) {
+    ) -> WayOut {
         let fields: Vec<_> = self.schema(schema).fields.values().filter(|f| !f.is_final).cloned().collect();
         // A field of a record that this one holds: `lr` in a stage is `optimizer.lr`.
         for field in &fields {
-            let Type::Record(inner) = field.ty.bare() else { continue };
-            let holder = self.schemas.iter().position(|s| {
-                s.fields.contains_key(&head.value)
-                    && self.resolved.is_library(s.module)
-                    && self.extends_index(s, *inner)
-                    && self.kind_of(*inner).is_none()
-            });
-            if let Some(holder) = holder {
-                let name = &self.schemas[holder].name;
-                let way = format!("{}.{}", field.name, head.value);
-                let help = format!("`{}` is a field of `{name}`, which is this one's `{}`", head.value, field.name);
-                let fix =
-                    Fix { title: format!("write `{way} = …`"), edits: vec![Edit { span: head.span, new_text: way }] };
-                return (vec![fix], Some((help, Code::E0318)));
-            }
+            let Some(name) = self.holder(field, &head.value).map(|h| self.schemas[h].name.clone()) else { continue };
+            let way = format!("{}.{}", field.name, head.value);
+            let help = format!("`{}` is a field of `{name}`, which is this one's `{}`", head.value, field.name);
+            return WayOut { fixes: vec![write(head.span, way)], help: Some(help), code: Some(Code::E0318) };
+        }
+        if let Some(way) = self.known_elsewhere(&fields, head, setting, env, taken) {
+            return way;
         }
         let near: Vec<String> =
             suggest::similar(&head.value, fields.iter().map(|f| &*f.name)).into_iter().map(str::to_owned).collect();
@@ -239,21 +256,12 @@ impl Checker<'_> {
                 continue;
             }
             let Some(field) = fields.iter().find(|f| *f.name == *candidate) else { continue };
-            let fits = match (&setting.value, setting.path.len()) {
-                (Given::Expr(expr), 1) => {
-                    let (value, problems) = self.quietly(|this| this.eval_as(env, expr, &field.ty));
-                    // Names of the record's own fields are not in scope here, so an unknown name says nothing.
-                    let unknown = problems.iter().any(|p| p.code == Code::E0201);
-                    unknown || problems.is_empty() && !value.is_error()
-                }
-                _ => true,
-            };
-            if fits {
+            if self.setting_fits(setting, env, &field.ty) {
                 fixes.push(replace(head.span, &candidate));
             }
         }
         if !fixes.is_empty() {
-            return (fixes, None);
+            return WayOut { fixes, ..WayOut::default() };
         }
         let owners: Vec<String> = self
             .schemas
@@ -263,11 +271,66 @@ impl Checker<'_> {
             .map(|s| format!("`{}`", s.name))
             .collect();
         if owners.is_empty() {
-            return (Vec::new(), None);
+            return WayOut::default();
         }
         let help =
             format!("`{}` is a field of {}", head.value, owners.iter().take(3).cloned().collect::<Vec<_>>().join(", "));
-        (Vec::new(), Some((help, Code::E0318)))
+        WayOut { fixes: Vec::new(), help: Some(help), code: Some(Code::E0318) }
+    }
+
+    /// A field that other tools call `head`.
+    fn known_elsewhere(
+        &mut self,
+        fields: &[FieldInfo],
+        head: &Name,
+        setting: &Setting,
+        env: &Env,
+        taken: &[Arc<str>],
+    ) -> Option<WayOut> {
+        for known in foreign::known_as(&head.value) {
+            let (first, inner) = known.ours.split_once('.').map_or((known.ours, None), |(f, i)| (f, Some(i)));
+            let Some(field) = fields.iter().find(|f| *f.name == *first) else { continue };
+            let ty = match inner {
+                None if taken.contains(&field.name) => continue,
+                None => Some(field.ty.clone()),
+                Some(inner) => match self.holder(field, inner) {
+                    Some(holder) => self.schemas[holder].fields.get(inner).map(|f| f.ty.clone()),
+                    None => continue,
+                },
+            };
+            let fits = known.instead.is_none() && ty.as_ref().is_some_and(|ty| self.setting_fits(setting, env, ty));
+            let help = match known.instead {
+                Some(instead) => format!("what others call `{}` is `{}` here: write {instead}", head.value, known.ours),
+                None => format!("what others call `{}` is `{}` here", head.value, known.ours),
+            };
+            let fixes = if fits { vec![write(head.span, known.ours.to_owned())] } else { Vec::new() };
+            return Some(WayOut { fixes, help: Some(help), code: None });
+        }
+        None
+    }
+
+    /// The library schema with a field `name` among those that `field` may hold a record of.
+    fn holder(&self, field: &FieldInfo, name: &str) -> Option<usize> {
+        let Type::Record(inner) = field.ty.bare() else { return None };
+        self.schemas.iter().position(|s| {
+            s.fields.contains_key(name)
+                && self.resolved.is_library(s.module)
+                && self.extends_index(s, *inner)
+                && self.kind_of(*inner).is_none()
+        })
+    }
+
+    /// Whether what is set would be right for a field of the type `ty`.
+    fn setting_fits(&mut self, setting: &Setting, env: &Env, ty: &Type) -> bool {
+        match (&setting.value, setting.path.len()) {
+            (Given::Expr(expr), 1) => {
+                let (value, problems) = self.quietly(|this| this.eval_as(env, expr, ty));
+                // Names of the record's own fields are not in scope here, so an unknown name says nothing.
+                let unknown = problems.iter().any(|p| p.code == Code::E0201);
+                unknown || problems.is_empty() && !value.is_error()
+            }
+            _ => true,
+        }
     }
 
     fn extends_index(&self, schema: &super::schema::SchemaInfo, ancestor: SchemaId) -> bool {
@@ -316,6 +379,10 @@ impl Checker<'_> {
 
 fn replace(span: Span, candidate: &str) -> Fix {
     Fix { title: format!("did you mean `{candidate}`?"), edits: vec![Edit { span, new_text: candidate.to_owned() }] }
+}
+
+fn write(span: Span, way: String) -> Fix {
+    Fix { title: format!("write `{way} = …`"), edits: vec![Edit { span, new_text: way }] }
 }
 
 fn list(names: &[Arc<str>]) -> String {

@@ -38,6 +38,7 @@ impl Checker<'_> {
             }
             axes.push(checked);
         }
+        self.search_fits(record, sweep);
         let condition = sweep.fields.iter().find(|f| f.path.first().is_some_and(|p| &*p.value == "where"));
         let (mut constraint, mut holds) = (None, true);
         if let Some(field) = condition {
@@ -70,9 +71,31 @@ impl Checker<'_> {
         })
     }
 
+    /// Reports a Sobol sequence over lists alone: it fills ranges.
+    fn search_fits(&mut self, record: RecordId, sweep: &ast::Sweep) {
+        let search = self.field(record, &Arc::from("search"), sweep.name.span);
+        let Value::Record(chosen) = search.value else { return };
+        let is_list = |axis: &ast::Axis| matches!(&*axis.values.kind, ast::ExprKind::List(_));
+        if &*self.schema(self.record(chosen).schema).name != "sobol"
+            || sweep.axes.is_empty()
+            || !sweep.axes.iter().all(is_list)
+        {
+            return;
+        }
+        let mut problem = Problem::new(Code::E0804, search.span, "a Sobol sequence fills ranges, and no axis is one")
+            .help("use `grid()`, or give an axis a range: `log(1e-4 .. 1e-2)`, `2..=12`");
+        if self.is_library_span(search.span) {
+            problem.labels[0].span = sweep.name.span;
+        }
+        for axis in sweep.axes.iter().take(3) {
+            problem = problem.also(axis.values.span, "a list");
+        }
+        self.report(problem);
+    }
+
     fn axis(&mut self, env: &Env, axis: &ast::Axis) -> Option<CheckedAxis> {
-        let ty = self.axis_type(env, axis)?;
-        let path: Vec<&str> = axis.path.iter().map(|p| &*p.value).collect();
+        let (ty, full) = self.axis_type(env, axis)?;
+        let path: Vec<&str> = full.iter().map(|p| &*p.value).collect();
         // A list of the field's type, or for a list field a list of lists.
         let list = Type::List(Arc::new(ty.clone()));
         let value = self.axis_values(env, &axis.values, &list);
@@ -155,8 +178,8 @@ impl Checker<'_> {
         Some(())
     }
 
-    /// The type of the field that an axis names.
-    fn axis_type(&mut self, env: &Env, axis: &ast::Axis) -> Option<Type> {
+    /// The type of the field that an axis names, and its path in full.
+    fn axis_type(&mut self, env: &Env, axis: &ast::Axis) -> Option<(Type, Vec<ast::Name>)> {
         let head = axis.path.first()?;
         let Some(entry) = self.resolved.module(env.module).names.get(&head.value) else {
             let names = &self.resolved.module(env.module).names;
@@ -177,10 +200,11 @@ impl Checker<'_> {
                 let item = self.resolved.item(env.module, *entry.definitions.last()?);
                 let ItemKind::Param(param) = &item.kind else { return None };
                 let value = self.value_of(&id, head.span);
-                return Some(match &param.ty {
+                let ty = match &param.ty {
                     Some(written) => self.resolve_type(env.module, written),
                     None => self.type_of(&value.value),
-                });
+                };
+                return Some((ty, axis.path.clone()));
             }
             self.report(
                 Problem::new(Code::E0802, head.span, format!("`{}` is no param", head.value))
@@ -190,7 +214,22 @@ impl Checker<'_> {
             return None;
         }
         match self.value_of(&id, head.span).value {
-            Value::Item(_, record) => self.field_type(record, &axis.path[1..]),
+            Value::Item(_, record) => {
+                let mut path = axis.path[1..].to_vec();
+                if self.kind_of(self.record(record).schema) == Some(ast::Kind::Dataset) {
+                    match self.dataset_path(&head.value, record, &path) {
+                        Ok(full) => path = full,
+                        Err(problem) => {
+                            let code = if problem.code == Code::E0301 { Code::E0802 } else { problem.code };
+                            self.report(Problem { code, ..problem });
+                            return None;
+                        }
+                    }
+                }
+                let ty = self.field_type(record, &path)?;
+                path.insert(0, head.clone());
+                Some((ty, path))
+            }
             Value::Error => None,
             other => {
                 let found = self.describe(&other);

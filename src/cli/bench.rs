@@ -4,7 +4,7 @@ use super::files::{Files, single};
 use super::{Exit, Failure, Screen};
 use crate::check::{Checked, Options, check_file};
 use crate::device::{self, Chosen};
-use crate::plan::{Plan, Selection, plan_with};
+use crate::plan::{Plan, Selection, plan_told};
 use crate::run::LabCounts;
 use crate::run::signals::Stop;
 use crate::store::{Lab, RunFolder, StoreError};
@@ -32,16 +32,21 @@ pub struct Request<'a> {
 pub fn planned(request: &Request<'_>, lab: Option<&Lab>, screen: &Screen) -> Result<Result<Planned, Exit>, Failure> {
     let world = Files::new(&[request.file.to_path_buf()])?;
     let options = Options { overrides: request.overrides.to_vec(), pedantic: false };
-    let (checked, problems) = check_file(&world, &single(request.file), &options);
+    let (checked, mut problems) = check_file(&world, &single(request.file), &options);
     if problems.any_error() {
         screen.problems(&problems, &checked.sources);
         return Ok(Err(Exit::Problems));
     }
-    screen.problems_for_people(&problems, &checked.sources);
     let counts = lab.map(|lab| LabCounts::of(lab, request.device.clone())).unwrap_or_default();
-    match plan_with(&checked, &world, &Selection { until: request.until.clone() }, &counts) {
-        Ok(plan) => Ok(Ok(Planned { world, checked, plan })),
-        Err(problems) => {
+    let selection = Selection { until: request.until.clone() };
+    let (plan, found) = plan_told(&checked, &world, &selection, &counts);
+    problems.extend(found);
+    match plan {
+        Some(plan) => {
+            screen.problems_for_people(&problems, &checked.sources);
+            Ok(Ok(Planned { world, checked, plan }))
+        }
+        None => {
             screen.problems(&problems, &checked.sources);
             Ok(Err(Exit::Problems))
         }

@@ -6,10 +6,13 @@ use crate::source::disk::DiskWorld;
 use crate::source::{Input, World, WorldError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How text on stdin is named in messages.
 pub const STDIN: &str = "<stdin>";
+
+/// The text on stdin, or why it cannot be read. A stream has no second reading.
+static TEXT: OnceLock<Result<Arc<str>, String>> = OnceLock::new();
 
 /// The disk as seen from the working folder, with stdin as one more file if it is asked for.
 #[derive(Debug)]
@@ -19,18 +22,21 @@ pub struct Files {
 }
 
 impl Files {
-    /// The world that the named files live in. `-` among them reads stdin to its end.
+    /// The world that the named files live in. `-` among them is the text on stdin, which is read to its end once, however
+    /// many worlds are made.
     ///
     /// # Errors
     /// When stdin cannot be read or is not UTF-8.
     pub fn new(names: &[PathBuf]) -> Result<Files, Failure> {
         let mut files = Files { disk: DiskWorld::new(""), stdin: None };
         if names.iter().any(|n| n.as_os_str() == "-") {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|e| Failure::Read { path: STDIN.into(), cause: e.to_string() })?;
-            files.stdin = Some(text.strip_prefix('\u{feff}').unwrap_or(&text).into());
+            let text = TEXT.get_or_init(|| {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).map_err(|e| e.to_string())?;
+                Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
+            });
+            let failed = |cause| Failure::Read { path: STDIN.into(), cause };
+            files.stdin = Some(text.clone().map_err(failed)?);
         }
         Ok(files)
     }

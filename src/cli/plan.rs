@@ -5,7 +5,7 @@ use super::points::Swept;
 use super::shared::{LabArgs, Overrides};
 use super::{Exit, Failure, Screen};
 use crate::check::{Checked, Options, check_file};
-use crate::plan::{KnownCounts, Plan, Selection, Statuses, display, json, plan_with};
+use crate::plan::{KnownCounts, Plan, Selection, Statuses, display, json, plan_told};
 use crate::sweep::PricedSweep;
 use std::path::PathBuf;
 
@@ -27,20 +27,21 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("plan")?;
     let world = Files::new(std::slice::from_ref(&args.file))?;
     let options = Options { overrides: args.overrides.set.clone(), pedantic: false };
-    let (checked, problems) = check_file(&world, &single(&args.file), &options);
+    let (checked, mut problems) = check_file(&world, &single(&args.file), &options);
     let lab = lab(args);
-    let planned = if problems.any_error() {
-        Err(problems)
-    } else {
-        screen.problems_for_people(&problems, &checked.sources);
-        plan_with(&checked, &world, &Selection { until: args.until.clone() }, &*counts(&lab))
-    };
+    let mut planned = None;
+    if !problems.any_error() {
+        let (plan, found) = plan_told(&checked, &world, &Selection { until: args.until.clone() }, &*counts(&lab));
+        problems.extend(found);
+        planned = plan;
+    }
     match planned {
-        Err(problems) => {
+        None => {
             screen.problems(&problems, &checked.sources);
             Ok(Exit::Problems)
         }
-        Ok(plan) => {
+        Some(plan) => {
+            screen.problems_for_people(&problems, &checked.sources);
             let now = statuses(&plan, &lab);
             let sweeps = if args.until.is_some() { Vec::new() } else { sweeps(args, &world, &checked, &lab) };
             if screen.is_json() {

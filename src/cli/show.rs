@@ -4,10 +4,11 @@ use super::analysis::analyse;
 use super::files::Files;
 use super::shared::Overrides;
 use super::{Exit, Failure, Screen};
-use crate::check::{Checked, Options, Origin};
+use crate::check::{Checked, CheckedItem, Options, Origin};
 use crate::diagnostics::render::text;
 use crate::diagnostics::suggest::similar;
 use crate::source::Span;
+use crate::syntax::ast::Kind;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub struct Args {
     /// The experiment, or `-` for stdin.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// An item, a field or a parameter: `teller`, `teller.layers`, `size`; without it, all are shown.
+    /// An item, a field or a parameter: `teller`, `teller.layers`, `experiment.seed`, `size`; without it, all are shown.
     #[arg(value_name = "PATH")]
     pub path: Option<String>,
     /// Say where each value came from.
@@ -50,7 +51,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let all = rows(&checked);
     let wanted = match &args.path {
         None => all,
-        Some(path) => select(all, path)?,
+        Some(path) => select(all, &full(path, &checked))?,
     };
     if screen.is_json() {
         let values: Vec<Value> = wanted.iter().map(|row| row.document(&checked)).collect();
@@ -70,8 +71,10 @@ fn rows(checked: &Checked) -> Vec<Row<'_>> {
         span: p.span,
     });
     let leaves = checked.items.iter().flat_map(|item| {
-        item.leaves.iter().map(|leaf| Row {
-            path: format!("{}.{}", item.name, leaf.path),
+        // The one experiment of a file is called by its kind, as `--set` and the axes of a sweep call it.
+        let name = if item.kind == Kind::Experiment { item.kind.keyword() } else { item.name.as_str() };
+        item.leaves.iter().map(move |leaf| Row {
+            path: format!("{name}.{}", leaf.path),
             shown: &leaf.shown,
             json: find(&item.json, &leaf.path).cloned().unwrap_or(Value::Null),
             origin: leaf.origin,
@@ -91,13 +94,45 @@ fn find<'a>(json: &'a Value, path: &str) -> Option<&'a Value> {
     rest.map_or(Some(next), |rest| find(next, rest))
 }
 
-/// The rows at `path` and below it.
+/// The path as rows have it: the experiment may be called by its name.
+fn full(path: &str, checked: &Checked) -> String {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let named = |i: &&CheckedItem| i.name == head;
+    let is_experiment = checked.items.iter().filter(named).all(|i| i.kind == Kind::Experiment);
+    if !is_experiment || !checked.items.iter().any(|i| named(&i)) {
+        return path.to_owned();
+    }
+    let kind = Kind::Experiment.keyword();
+    rest.map_or_else(|| kind.to_owned(), |rest| format!("{kind}.{rest}"))
+}
+
+/// The rows at `path` and below it. The path of a dataset's field may leave out the steps between.
 fn select<'a>(all: Vec<Row<'a>>, path: &str) -> Result<Vec<Row<'a>>, Failure> {
-    let below = format!("{path}.");
-    let indexed = format!("{path}[");
-    let hit = |row: &Row| row.path == path || row.path.starts_with(&below) || row.path.starts_with(&indexed);
-    if all.iter().any(hit) {
-        return Ok(all.into_iter().filter(|row| hit(row)).collect());
+    let below = |path: &str| {
+        let (path, dotted, indexed) = (path.to_owned(), format!("{path}."), format!("{path}["));
+        move |row: &Row| row.path == path || row.path.starts_with(&dotted) || row.path.starts_with(&indexed)
+    };
+    let mut places = vec![path.to_owned()];
+    if let Some((item, field)) = path.split_once('.')
+        && !all.iter().any(below(path))
+    {
+        let deep = |steps: usize| format!("{item}.{}{field}", "input.".repeat(steps));
+        let deepest = all.iter().map(|row| row.path.matches(".input").count()).max().unwrap_or(0);
+        places = (1..=deepest).map(deep).filter(|place| all.iter().any(below(place))).collect();
+    }
+    match places.as_slice() {
+        [only] if all.iter().any(below(only)) => {
+            let hit = below(only);
+            return Ok(all.into_iter().filter(|row| hit(row)).collect());
+        }
+        [_, _, ..] => {
+            let ways: Vec<String> = places.iter().map(|p| format!("`{p}`")).collect();
+            return Err(Failure::Usage {
+                message: format!("`{path}` could mean several values"),
+                help: Some(format!("name one of {}", ways.join(", "))),
+            });
+        }
+        _ => {}
     }
     // Compare like with like: items with an item, full paths with a path.
     let depth = path.matches('.').count();

@@ -45,6 +45,12 @@ pub struct Args {
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("sweep")?;
     let file = Path::new(&args.file);
+    if args.jobs > 1 && args.file == "-" {
+        return Err(Failure::Usage {
+            message: "points in processes of their own cannot all read stdin".to_owned(),
+            help: Some("write the experiment to a file, or leave `--jobs` out".to_owned()),
+        });
+    }
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
     let chosen = bench::device(args.device.as_deref())?;
     let device = run::device_of(&chosen).to_string();

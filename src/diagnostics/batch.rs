@@ -16,9 +16,9 @@ impl Batch {
     pub fn add(&mut self, problems: &Problems, sources: &Sources) {
         let ids: Vec<FileId> = sources
             .iter()
-            .map(|file| match self.sources.by_path(&file.path).filter(|known| known.text == file.text) {
-                Some(known) => known.id,
-                None => self.sources.add(file.path.clone(), file.text.clone()).id,
+            .map(|file| {
+                let known = self.sources.iter().find(|k| k.path == file.path && k.text == file.text).map(|k| k.id);
+                known.unwrap_or_else(|| self.sources.add(file.path.clone(), file.text.clone()).id)
             })
             .collect();
         for problem in problems {

@@ -96,7 +96,6 @@ catalogue! {
     E0402 Error "constraint does not hold"
     E0403 Error "division by zero"
     E0404 Error "number is too large"
-    E0405 Error "parts do not add up to 100%"
     E0406 Error "no such split"
     E0407 Error "unsupported edition of the language"
     E0408 Error "malformed file pattern"
@@ -116,13 +115,15 @@ catalogue! {
     E0609 Error "sequence is longer than the context"
     E0610 Error "budget is less than one step"
     E0611 Error "stage starts from or learns from the wrong kind of stage"
+    E0612 Error "warm-up is longer than the stage"
+    E0613 Error "nothing to run"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"
     E0803 Error "no point of the sweep is valid"
     E0804 Error "search does not fit the axes"
     E0805 Error "sweep has no objective"
-    // W: pedantic.
+    // W: legal, and surely or probably not meant.
     W1001 Pedantic "large learning rate without warm-up"
     W1002 Pedantic "budget far from compute-optimal"
     W1003 Pedantic "evaluation data overlaps training data"
@@ -132,6 +133,7 @@ catalogue! {
     W1007 Pedantic "experiment has no seed"
     W1008 Pedantic "tokenizer training is not reproducible"
     W1009 Pedantic "dataset without a licence"
+    W1010 Warning "validation only at the end"
 }
 
 impl Code {

@@ -7,12 +7,12 @@ use super::estimate::{Costed, estimate};
 use super::graph::*;
 use super::items::{Item, Items};
 use super::meaning::{self, StageFrom, effective_seed, json_of};
-use super::references::{order, reward};
+use super::references::{order, reward, sorted};
 use super::select::{Selection, select};
 use super::{checks, facts, spec, unsupported, version};
 use crate::check::Checked;
-use crate::diagnostics::Problems;
-use crate::source::{World, path};
+use crate::diagnostics::{Code, Problem, Problems, Severity};
+use crate::source::{Span, World, path};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ const SCHEMA_VERSION: u32 = 1;
 /// no identity yet, and says why.
 ///
 /// # Errors
-/// When items do not fit together: circles, missing tokenizers, data of the wrong shape, budgets below one step.
+/// When items do not fit together (circles, missing tokenizers, data of the wrong shape, budgets below one step), or there
+/// is nothing to run.
 pub fn plan(checked: &Checked, world: &dyn World, selection: &Selection) -> Result<Plan, Problems> {
     plan_with(checked, world, selection, &Uncounted)
 }
@@ -40,19 +41,86 @@ pub fn plan_with(
     selection: &Selection,
     counts: &dyn KnownCounts,
 ) -> Result<Plan, Problems> {
-    let mut problems = Problems::default();
-    let items = Items::read(checked, &mut problems);
-    if problems.any_error() {
-        return Err(problems);
+    let (plan, problems) = plan_told(checked, world, selection, counts);
+    plan.ok_or(problems)
+}
+
+/// As [`plan_with`], with what was found on the way: errors if there is no plan, warnings if there is one.
+pub fn plan_told(
+    checked: &Checked,
+    world: &dyn World,
+    selection: &Selection,
+    counts: &dyn KnownCounts,
+) -> (Option<Plan>, Problems) {
+    let (plan, mut problems) = everything(checked, world, counts);
+    let Some(plan) = plan else { return (None, problems) };
+    let whole = Items::read(checked, &mut Problems::default()).whole();
+    if plan.nodes().next().is_none() {
+        problems.push(nothing(whole));
+        return (None, problems);
     }
-    let order = order(&items, &mut problems);
+    match select(plan, selection, whole) {
+        Ok(plan) => (Some(plan), problems),
+        Err(found) => {
+            problems.extend(found);
+            (None, problems)
+        }
+    }
+}
+
+/// Everything that planning can say of an experiment. One that is not `sound`, because the checker has found errors, is
+/// not priced, and what concerns items with errors is left out.
+pub fn look(checked: &Checked, world: &dyn World, sound: bool) -> Problems {
+    let mut problems = Problems::default();
+    if !sound {
+        checks::starts(checked, &mut problems);
+        let items = Items::read(checked, &mut Problems::default());
+        let order = sorted(&items, &mut problems);
+        if !problems.iter().any(|p| matches!(p.code, Code::E0206 | Code::E0603)) {
+            checks::check(&items, &chains(&items, &order.stages), &mut problems);
+        }
+        return checks::user_first(problems, &checked.sources);
+    }
+    let (plan, found) = everything(checked, world, &Uncounted);
+    problems.extend(found);
+    let main = checked.sources.get(checked.main);
+    let blank = main.is_some_and(|f| f.text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')));
+    if plan.is_some_and(|plan| plan.nodes().next().is_none()) && (blank || checked.name.is_some()) {
+        let mut problem = nothing(Items::read(checked, &mut Problems::default()).whole());
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    }
+    problems
+}
+
+fn nothing(whole: Span) -> Problem {
+    Problem::new(Code::E0613, whole, "there is nothing to run")
+        .note("no dataset, tokenizer, stage, eval or review is declared")
+        .help("declare one, or name another file; `exp init DIR` writes a first experiment")
+}
+
+/// The whole plan, if there are no errors.
+fn everything(checked: &Checked, world: &dyn World, counts: &dyn KnownCounts) -> (Option<Plan>, Problems) {
+    let mut problems = Problems::default();
+    let plan = build(checked, world, counts, &mut problems);
+    let problems = checks::user_first(problems, &checked.sources);
+    (plan.filter(|_| !problems.any_error()), problems)
+}
+
+fn build(checked: &Checked, world: &dyn World, counts: &dyn KnownCounts, problems: &mut Problems) -> Option<Plan> {
+    let items = Items::read(checked, problems);
     if problems.any_error() {
-        return Err(problems);
+        return None;
+    }
+    let order = order(&items, problems);
+    if problems.any_error() {
+        return None;
     }
     let chains = chains(&items, &order.stages);
-    checks::check(&items, &chains, &mut problems);
+    checks::starts(checked, problems);
+    checks::check(&items, &chains, problems);
     if problems.any_error() {
-        return Err(problems);
+        return None;
     }
     let seed = items.experiment().seed;
     let mut build = Build {
@@ -80,7 +148,7 @@ pub fn plan_with(
     let reviews: Vec<PlannedReview> = items.reviews.values().map(|r| build.review(r)).collect();
     problems.extend(build.data.problems);
     if problems.any_error() {
-        return Err(problems);
+        return None;
     }
     let mut plan = Plan {
         schema_version: SCHEMA_VERSION,
@@ -96,7 +164,7 @@ pub fn plan_with(
         claims: claims(checked),
     };
     plan.hash = whole(&plan);
-    select(plan, selection, items.whole())
+    Some(plan)
 }
 
 struct Build<'a> {

@@ -1,13 +1,18 @@
 //! What must hold between items for the experiment to make sense.
 
 use super::chain::{Chain, sequence, stated_vocab};
+use super::figures::{plural, thousands};
 use super::items::Items;
+use super::length::Step;
 use super::references::{reward, trained_on};
 use super::shape::{self, kindred};
-use super::spec::{Dataset, Keeping, Needs, Stage};
-use super::{Known, Shape};
-use crate::check::CheckedItem;
-use crate::diagnostics::{Code, Problem, Problems};
+use super::spec::{Dataset, Keeping, Needs, Quantity, Schedule, Stage, Unit};
+use super::{Known, Rows, Shape};
+use crate::check::{Checked, CheckedItem};
+use crate::diagnostics::{Code, Label, Problem, Problems, Severity};
+use crate::source::Sources;
+use crate::syntax::ast::Kind;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
 /// Reports everything that does not fit together. Names must be known and nothing in a circle.
@@ -22,7 +27,6 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
     }
     for (name, stage) in &items.stages {
         let (item, spec) = (stage.from, &stage.spec);
-        start(item, spec, problems);
         ancestry(items, item, spec, problems);
         if let Some(chain) = chains.get(name) {
             tokenizer(items, item, spec, chain, chains, problems);
@@ -40,28 +44,60 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
     }
 }
 
-/// Exactly one of `model` and `init`.
-fn start(item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
-    let common = stage.common();
-    let name = &item.name;
-    match (&common.model, &common.init) {
-        (None, None) => problems.push(
-            Problem::new(Code::E0601, item.span, format!("`{name}` has neither a model nor a stage to start from"))
-                .note("a stage trains fresh weights of a `model`, or goes on from those of another stage")
-                .help("add `model = …` for fresh weights, or `init = …` to continue a stage"),
-        ),
-        (Some(_), Some(init)) => problems.push(
-            Problem::new(
-                Code::E0602,
-                item.span_of("model"),
-                format!("`{name}` has both a model and a stage to start from"),
-            )
-            .label("fresh weights of this model …")
-            .also(item.span_of("init"), format!("… or the weights that `{}` leaves", init.name))
-            .help("remove `model` to continue that stage, or `init` to start afresh"),
-        ),
-        _ => {}
+/// What every stage must have, whatever else may be wrong with it: exactly one of `model` and `init`, and a tokenizer
+/// where it starts from fresh weights.
+pub(super) fn starts(checked: &Checked, problems: &mut Problems) {
+    for item in checked.items.iter().filter(|i| i.kind == Kind::Stage) {
+        let name = &item.name;
+        let given = |field: &str| item.json.get("stage").and_then(|s| s.get(field)).filter(|v| !v.is_null());
+        let (model, init) = (given("model"), given("init"));
+        let may_have = |field| given(field).is_some() || item.gaps.may_hide(field);
+        if !may_have("model") && !may_have("init") {
+            problems.push(
+                Problem::new(Code::E0601, item.span, format!("`{name}` has neither a model nor a stage to start from"))
+                    .note("a stage trains fresh weights of a `model`, or goes on from those of another stage")
+                    .help("add `model = …` for fresh weights, or `init = …` to continue a stage"),
+            );
+        }
+        if let (Some(_), Some(init)) = (model, init) {
+            let init = init.get("ref").and_then(Json::as_str).unwrap_or_default();
+            problems.push(
+                Problem::new(
+                    Code::E0602,
+                    item.span_of("model"),
+                    format!("`{name}` has both a model and a stage to start from"),
+                )
+                .label("fresh weights of this model …")
+                .also(item.span_of("init"), format!("… or the weights that `{init}` leaves"))
+                .help("remove `model` to continue that stage, or `init` to start afresh"),
+            );
+        }
+        // A stage that goes on from another takes that one's, which is looked at there.
+        if !may_have("tokenizer") && !may_have("init") {
+            problems.push(
+                Problem::new(Code::E0604, item.span, format!("`{name}` has no tokenizer"))
+                    .note("a stage that starts from fresh weights has no other stage to take one from")
+                    .help("add `tokenizer = …`"),
+            );
+        }
     }
+}
+
+/// The problems with a line of the user's first, where there is one among their places.
+pub(super) fn user_first(problems: Problems, sources: &Sources) -> Problems {
+    let is_library = |label: &Label| sources.get(label.span.file).is_some_and(|f| f.is_library());
+    let mut sorted = Problems::default();
+    for problem in &problems {
+        let mut problem = problem.clone();
+        if problem.labels.first().is_some_and(is_library)
+            && let Some(own) = problem.labels.iter().position(|l| !is_library(l))
+        {
+            let own = problem.labels.remove(own);
+            problem.labels.insert(0, own);
+        }
+        sorted.push(problem);
+    }
+    sorted
 }
 
 /// A stage goes on from a language model, and is rewarded by a reward model.
@@ -95,7 +131,7 @@ fn ancestry(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut
     }
 }
 
-/// A tokenizer, the same along the chain, with no more entries than the embedding.
+/// The same tokenizer along the chain, with no more entries than the embedding.
 fn tokenizer(
     items: &Items<'_>,
     item: &CheckedItem,
@@ -105,17 +141,7 @@ fn tokenizer(
     problems: &mut Problems,
 ) {
     let common = stage.common();
-    let Some((tokens, _)) = chain.tokenizer else {
-        // A stage that goes on from another is silent: the one it goes on from is reported.
-        if common.init.is_none() {
-            problems.push(
-                Problem::new(Code::E0604, item.span, format!("`{}` has no tokenizer", item.name))
-                    .note("a stage that starts from fresh weights has no other stage to take one from")
-                    .help("add `tokenizer = …`"),
-            );
-        }
-        return;
-    };
+    let Some((tokens, _)) = chain.tokenizer else { return };
     let before = common.init.as_ref().and_then(|i| chains.get(i.name.as_str())).and_then(|c| c.tokenizer);
     if let Some((theirs, place)) = before
         && theirs != tokens
@@ -149,7 +175,7 @@ fn tokenizer(
     }
 }
 
-/// Sequences fit the context.
+/// Sequences fit the context, and batches hold them.
 fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut Problems) {
     let Some((model_item, model)) = chain.model else { return };
     let length = sequence(stage, model);
@@ -164,6 +190,22 @@ fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut 
                 .also(model_item.span_of("context"), format!("at most {}", model.context))
                 .help("shorten `sequence`, leave it out, or give the model a longer context"),
         );
+    }
+    let batch = stage.common().batch;
+    // One below a token is out of its range, which has been reported.
+    if batch.unit == Unit::Tokens && (1.0..length as f64).contains(&batch.amount) {
+        let message = format!("the batch of `{}` is smaller than one sequence", item.name);
+        let (field, place) = match stage.common().sequence {
+            Some(_) => ("sequence", item.span_of("sequence")),
+            None => ("context", model_item.span_of("context")),
+        };
+        let tokens = thousands(length);
+        let mut problem = Problem::new(Code::W1004, item.span_of("batch"), message)
+            .label(format!("a step learns from one sequence of {tokens} tokens all the same"))
+            .also(place, format!("`{field}` is {tokens} tokens"))
+            .help(format!("write `batch = {length} tokens` or a multiple of it, or shorten the sequences"));
+        problem.severity = Severity::Warning;
+        problems.push(problem);
     }
 }
 
@@ -239,11 +281,22 @@ fn keeping(item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
 
 /// Each metric can be computed from the items of the data.
 fn metrics(items: &Items<'_>, item: &CheckedItem, eval: &super::spec::Eval, problems: &mut Problems) {
+    for (i, metric) in eval.metrics.iter().enumerate() {
+        if let Some(first) = eval.metrics[..i].iter().position(|m| m.name() == metric.name()) {
+            let message = format!("`{}` measures `{}` twice", item.name, metric.name());
+            problems.push(
+                Problem::new(Code::E0202, item.span_of(&format!("metrics.{i}")), message)
+                    .label("its value would have the same name")
+                    .also(item.span_of(&format!("metrics.{first}")), "first here")
+                    .help("remove one of them, or measure it in an `eval` of its own"),
+            );
+        }
+    }
     let Some(found) = kindred(items, item, &eval.on, "on") else { return };
     for (i, metric) in eval.metrics.iter().enumerate() {
         let needs = metric.common().needs;
         let (fits, wanted) = match needs {
-            Needs::Text => (matches!(found.shape, Shape::Documents | Shape::Samples), "text"),
+            Needs::Text => (found.shape == Shape::Documents, "documents"),
             Needs::Response => (found.shape == Shape::Samples, "samples with a response to compare with"),
             Needs::Pairs => (found.shape == Shape::Pairs, "pairs of sentences"),
         };
@@ -253,7 +306,9 @@ fn metrics(items: &Items<'_>, item: &CheckedItem, eval: &super::spec::Eval, prob
         let help = match needs {
             Needs::Pairs => "judge on pairs, such as `bias.paired_sentences` of `std.audits.bias`",
             Needs::Response => "judge on samples, such as `jsonl(\"…\", prompt = \"…\", response = \"…\")`",
-            Needs::Text => "judge on documents or samples",
+            Needs::Text => {
+                "judge on documents; how likely responses are is what a stage's `validate` measures, as `valid.loss`"
+            }
         };
         problems.push(
             Problem::new(
@@ -270,8 +325,14 @@ fn metrics(items: &Items<'_>, item: &CheckedItem, eval: &super::spec::Eval, prob
 }
 
 /// A budget that buys no step.
-pub(super) fn budget(item: &CheckedItem, steps: &Known<u64>, derivation: &str, problems: &mut Problems) {
-    if steps == &Known::Value(0) {
+pub(super) fn budget(
+    item: &CheckedItem,
+    budget: Quantity,
+    steps: &Known<u64>,
+    derivation: &str,
+    problems: &mut Problems,
+) {
+    if steps == &Known::Value(0) || budget.amount <= 0.0 {
         problems.push(
             Problem::new(
                 Code::E0610,
@@ -281,6 +342,57 @@ pub(super) fn budget(item: &CheckedItem, steps: &Known<u64>, derivation: &str, p
             .label(derivation)
             .also(item.span_of("batch"), "the size of a step")
             .help("raise `budget`, or lower `batch`"),
+        );
+    }
+}
+
+/// What has to come within a stage of so many steps: the warm-up, and, at least once, validation.
+pub(super) fn pace(
+    item: &CheckedItem,
+    stage: &Stage,
+    steps: &Known<u64>,
+    step: Step,
+    rows: Rows,
+    problems: &mut Problems,
+) {
+    let Some(steps) = steps.value().copied().filter(|steps| *steps > 0) else { return };
+    // How many tokens a padded step learns from depends on the data.
+    let counted = |quantity: Quantity| match quantity.unit {
+        Unit::Steps => Some(quantity.amount.round()),
+        Unit::Tokens if rows == Rows::Packed => Some((quantity.amount / step.tokens().max(1) as f64).ceil()),
+        _ => None,
+    };
+    let common = stage.common();
+    let lasts = || format!("the stage lasts {}", plural(steps, "step", "steps"));
+    let warmup = match &common.schedule {
+        Schedule::Constant(s) => s.warmup,
+        Schedule::Linear(s) => s.warmup,
+        Schedule::Cosine(s) => s.warmup,
+    };
+    if let Some(long) = counted(warmup).filter(|n| *n > steps as f64) {
+        problems.push(
+            Problem::new(
+                Code::E0612,
+                item.span_of("schedule.warmup"),
+                format!("the warm-up of `{}` is longer than the stage", item.name),
+            )
+            .label(format!("{} of warm-up", plural(long as u64, "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .help("shorten it, or give it as a share of the stage, such as `warmup = 2%`"),
+        );
+    }
+    if let Some(every) = &common.validate
+        && let Some(period) = counted(every.period).filter(|n| *n > steps as f64)
+    {
+        problems.push(
+            Problem::new(
+                Code::W1010,
+                item.span_of("validate.period"),
+                format!("`{}` validates only at its end", item.name),
+            )
+            .label(format!("every {}", plural(period as u64, "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .help("validate more often, or train longer"),
         );
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Costed<'a> {
     pub hash: Known<Digest>,
 }
 
-/// Prices a stage; reports a budget that buys no step.
+/// Prices a stage; reports a budget that buys no step, and what does not come within it.
 pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut Problems) -> Estimate {
     let common = of.stage.common();
     let sequence = sequence(of.stage, of.model);
@@ -59,15 +59,17 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
             stage: of.hash.value(),
         })
     });
+    let rows = if matches!(of.stage, Stage::NextToken(_)) { Rows::Packed } else { Rows::Padded };
     let length = length(&Budget {
         budget: common.budget,
         step,
-        rows: if matches!(of.stage, Stage::NextToken(_)) { Rows::Packed } else { Rows::Padded },
+        rows,
         data: amounts(of, counts),
         flops_per_token: flops_per_token.clone(),
         tokens_per_second: speed.clone(),
     });
-    checks::budget(of.item, &length.steps, &length.derivation, problems);
+    checks::budget(of.item, common.budget, &length.steps, &length.derivation, problems);
+    checks::pace(of.item, of.stage, &length.steps, step, rows, problems);
     let row = row(of, counts, sequence);
     let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.sequences).saturating_mul(row));
     let mut derivation = length.derivation;

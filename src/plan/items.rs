@@ -29,7 +29,8 @@ pub(super) struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Reads every item; one whose value does not fit its type is reported and left out.
+    /// Reads every item; one whose value does not fit its type is reported and left out. So is, without a word, one of
+    /// which something is wrong that has been reported.
     pub fn read(checked: &'a Checked, problems: &mut Problems) -> Items<'a> {
         let mut items = Items {
             checked,
@@ -41,7 +42,7 @@ impl<'a> Items<'a> {
             evals: IndexMap::new(),
             reviews: IndexMap::new(),
         };
-        for item in &checked.items {
+        for item in checked.items.iter().filter(|i| i.gaps.is_empty()) {
             match item.kind {
                 Kind::Experiment => items.experiment = typed(item, problems),
                 Kind::Dataset => insert(&mut items.datasets, item, problems),
@@ -79,15 +80,21 @@ impl<'a> Items<'a> {
 }
 
 impl CheckedItem {
-    /// Where the value at a dotted path was written: the leaf itself, else the nearest one around or below it, else the
-    /// item. Fields inherited from a schema's base may be named with or without it (`stage.budget`, `budget`).
+    /// Where the value at a dotted path was written: the leaf or record itself, else the nearest one around or below it,
+    /// else the item. Fields inherited from a schema's base may be named with or without it (`stage.budget`, `budget`).
     pub fn span_of(&self, path: &str) -> Span {
         let plain = |leaf: &'_ str| leaf.strip_prefix("stage.").unwrap_or(leaf).replace('[', ".").replace(']', "");
         let mut wanted = path;
         loop {
             let below = format!("{wanted}.");
-            let exact = self.leaves.iter().find(|l| plain(&l.path) == wanted);
-            if let Some(leaf) = exact.or_else(|| self.leaves.iter().find(|l| plain(&l.path).starts_with(&below))) {
+            let mut leaves = self.leaves.iter();
+            if let Some(leaf) = leaves.find(|l| plain(&l.path) == wanted) {
+                return leaf.span;
+            }
+            if let Some((_, span)) = self.places.iter().find(|(path, _)| plain(path) == wanted) {
+                return *span;
+            }
+            if let Some(leaf) = self.leaves.iter().find(|l| plain(&l.path).starts_with(&below)) {
                 return leaf.span;
             }
             match wanted.rsplit_once('.') {

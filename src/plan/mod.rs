@@ -34,7 +34,7 @@ mod totals;
 pub mod unsupported;
 pub mod version;
 
-pub use build::{plan, plan_with};
+pub use build::{look, plan, plan_told, plan_with};
 pub use canonical::{VERSION as CANONICAL_VERSION, digest};
 pub use counts::{ACTIVATION_BYTES, DataCount, KnownCounts, Uncounted, Workload};
 pub use explain::{Change, explain, why};

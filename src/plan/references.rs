@@ -21,6 +21,11 @@ pub(super) struct Order<'a> {
 /// Orders the items; reports references to nothing and items that need each other.
 pub(super) fn order<'a>(items: &'a Items<'a>, problems: &mut Problems) -> Order<'a> {
     unknown_names(items, problems);
+    sorted(items, problems)
+}
+
+/// Orders the items of which not all may be there; reports those that need each other.
+pub(super) fn sorted<'a>(items: &'a Items<'a>, problems: &mut Problems) -> Order<'a> {
     let datasets: Vec<Node<'a>> = items
         .datasets
         .values()

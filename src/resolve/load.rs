@@ -3,7 +3,7 @@
 use super::names::collect;
 use super::{Entry, EntryKind, Layer, Module, Override, Resolved};
 use crate::diagnostics::{Code, Problem, Problems, suggest};
-use crate::source::{FileId, SourceFile, Sources, Span, World, WorldError, path};
+use crate::source::{FileId, SourceFile, Sources, Span, Spanned, World, WorldError, path};
 use crate::stdlib;
 use crate::syntax::{self, ast};
 use indexmap::IndexMap;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 /// The largest number of files that one experiment may be made of.
 const MOST_FILES: usize = 1_000;
+
+/// How values given from outside are named to people.
+const OVERRIDE: &str = "--set";
 
 /// Loads the file at `main` and everything it uses.
 ///
@@ -104,16 +107,32 @@ impl Loader<'_> {
     }
 
     fn unreadable(&mut self, path: &str, error: &WorldError, from: Option<Span>) {
-        let near = self.world.siblings(path::folder(path));
-        let near = suggest::similar(path::name(path), near.iter().map(|n| path::name(n)));
-        let code = if *error == WorldError::Missing && from.is_some() { Code::E0203 } else { Code::E0001 };
+        let code = match error {
+            WorldError::Missing if from.is_some() => Code::E0203,
+            WorldError::TooLarge(_) => Code::E0002,
+            _ => Code::E0001,
+        };
         let span = match from {
             Some(span) => span,
             None => self.sources.add(path, "").span(),
         };
         let mut problem = Problem::new(code, span, format!("`{path}` cannot be read: {error}"));
-        if let Some(first) = near.first() {
-            problem = problem.help(format!("there is a file `{first}` in the same folder"));
+        let help = match error {
+            // Only a file that is not there may have been meant to be another one.
+            WorldError::Missing => {
+                let siblings = self.world.siblings(path::folder(path));
+                let near = suggest::similar(path::name(path), siblings.iter().map(|n| path::name(n)));
+                near.first().map(|first| format!("there is a file `{first}` in the same folder"))
+            }
+            WorldError::NotText(_) => Some("save it as UTF-8; what is no text belongs in a data file".to_owned()),
+            WorldError::Folder => Some("name a file in it".to_owned()),
+            WorldError::TooLarge(_) => Some(
+                "keep data in files of its own and refer to them, for example with `text(\"data/*.txt\")`".to_owned(),
+            ),
+            WorldError::BadPattern(..) | WorldError::Other(_) => None,
+        };
+        if let Some(help) = help {
+            problem = problem.help(help);
         }
         self.problems.push(problem);
     }
@@ -291,21 +310,31 @@ impl Loader<'_> {
         names.insert(name, Entry { kind, definitions: vec![definition], span });
     }
 
-    /// Parses the values given from outside, each as a file of its own.
+    /// Parses the values given from outside. Each assignment is a file of its own.
     fn overrides(&mut self, given: &[(String, String)]) -> Vec<Override> {
         let mut overrides = Vec::new();
         for (target, text) in given {
-            let file = self.sources.add(format!("--set {target}"), text.as_str());
-            let parts: Vec<Arc<str>> = target.split('.').map(Arc::from).collect();
-            if parts.iter().any(|p| p.is_empty() || !p.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+            let file = self.sources.add(OVERRIDE, format!("{target}={text}"));
+            let mut path: Vec<ast::Name> = Vec::new();
+            let mut at = 0;
+            for part in target.split('.') {
+                path.push(Spanned::new(Arc::from(part), Span::new(file.id, at, at + part.len())));
+                at += part.len() + 1;
+            }
+            let is_name =
+                |p: &ast::Name| !p.value.is_empty() && p.value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if !path.iter().all(is_name) {
+                let whole = Span::new(file.id, 0, target.len());
                 self.problems.push(
-                    Problem::new(Code::E0212, file.span(), format!("`{target}` is not the path of a field"))
+                    Problem::new(Code::E0212, whole, format!("`{target}` is not the path of a field"))
                         .help("write `--set item.field=value` or `--set param=value`"),
                 );
                 continue;
             }
-            let (value, problems) = syntax::parse_expr(&file);
-            overrides.push(Override { path: parts, file: file.id, value, problems });
+            // The value is read where it stands, with blanks in place of the path.
+            let blank = format!("{}{text}", " ".repeat(target.len() + 1));
+            let (value, problems) = syntax::parse_expr(&SourceFile::new(file.id, OVERRIDE, blank));
+            overrides.push(Override { path, text: Arc::from(text.as_str()), value, problems });
         }
         overrides
     }

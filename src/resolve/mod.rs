@@ -91,12 +91,32 @@ impl EntryKind {
 #[derive(Clone, Debug)]
 pub struct Override {
     /// Never empty; the first may be `experiment`.
-    pub path: Vec<Arc<str>>,
-    /// The text of the value as a file of its own.
-    pub file: FileId,
+    pub path: Vec<ast::Name>,
+    /// The text of the value. It stands behind the path in a file of its own, `teller.layers=8`, where all its places lie.
+    pub text: Arc<str>,
     pub value: ast::Expr,
     /// Whether the text could not be read as an expression; it may still be meant as plain text.
     pub problems: crate::diagnostics::Problems,
+}
+
+impl Override {
+    /// `teller.layers`
+    pub fn dotted(&self) -> String {
+        self.path.iter().map(|name| &*name.value).collect::<Vec<_>>().join(".")
+    }
+
+    /// From the first name of the path to the last.
+    pub fn path_span(&self) -> Span {
+        match (self.path.first(), self.path.last()) {
+            (Some(first), Some(last)) => first.span.to(last.span),
+            _ => self.value.span,
+        }
+    }
+
+    /// Whether it sets a param or whole item called `name`.
+    pub fn is_of(&self, name: &str) -> bool {
+        matches!(self.path.as_slice(), [only] if *only.value == *name)
+    }
 }
 
 impl Resolved {

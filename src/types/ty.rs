@@ -49,6 +49,16 @@ impl Type {
         }
     }
 
+    /// The type without the ranges in it.
+    pub fn unlimited(&self) -> Type {
+        match self {
+            Type::Within(t, _) => t.unlimited(),
+            Type::Optional(t) => Type::Optional(Arc::new(t.unlimited())),
+            Type::Union(types) => Type::Union(types.iter().map(Type::unlimited).collect()),
+            other => other.clone(),
+        }
+    }
+
     /// The alternatives: those of a union, else the bare type itself.
     pub fn alternatives(&self) -> &[Type] {
         match self.bare() {

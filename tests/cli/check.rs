@@ -78,7 +78,13 @@ fn a_file_that_cannot_be_read() {
     assert_eq!(codes(&folder.exp("check nothing.exp --format json").code(1).json()), ["E0001"]);
     assert!(folder.exp("check folder").code(2).err.contains("no `.exp` file below `folder`"));
     folder.write("latin.exp", b"let a = \"\xe9\"\n");
-    assert_eq!(codes(&folder.exp("check latin.exp --format json").code(1).json()), ["E0001"]);
+    folder.write("latin_1.exp", MODEL);
+    let ran = folder.exp("check latin.exp --format json").code(1).json();
+    assert_eq!(codes(&ran), ["E0001"]);
+    let help = ran["problems"][0]["help"].as_str().unwrap();
+    assert!(help.contains("save it as UTF-8"), "a file that exists is not another one: {help}");
+    let folder = Folder::with(&[("one/a.exp", "use \"./two\" as two\n"), ("one/two/b.exp", MODEL)]);
+    assert!(folder.exp("check one/a.exp").code(1).err.contains("name a file in it"));
 }
 
 #[test]
@@ -112,4 +118,125 @@ fn a_schema_of_a_module_is_named_with_the_module() {
     folder.write("main.exp", main("sizes.tiny"));
     assert_eq!(folder.exp("fmt main.exp").code, 0);
     assert!(folder.read("main.exp").contains("tokenizer pieces : sizes.tiny {"));
+}
+
+#[test]
+fn a_file_with_nothing_in_it() {
+    let folder = Folder::with(&[("a.exp", "# later\n"), ("b.exp", ""), ("c.exp", "let depth = 6\n")]);
+    for file in ["a.exp", "b.exp"] {
+        let ran = folder.exp(&format!("check {file}")).code(0);
+        assert!(ran.err.contains("warning[E0613]") && ran.err.contains("there is nothing to run"), "{}", ran.err);
+    }
+    folder.write("d.exp", "experiment d {\n  seed = 1\n}\n");
+    assert!(folder.exp("check d.exp").code(0).err.contains("warning[E0613]"));
+    assert!(folder.exp("check c.exp").code(0).err.contains("no problems"), "a module is not run");
+    for file in ["a.exp", "b.exp", "c.exp", "d.exp"] {
+        assert!(folder.exp(&format!("plan {file}")).code(1).err.contains("error[E0613]"), "{file}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = r#"dataset stories = text("x/*.txt") |> split(train = 90%, valid = 10%)
+
+model teller : decoder {
+  layers = 2
+  heads  = 2
+  widht  = 64
+}
+
+stage one : next_token {
+  data   = stories.train
+  budget = 10 steps
+}
+
+stage two : next_token {
+  model       = teller
+  init        = one
+  data        = stories.train
+  budget      = 10 steps
+  micro_batch = 0
+}
+
+stage three : next_token {
+  modle       = teller
+  data        = stories.train
+  budget      = 10 steps
+}
+
+eval answers {
+  of      = one
+  on      = stories.valid
+  metrics = [rouge_l]
+}
+"#;
+    let folder = Folder::with(&[("a.exp", text)]);
+    let document = folder.exp("check a.exp --format json").code(1).json();
+    let mut codes = codes(&document);
+    codes.sort_unstable();
+    // Stage `three` has a field that may have been meant as its model.
+    assert_eq!(codes, ["E0301", "E0301", "E0401", "E0601", "E0602", "E0604", "E0604", "E0606"], "{document:#}");
+}
+
+#[test]
+fn a_batch_below_one_sequence_is_told() {
+    let text = |batch: &str| {
+        format!(
+            "dataset stories = text(\"x/*.txt\")\ntokenizer words : bpe {{ train_on = stories }}\n\
+             model teller : decoder {{ layers = 2, heads = 2, width = 64, context = 256 tokens }}\n\
+             stage pretrain : next_token {{\n  model = teller\n  tokenizer = words\n  data = stories\n  \
+             budget = 10 steps\n  batch = {batch}\n}}\n"
+        )
+    };
+    let folder = Folder::with(&[("a.exp", &text("1 tokens")), ("b.exp", &text("1_000 tokens"))]);
+    let ran = folder.exp("check a.exp").code(0);
+    assert!(ran.err.contains("warning[W1004]: the batch of `pretrain` is smaller than one sequence"), "{}", ran.err);
+    assert!(ran.err.contains("learns from one sequence of 256 tokens all the same"), "{}", ran.err);
+    assert!(folder.exp("check b.exp").code(0).err.contains("no problems"));
+    let set =
+        folder.command().args(["check", "a.exp", "--format", "json", "--set", "pretrain.batch=-4 tokens"]).output();
+    let document: Value = serde_json::from_slice(&set.unwrap().stdout).unwrap();
+    assert_eq!(codes(&document), ["E0401"], "one cause, one message");
+    let ran = folder.exp("check b.exp --pedantic").code(0);
+    assert!(ran.err.contains("learns from the 3 that are whole: 768 tokens"), "{}", ran.err);
+}
+
+#[test]
+fn a_count_without_sense_is_told_where_it_stands() {
+    for (model, place) in [
+        ("layers = 2, heads = 2, width = 64, context = 1_000_000_000_000 tokens", "context"),
+        ("layers = 100_000, heads = 2, width = 64", "layers"),
+        ("layers = 2, heads = 2, width = 1_000_000_000", "width"),
+        ("layers = 2, heads = 2, width = 64, vocab = 9_000_000_000_000_000_000", "vocab"),
+    ] {
+        let folder = Folder::with(&[("a.exp", &format!("model teller : decoder {{ {model} }}\n"))]);
+        let document = folder.exp("check a.exp --format json").code(1).json();
+        assert_eq!(codes(&document), ["E0401"], "{model}");
+        assert!(document["problems"][0]["message"].as_str().unwrap().contains(place), "{document:#}");
+    }
+}
+
+#[test]
+fn a_sweep_without_a_valid_point_is_told() {
+    let text = |axis: &str, condition: &str| {
+        format!(
+            "dataset stories = text(\"x/*.txt\")\ntokenizer words : bpe {{ train_on = stories }}\n\
+             model teller : decoder {{ layers = 2, heads = 2, width = 64 }}\n\
+             stage pretrain : next_token {{ model = teller, tokenizer = words, data = stories, budget = 10 steps }}\n\
+             sweep sizes {{\n  over {{ {axis} }}\n{condition}  minimize = pretrain.train.loss\n}}\n"
+        )
+    };
+    for (axis, condition, valid) in [
+        ("teller.width in [63, 65]", "", false),
+        ("teller.width in [63, 65, 68]", "", true),
+        ("teller.width in [64, 66]", "  where = teller.width > 100\n", false),
+        ("teller.width in [64, 168]", "  where = teller.width > 100\n", true),
+        ("pretrain.schedule.warmup in [20 steps, 30 steps]", "", false),
+        ("pretrain.optimizer.lr in log(1e-4 .. 1e-3)", "  where = teller.width > 100\n", true),
+    ] {
+        let folder = Folder::with(&[("a.exp", &text(axis, condition))]);
+        let ran = folder.exp("check a.exp");
+        assert_eq!(ran.err.contains("error[E0803]"), !valid, "{axis}: {}", ran.err);
+        assert_eq!(ran.code, i32::from(!valid), "{axis}: {}", ran.err);
+    }
 }

@@ -17,6 +17,30 @@ fn the_contents_and_one_name() {
 }
 
 #[test]
+fn everything_that_the_library_exports_is_found() {
+    let folder = Folder::new();
+    for (name, shown) in [
+        ("tales", "`use std.corpora.tales` brings it in."),
+        ("corpora.tales", "`use std.corpora.tales` brings it in."),
+        ("stories", "fn stories("),
+        ("tales.creatures", "let creatures"),
+        ("bias", "`use std.audits.bias` brings it in."),
+        ("paired_sentences", "dataset paired_sentences"),
+        ("smollm_135m", "model smollm_135m"),
+        ("chat.plain", "let plain"),
+        ("greedy", "fn greedy("),
+        ("clean.web", "fn web("),
+    ] {
+        let page = folder.exp(&format!("doc {name}")).code(0).out;
+        assert!(page.contains(shown), "{name}: {page}");
+        assert!(!folder.exp(&format!("doc {name} --format json")).code(0).json()["entries"][0]["name"].is_null());
+    }
+    let field = folder.exp("doc beta2").code(2);
+    assert!(field.err.contains("did you mean `adamw`?"), "what has the field is named: {}", field.err);
+    assert!(folder.exp("doc talse").code(2).err.contains("did you mean `tales`?"));
+}
+
+#[test]
 fn every_name_has_a_page_in_every_form() {
     let folder = Folder::new();
     let document = folder.exp("doc --format json").code(0).json();

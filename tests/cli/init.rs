@@ -26,6 +26,17 @@ fn the_first_experiment_is_sound() {
 }
 
 #[test]
+fn a_word_of_the_language_names_no_experiment() {
+    for word in ["in", "and", "not", "for", "model"] {
+        let folder = Folder::new();
+        let ran = folder.exp(&format!("init {word}")).code(0);
+        assert_eq!(ran.out, format!("{word}/first_experiment.exp\n{word}/.gitignore\n"));
+        assert!(ran.err.contains(&format!("`{word}` is a word of the language")), "{}", ran.err);
+        folder.exp(&format!("check {word}")).code(0);
+    }
+}
+
+#[test]
 fn an_ignore_file_is_left_alone() {
     let folder = Folder::with(&[("a/.gitignore", "target\n")]);
     let ran = folder.exp("init a --format json").code(0);

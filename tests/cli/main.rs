@@ -13,6 +13,8 @@ mod doc;
 mod explain;
 mod fmt;
 mod init;
+mod names;
+mod overrides;
 mod plan;
 mod show;
 mod streams;

@@ -42,3 +42,30 @@ fn a_broken_experiment_shows_its_problems() {
     let folder = Folder::with(&[("a.exp", "let a = 1 + \"b\"\n")]);
     assert!(folder.exp("show a.exp a").code(1).err.contains("error[E0311]"));
 }
+
+const CHAIN: &str = "experiment study {\n  seed = 3\n}\n\n\
+                     dataset stories = text(\"x/*.txt\") |> shuffle() |> take(500 documents) |> shuffle(seed = 2)\n";
+
+#[test]
+fn the_experiment_has_its_kind_for_a_name() {
+    let folder = Folder::with(&[("a.exp", CHAIN)]);
+    let all = folder.exp("show a.exp experiment --why").code(0).out;
+    assert!(all.contains("experiment.seed = 3\n  written here, a.exp:2:10"), "{all}");
+    assert!(all.contains("experiment.language = 1\n  the schema's default, std/prelude/experiment.exp:"), "{all}");
+    assert_eq!(folder.exp("show a.exp experiment.seed").code(0).out, "experiment.seed = 3\n");
+    assert_eq!(folder.exp("show a.exp study.seed").code(0).out, "experiment.seed = 3\n");
+    let set = folder.exp("show a.exp experiment.seed --set experiment.seed=7").code(0).out;
+    assert_eq!(set, "experiment.seed = 7\n", "the path is that of --set");
+    assert!(folder.exp("show a.exp experiment.sed").code(2).err.contains("did you mean `experiment.seed`?"));
+}
+
+#[test]
+fn the_steps_between_may_be_left_out() {
+    let folder = Folder::with(&[("a.exp", CHAIN)]);
+    let shown = folder.exp("show a.exp stories.documents").code(0).out;
+    assert_eq!(shown, "stories.input.documents = 500 documents\n");
+    let several = folder.exp("show a.exp stories.seed").code(0).out;
+    assert_eq!(several, "stories.seed = 2\n", "the last step has one itself");
+    let deeper = folder.exp("show a.exp stories.license").code(0).out;
+    assert_eq!(deeper, "stories.input.input.input.license = none\n");
+}

@@ -1,6 +1,6 @@
 //! A small experiment as the checker hands it over, to be changed and planned.
 
-use emberlab::check::{Checked, CheckedCondition, CheckedItem, Leaf, Origin};
+use emberlab::check::{Checked, CheckedCondition, CheckedItem, Gaps, Leaf, Origin};
 use emberlab::diagnostics::Problems;
 use emberlab::plan::{KnownCounts, Plan, Selection, Uncounted, plan_with};
 use emberlab::source::{MemoryWorld, Sources, Span, path};
@@ -156,6 +156,8 @@ impl Lab {
                     .collect(),
                 span: span(head),
                 own: true,
+                places: Vec::new(),
+                gaps: Gaps::default(),
             })
             .collect();
         let condition = |name: Option<&String>, condition: &Core, confidence| CheckedCondition {

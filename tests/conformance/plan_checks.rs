@@ -1,7 +1,8 @@
 //! What must hold between items, and what is said when it does not.
 
 use crate::lab::{Lab, amount, named, reference, stage};
-use emberlab::plan::{Known, Selection, plan};
+use emberlab::check::{Checked, Gaps};
+use emberlab::plan::{Known, Selection, Uncounted, look, plan, plan_told};
 use emberlab::syntax::ast::Kind;
 use serde_json::json;
 
@@ -104,6 +105,100 @@ fn metrics_fit_the_data() {
 }
 
 #[test]
+fn likelihood_is_that_of_documents() {
+    refused(
+        |lab| lab.item("fluency")["on"] = named("questions", None),
+        &["E0606 `perplexity` needs documents\n  \
+           [eval fluency {] cannot be computed from samples with a prompt and a response\n  \
+           [on] holds samples with a prompt and a response\n  [files] because its source is `jsonl`"],
+    );
+}
+
+#[test]
+fn a_metric_is_measured_once() {
+    refused(
+        |lab| {
+            let rouge = lab.item("answers")["metrics"][0].clone();
+            lab.item("answers")["metrics"] = json!([rouge, rouge]);
+        },
+        &["E0202 `answers` measures `rouge_l` twice\n  [metrics.1.stem] its value would have the same name\n  \
+           [metrics.0.stem] first here"],
+    );
+}
+
+#[test]
+fn a_warm_up_ends_before_the_stage() {
+    let warmup = |lab: &mut Lab, quantity| lab.common("pretrain")["schedule"]["warmup"] = quantity;
+    refused(
+        |lab| warmup(lab, amount(1000.0, "steps")),
+        &["E0612 the warm-up of `pretrain` is longer than the stage\n  [schedule.warmup] 1,000 steps of warm-up\n  \
+           [budget] the stage lasts 610 steps"],
+    );
+    refused(
+        |lab| warmup(lab, amount(1.1e7, "tokens")),
+        &["E0612 the warm-up of `pretrain` is longer than the stage\n  [schedule.warmup] 672 steps of warm-up\n  \
+           [budget] the stage lasts 610 steps"],
+    );
+    refused(|lab| warmup(lab, amount(610.0, "steps")), &[]);
+    // How long three epochs are is not known before the data was counted.
+    refused(|lab| lab.common("tuned")["schedule"]["warmup"] = amount(1e6, "steps"), &[]);
+}
+
+/// The warnings of a plan, which exists all the same.
+fn warned(change: impl FnOnce(&mut Lab)) -> Vec<String> {
+    let mut lab = Lab::storyteller();
+    change(&mut lab);
+    let (plan, problems) = plan_told(&lab.checked(), &lab.world(), &Selection::default(), &Uncounted);
+    assert!(plan.is_some() && !problems.any_error(), "{problems:?}");
+    problems.sorted().into_iter().map(|p| format!("{} {}", p.code, p.message)).collect()
+}
+
+#[test]
+fn what_is_legal_and_surely_not_meant_is_told_with_the_plan() {
+    assert!(warned(|_| ()).is_empty());
+    assert_eq!(
+        warned(|lab| lab.common("pretrain")["validate"]["period"] = amount(611.0, "steps")),
+        ["W1010 `pretrain` validates only at its end"]
+    );
+    assert_eq!(
+        warned(|lab| lab.common("pretrain")["batch"] = amount(100.0, "tokens")),
+        ["W1004 the batch of `pretrain` is smaller than one sequence"]
+    );
+}
+
+#[test]
+fn there_is_something_to_run() {
+    let lab = Lab { items: Vec::new(), expects: Vec::new(), claims: Vec::new(), ..Lab::storyteller() };
+    assert_eq!(lab.problems(), ["E0613 there is nothing to run\n  []"]);
+    assert!(look(&lab.checked(), &lab.world(), true).iter().all(|p| !p.is_error()), "a check only warns");
+}
+
+#[test]
+fn what_is_wrong_elsewhere_hides_nothing() {
+    let mut lab = Lab::storyteller();
+    lab.common("pretrain")["model"] = json!(null);
+    lab.common("tuned")["data"] = named("stories", Some("train"));
+    let found = |change: &dyn Fn(&mut Checked)| -> Vec<&'static str> {
+        let mut checked = lab.checked();
+        change(&mut checked);
+        look(&checked, &lab.world(), false).sorted().into_iter().map(|p| p.code.name()).collect()
+    };
+    assert_eq!(found(&|_| ()), ["E0601", "E0605"]);
+    let gap = |checked: &mut Checked, name: &str, gaps: Gaps| {
+        if let Some(item) = checked.items.iter_mut().find(|i| i.name == name) {
+            item.gaps = gaps;
+        }
+    };
+    let unknown = |name: &str| Gaps { unknown: vec![name.to_owned()], ..Gaps::default() };
+    assert_eq!(found(&|c| gap(c, "pretrain", unknown("mdoel"))), ["E0605"], "it may be the model");
+    assert_eq!(found(&|c| gap(c, "pretrain", unknown("colour"))), ["E0601", "E0605"]);
+    let wrong = |path: &str| Gaps { wrong: vec![path.to_owned()], ..Gaps::default() };
+    assert_eq!(found(&|c| gap(c, "pretrain", wrong("model"))), ["E0605"], "it is there, and wrong");
+    assert_eq!(found(&|c| gap(c, "pretrain", wrong("optimizer.lr"))), ["E0601", "E0605"]);
+    assert_eq!(found(&|c| gap(c, "tuned", wrong("optimizer.lr"))), ["E0601"], "what is wrong is not looked at");
+}
+
+#[test]
 fn sequences_fit_the_context() {
     refused(
         |lab| lab.common("pretrain")["sequence"] = json!(512),
@@ -118,6 +213,15 @@ fn a_budget_buys_a_step() {
         |lab| lab.common("pretrain")["budget"] = amount(1000.0, "tokens"),
         &["E0610 the budget of `pretrain` is less than one step\n  \
            [budget] 1,000 tokens ÷ 16,384 tokens a step = 0 steps\n  [batch] the size of a step"],
+    );
+}
+
+#[test]
+fn a_budget_is_more_than_nothing() {
+    refused(
+        |lab| lab.common("tuned")["budget"] = amount(-1.0, "epochs"),
+        &["E0610 the budget of `tuned` is less than one step\n  \
+           [budget] -1 epochs × the samples of `questions` ÷ 8 sequences a step\n  [batch] the size of a step"],
     );
 }
 

@@ -1,6 +1,7 @@
 //! What the library defines, with its documentation, read from the library itself.
 
 use crate::check::builtins::BUILTINS;
+use crate::diagnostics::suggest::similar;
 use crate::source::{FileId, SourceFile, Span};
 use crate::stdlib;
 use crate::syntax::ast::{Decl, Docs, FieldDecl, FnItem, Item, ItemKind, Let, Member, Param, Schema};
@@ -34,6 +35,13 @@ pub struct Entry {
     pub checks: Vec<(String, String)>,
 }
 
+/// What a name may mean.
+pub enum Found<'a> {
+    Module(&'a Module),
+    /// A name may be found in several modules.
+    Entries(Vec<&'a Entry>),
+}
+
 /// A field of a schema, a parameter of a function, or a field that an item sets.
 pub struct Field {
     pub name: String,
@@ -52,6 +60,37 @@ impl Manual {
 
     pub fn entries(&self) -> Vec<&Entry> {
         self.modules.iter().flat_map(|m| &m.entries).collect()
+    }
+
+    /// What is called `name`: a module by its full name, something that a module defines, or a module by the last part of
+    /// its name, in this order.
+    pub fn find(&self, name: &str) -> Option<Found<'_>> {
+        if let Some(module) = self.modules.iter().find(|m| m.name == name || m.name == format!("std.{name}")) {
+            return Some(Found::Module(module));
+        }
+        let entries: Vec<&Entry> = self.entries().into_iter().filter(|e| e.is_called(name)).collect();
+        if !entries.is_empty() {
+            return Some(Found::Entries(entries));
+        }
+        self.modules.iter().find(|m| m.is_called(name)).map(Found::Module)
+    }
+
+    /// What may have been meant by a name that nothing has: things that have a field or setting of that name, or else
+    /// names that look like it.
+    pub fn near(&self, name: &str) -> Vec<String> {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let entries = self.entries();
+        let has = |e: &&&Entry| e.fields.iter().any(|f| f.name.rsplit([' ', '.']).next() == Some(last));
+        let mut holders: Vec<String> = entries.iter().filter(has).map(|e| e.name.clone()).collect();
+        holders.dedup();
+        holders.truncate(3);
+        if !holders.is_empty() {
+            return holders;
+        }
+        let stems = self.modules.iter().filter_map(|m| m.name.rsplit('.').next());
+        let full = self.modules.iter().map(|m| m.name.as_str());
+        let known = entries.iter().map(|e| e.name.as_str()).chain(stems).chain(full);
+        similar(last, known).into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -78,6 +117,11 @@ impl Module {
         let reader = Reader { file: &file, module: &name };
         let entries = parsed.module.items.iter().filter_map(|item| reader.entry(item)).collect();
         Module { docs: text_of(parsed.module.docs.as_ref()), entries, name }
+    }
+
+    /// `std.corpora.tales`, `corpora.tales` and `tales` are the same.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.name.ends_with(&format!(".{name}"))
     }
 
     /// Whether its names are known everywhere.

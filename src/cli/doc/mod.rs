@@ -5,14 +5,13 @@ mod manual;
 mod page;
 
 use super::{Exit, Failure, Screen, markdown};
-use crate::diagnostics::suggest::similar;
-use manual::Manual;
+use manual::{Found, Manual};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A module (`std.models.llama`) or anything it defines (`decoder`, `llama.tiny`); without one, all are listed.
+    /// A module (`std.models.llama`, `tales`) or anything it defines (`decoder`, `llama.tiny`); without one, all are listed.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
     /// Write the whole manual as web pages into this folder.
@@ -32,7 +31,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     }
     if screen.is_json() {
         let pages = match &args.name {
-            Some(name) => find(&manual, name)?,
+            Some(name) => match find(&manual, name)? {
+                Found::Module(module) => module.entries.iter().collect(),
+                Found::Entries(entries) => entries,
+            },
             None => manual.entries(),
         };
         let entries: Vec<_> = pages.into_iter().map(page::entry_json).collect();
@@ -42,9 +44,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let text = match &args.name {
         None if args.markdown => manual.modules.iter().map(page::module).collect::<Vec<_>>().join("\n"),
         None => page::contents(&manual),
-        Some(name) => match manual.modules.iter().find(|m| m.name == *name || m.name == format!("std.{name}")) {
-            Some(module) => page::module(module),
-            None => find(&manual, name)?.into_iter().map(page::entry).collect::<Vec<_>>().join("\n"),
+        Some(name) => match find(&manual, name)? {
+            Found::Module(module) => page::module(module),
+            Found::Entries(entries) => entries.into_iter().map(page::entry).collect::<Vec<_>>().join("\n"),
         },
     };
     if args.markdown {
@@ -55,25 +57,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The entries called `name`; a name may be found in several modules.
-fn find<'a>(manual: &'a Manual, name: &str) -> Result<Vec<&'a manual::Entry>, Failure> {
-    let in_module: Vec<_> = manual
-        .modules
-        .iter()
-        .filter(|m| m.name == name || m.name == format!("std.{name}"))
-        .flat_map(|m| &m.entries)
-        .collect();
-    if !in_module.is_empty() {
-        return Ok(in_module);
-    }
-    let found: Vec<_> = manual.entries().into_iter().filter(|e| e.is_called(name)).collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let entries = manual.entries();
-    let known = entries.iter().map(|e| e.name.as_str()).chain(manual.modules.iter().map(|m| m.name.as_str()));
-    let near = similar(name.rsplit('.').next().unwrap_or(name), known);
-    Err(Failure::UnknownName { name: name.to_owned(), similar: near.into_iter().map(str::to_owned).collect() })
+/// What is called `name`.
+fn find<'a>(manual: &'a Manual, name: &str) -> Result<Found<'a>, Failure> {
+    manual.find(name).ok_or_else(|| Failure::UnknownName { name: name.to_owned(), similar: manual.near(name) })
 }
 
 #[allow(clippy::disallowed_methods, reason = "writing the manual is what was asked for")]

@@ -1,0 +1,222 @@
+//! What fields are called elsewhere: in Hugging Face's `TrainingArguments` and model configurations, in nanoGPT, Axolotl,
+//! LLaMA-Factory, PyTorch and Lightning. The table serves suggestions only; no other name of a field is ever accepted.
+
+/// A field of the library, with the names that other tools give it.
+struct Row {
+    /// The field, or a dotted path to it from the record that the name was written in.
+    ours: &'static str,
+    theirs: &'static [&'static str],
+    /// What to write, where the name is not the only thing that differs.
+    instead: Option<&'static str>,
+}
+
+/// A field that goes by another name elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Known {
+    pub ours: &'static str,
+    pub instead: Option<&'static str>,
+}
+
+/// The fields that `name` stands for in other tools. Which of them a record has is for the caller to see.
+pub(super) fn known_as(name: &str) -> impl Iterator<Item = Known> + use<'_> {
+    let plain = |s: &str| s.to_ascii_lowercase().replace('-', "_");
+    let name = plain(name);
+    TABLE
+        .iter()
+        .filter(move |row| row.theirs.contains(&name.as_str()))
+        .map(|row| Known { ours: row.ours, instead: row.instead })
+}
+
+const fn same(ours: &'static str, theirs: &'static [&'static str]) -> Row {
+    Row { ours, theirs, instead: None }
+}
+
+const fn other(ours: &'static str, theirs: &'static [&'static str], instead: &'static str) -> Row {
+    Row { ours, theirs, instead: Some(instead) }
+}
+
+const TABLE: &[Row] = &[
+    // Networks.
+    same("layers", &["num_hidden_layers", "num_layers", "n_layer", "n_layers", "n_blocks", "num_blocks", "depth"]),
+    same("heads", &["num_attention_heads", "num_heads", "n_head", "n_heads"]),
+    same("kv_heads", &["num_key_value_heads", "num_kv_heads", "n_kv_head", "n_kv_heads", "num_query_groups"]),
+    same(
+        "width",
+        &["hidden_size", "hidden_dim", "n_embd", "d_model", "dim", "embed_dim", "embedding_size", "model_dim"],
+    ),
+    same("head_dim", &["d_head", "head_size", "attention_head_dim", "kv_channels"]),
+    same("hidden", &["intermediate_size", "n_inner", "d_ff", "ffn_dim", "ffn_hidden_size", "mlp_dim"]),
+    other(
+        "context",
+        &[
+            "block_size",
+            "max_position_embeddings",
+            "n_positions",
+            "n_ctx",
+            "context_length",
+            "context_size",
+            "seq_len",
+            "max_seq_len",
+            "model_max_length",
+        ],
+        "`context = 1_024 tokens`",
+    ),
+    same("vocab", &["vocab_size", "padded_vocab_size", "n_vocab"]),
+    same("norm_epsilon", &["rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"]),
+    same("norm", &["norm_type", "normalization"]),
+    same("position", &["position_embedding_type", "pos_emb", "positional_encoding"]),
+    same("rope_theta", &["rope_base", "rotary_base", "rotary_emb_base"]),
+    same("activation", &["hidden_act", "activation_function", "act_fn", "hidden_activation"]),
+    same("bias", &["attention_bias", "mlp_bias", "use_bias", "add_bias_linear"]),
+    same("tied", &["tie_word_embeddings", "tie_embeddings", "tie_weights", "weight_tying"]),
+    same(
+        "dropout",
+        &["dropout_rate", "resid_pdrop", "attn_pdrop", "embd_pdrop", "attention_dropout", "hidden_dropout"],
+    ),
+    same("init_std", &["initializer_range", "init_method_std"]),
+    // How long and in what portions.
+    other(
+        "budget",
+        &["num_train_epochs", "num_epochs", "n_epochs", "max_epochs", "epochs", "epoch"],
+        "`budget = 3 epochs`",
+    ),
+    other(
+        "budget",
+        &["max_steps", "max_iters", "num_steps", "train_steps", "total_steps", "num_iterations", "iterations", "steps"],
+        "`budget = 1_000 steps`",
+    ),
+    other("budget", &["train_tokens", "max_train_tokens", "token_budget"], "`budget = 10M tokens`"),
+    other(
+        "batch",
+        &["batch_size", "train_batch_size", "global_batch_size", "total_batch_size"],
+        "`batch = 32 documents` or `batch = 16k tokens`, for a whole optimiser step",
+    ),
+    other(
+        "micro_batch",
+        &["per_device_train_batch_size", "per_gpu_train_batch_size", "device_batch_size", "micro_batch_size"],
+        "`batch = 32 documents` for a whole optimiser step; `micro_batch` is how many of them go through the device at \
+         a time, and may be left out",
+    ),
+    other(
+        "batch",
+        &["gradient_accumulation_steps", "grad_accum_steps", "accumulate_grad_batches", "gradient_accumulation"],
+        "the whole step as `batch`; it is accumulated in portions of `micro_batch` by itself",
+    ),
+    other(
+        "sequence",
+        &["block_size", "seq_len", "seq_length", "sequence_len", "max_length", "max_seq_length", "cutoff_len"],
+        "`sequence = 512 tokens`",
+    ),
+    // Optimisers and schedules.
+    same("lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
+    same("optimizer.lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
+    same("weight_decay", &["decay", "wd", "l2"]),
+    same("optimizer.weight_decay", &["wd", "l2"]),
+    same("beta1", &["adam_beta1"]),
+    same("optimizer.beta1", &["adam_beta1"]),
+    same("beta2", &["adam_beta2"]),
+    same("optimizer.beta2", &["adam_beta2"]),
+    other("beta1", &["betas", "adam_betas"], "`beta1 = 0.9, beta2 = 0.95`"),
+    other("optimizer.beta1", &["betas", "adam_betas"], "`optimizer = adamw(beta1 = 0.9, beta2 = 0.95)`"),
+    same("epsilon", &["eps", "adam_epsilon", "adam_eps"]),
+    same("optimizer.epsilon", &["eps", "adam_epsilon", "adam_eps"]),
+    other("optimizer", &["optim", "optimiser", "optimizer_type"], "`optimizer = adamw(lr = 1e-3)`"),
+    same(
+        "clip",
+        &["max_grad_norm", "grad_clip", "gradient_clip_val", "gradient_clipping", "clip_grad_norm", "max_norm"],
+    ),
+    other(
+        "schedule",
+        &["lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler", "lr_decay_style"],
+        "`schedule = cosine()`, `linear()` or `constant()`",
+    ),
+    other("schedule.warmup", &["warmup_ratio", "lr_warmup_fraction"], "`schedule = cosine(warmup = 3%)`"),
+    other(
+        "schedule.warmup",
+        &["warmup_steps", "num_warmup_steps", "warmup_iters", "lr_warmup_iters"],
+        "`schedule = cosine(warmup = 100 steps)`",
+    ),
+    other("warmup", &["warmup_ratio"], "`warmup = 3%`"),
+    other("warmup", &["warmup_steps", "num_warmup_steps", "warmup_iters"], "`warmup = 100 steps`"),
+    other(
+        "schedule.floor",
+        &["min_lr", "min_learning_rate", "min_lr_ratio", "min_lr_rate", "cosine_min_lr_ratio"],
+        "`schedule = cosine(floor = 10%)`, as a share of the peak rate",
+    ),
+    other("floor", &["min_lr", "min_lr_ratio", "min_lr_rate", "eta_min"], "`floor = 10%`, as a share of the peak rate"),
+    // What a stage starts from, learns from and hands on.
+    other(
+        "init",
+        &["model_name_or_path", "base_model", "pretrained_model_name_or_path", "init_from", "from_checkpoint"],
+        "`model = …` with a model for fresh weights, or `init = …` with the stage to go on from",
+    ),
+    same("data", &["train_data", "train_dataset", "train_file", "training_data", "dataset_name", "datasets"]),
+    other(
+        "validate",
+        &[
+            "eval_steps",
+            "eval_interval",
+            "eval_strategy",
+            "evaluation_strategy",
+            "val_check_interval",
+            "eval_dataset",
+            "val_data",
+            "validation_data",
+        ],
+        "`validate = every(100 steps, on = …)`",
+    ),
+    other("keep", &["load_best_model_at_end", "metric_for_best_model", "save_best"], "`keep = best(by = valid.loss)`"),
+    other("until", &["early_stopping_patience", "early_stopping", "target_loss"], "`until = valid.loss < 1.5`"),
+    other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = 500 steps`"),
+    same("template", &["chat_template", "prompt_template", "prompt_format"]),
+    same("seed", &["random_seed", "random_state", "manual_seed", "data_seed", "rng_seed"]),
+    // Data, tokenizers and judgement.
+    same("files", &["path", "paths", "data_files", "data_path", "file", "pattern"]),
+    same("text", &["text_column", "text_field", "dataset_text_field", "content"]),
+    same("train_on", &["corpus", "data", "dataset", "training_data"]),
+    same("special", &["special_tokens", "additional_special_tokens", "user_defined_symbols"]),
+    same("min_frequency", &["min_freq", "min_count"]),
+    same("on", &["dataset", "data", "eval_dataset", "test_data"]),
+    same("of", &["model", "models", "stage", "stages"]),
+    same("limit", &["max_samples", "num_samples", "max_eval_samples", "n_samples"]),
+    other("max_tokens", &["max_new_tokens", "max_length", "max_gen_len"], "`max_tokens = 64 tokens`"),
+    other("decoding", &["max_new_tokens", "do_sample", "temperature", "top_k", "top_p"], "`decoding = sampling(…)`"),
+    other("temperature", &["do_sample"], "`temperature = 0.0`, which always takes the likeliest token"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stdlib;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_field_of_the_table_is_in_the_library() {
+        let library: String = stdlib::prelude().map(|(_, text)| text).collect();
+        for row in TABLE {
+            let field = row.ours.rsplit('.').next().unwrap_or(row.ours);
+            let declared =
+                |l: &str| l.trim_start().strip_prefix(field).is_some_and(|r| r.trim_start().starts_with(": "));
+            assert!(library.lines().any(declared), "no schema has a field `{field}`");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_to_a_field_once() {
+        let mut seen = BTreeSet::new();
+        for row in TABLE {
+            for theirs in row.theirs {
+                assert!(seen.insert((row.ours, *theirs)), "{theirs} → {} twice", row.ours);
+                assert_eq!(*theirs, theirs.to_ascii_lowercase());
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_however_they_are_spelt() {
+        let ours = |name: &str| known_as(name).map(|k| k.ours).collect::<Vec<_>>();
+        assert_eq!(ours("learning_rate"), ["lr", "optimizer.lr"]);
+        assert_eq!(ours("Hidden-Size"), ["width"]);
+        assert!(ours("layers").is_empty());
+    }
+}
