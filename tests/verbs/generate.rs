@@ -1,6 +1,6 @@
 //! `exp generate`: scales, and texts beyond the context.
 
-use crate::{exp, json, trained};
+use crate::{RUN, STAGES, exp, folder, json, trained};
 
 fn text(words: &[&str]) -> String {
     let (at, run, _) = trained();
@@ -43,6 +43,17 @@ fn values_off_the_scale_are_refused_one_by_one() {
 }
 
 #[test]
+fn a_network_with_more_rows_than_the_tokenizer_writes_only_tokens() {
+    let place = folder(
+        &STAGES
+            .replace("model      = teller", "model = roomy")
+            .replace("\nstage pretrain", "\nmodel roomy from teller { vocab = 5_000 }\n\nstage pretrain"),
+    );
+    let record = json(place.path(), &[&RUN[..], &["--set", "pretrain.budget=2 steps"]].concat());
+    assert_eq!(record["status"], "done");
+}
+
+#[test]
 fn a_text_goes_on_beyond_the_context_and_says_so() {
     let (at, run, _) = trained();
     let stage = format!("{run}.pretrain");
@@ -70,5 +81,9 @@ fn of_a_long_prompt_the_end_counts_and_a_chat_is_not_cut() {
 
     let chat = exp(at, &[&["generate", &format!("{run}.tuned")][..], &words].concat());
     assert_eq!(chat.code, 3);
-    assert!(chat.err.contains("with those of its chat template, and the model's context is 32; shorten it"), "{}", chat.err);
+    assert!(
+        chat.err.contains("with those of its chat template, and the model's context is 32; shorten it"),
+        "{}",
+        chat.err
+    );
 }

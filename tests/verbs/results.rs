@@ -21,7 +21,8 @@ fn a_report_is_html_and_nothing_else() {
 #[test]
 fn a_difference_is_readable_and_whole() {
     let (at, run, _) = trained();
-    let other = ["run", "small.exp", "--device", "cpu", "--format", "json", "--until", "pretrain", "--lab", ".emberlab"];
+    let other =
+        ["run", "small.exp", "--device", "cpu", "--format", "json", "--until", "pretrain", "--lab", ".emberlab"];
     let lr = ["--set", "pretrain.optimizer.lr=1e-3", "--set", "experiment.seed=4"];
     let second = json(at, &[&other[..], &lr].concat());
     let ran = exp(at, &["runs", "diff", run, second["run"].as_str().unwrap()]);

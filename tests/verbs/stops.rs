@@ -42,7 +42,8 @@ fn a_condition_on_two_losses_holds_at_the_same_step_after_a_kill() {
     let least = |to: usize| losses[20..to].iter().copied().fold(f64::INFINITY, f64::min);
     let at = (24..39).rev().find(|i| losses[*i] < least(*i)).expect("it learns");
     let limit = (losses[at] + least(at)) / 2.0;
-    let stages = STAGES.replace("budget     = 40 steps", "budget     = 40 steps\n  until = valid.loss < 100 and train.loss < LIMIT");
+    let stages = STAGES
+        .replace("budget     = 40 steps", "budget     = 40 steps\n  until = valid.loss < 100 and train.loss < LIMIT");
     let stages = stages.replace("LIMIT", &limit.to_string());
     let words = [&RUN[..], &["--until", "pretrain"]].concat();
     let tokens = |record: &Json| record["stages"]["pretrain"]["tokens"].as_u64().unwrap();
