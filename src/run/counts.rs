@@ -78,7 +78,10 @@ impl LabCounts {
                     if let (Some(data), Some(tokenizer), Some(tokens)) =
                         (text("/data"), text("/tokenizer"), number("/summary/tokens"))
                     {
-                        counts.tokens.insert((data, tokenizer, text("/template")), tokens);
+                        // An object of an earlier version does not say which template it was.
+                        let chat = facts.pointer("/chat").and_then(serde_json::Value::as_bool).unwrap_or(false);
+                        let template = text("/template").or_else(|| chat.then(String::new));
+                        counts.tokens.insert((data, tokenizer, template), tokens);
                     }
                 }
                 ObjectKind::Stage => {
