@@ -209,6 +209,17 @@ fn killed_runs_go_on_to_the_same_weights() {
     assert_eq!(record["evals"], expected["evals"]);
 }
 
+#[cfg(all(feature = "wgpu", target_os = "linux"))]
+#[test]
+fn no_library_complains_that_there_is_no_desktop() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exp"));
+    for variable in ["", "relative"] {
+        let output = command.arg("devices").env("XDG_RUNTIME_DIR", variable).output().unwrap();
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("XDG_RUNTIME_DIR"), "{output:?}");
+        command = Command::new(env!("CARGO_BIN_EXE_exp"));
+    }
+}
+
 #[cfg(feature = "wgpu")]
 #[test]
 fn a_software_gpu_agrees_with_the_cpu() {

@@ -73,9 +73,9 @@ mod tests {
             [dropout.mask(30 * count), dropout.mask(10 * count)]
         };
         let whole = masks(0..4);
-        for place in 0..2 {
+        for (place, whole) in whole.iter().enumerate() {
             let parts: Vec<f32> = [0..1, 1..3, 3..4].into_iter().flat_map(|rows| masks(rows)[place].clone()).collect();
-            assert_eq!(whole[place], parts);
+            assert_eq!(*whole, parts);
         }
         assert_ne!(whole[0][..30], whole[0][30..60]);
     }

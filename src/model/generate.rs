@@ -22,6 +22,8 @@ pub struct GenerateOptions {
     pub seed: u64,
     /// Tokens that end a text; they are not part of it.
     pub stop: Vec<u32>,
+    /// Entries of the tokenizer, where the network has rows for more; those mean nothing and are never taken.
+    pub vocab: Option<usize>,
     /// Prompts worked on together.
     pub batch: usize,
     /// Whether a text goes on when the context is full, seeing only what fills half of it.
@@ -38,6 +40,7 @@ impl Default for GenerateOptions {
             top_p: None,
             seed: 0,
             stop,
+            vocab: None,
             batch: 16,
             roll: false,
         }
@@ -183,7 +186,8 @@ impl Decoder {
                 if done[row] {
                     continue;
                 }
-                let (token, logprob) = sampler.choose(logits, &mut streams[row].at((drawn + step) as u64));
+                let known = options.vocab.unwrap_or(logits.len()).min(logits.len());
+                let (token, logprob) = sampler.choose(&logits[..known], &mut streams[row].at((drawn + step) as u64));
                 if options.stop.contains(&token) {
                     rows[row].finish = Finish::Stop;
                     done[row] = true;

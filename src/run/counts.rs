@@ -80,7 +80,10 @@ impl LabCounts {
                     if let (Some(data), Some(tokenizer), Some(tokens)) =
                         (text("/data"), text("/tokenizer"), number("/summary/tokens"))
                     {
-                        let key = (data, tokenizer, text("/template"));
+                        // An object of an earlier version does not say which template it was.
+                        let chat = facts.pointer("/chat").and_then(serde_json::Value::as_bool).unwrap_or(false);
+                        let template = text("/template").or_else(|| chat.then(String::new));
+                        let key = (data, tokenizer, template);
                         if let Some(longest) = number("/summary/longest").filter(|n| *n > 0) {
                             counts.longest.insert(key.clone(), longest);
                         }
@@ -149,5 +152,105 @@ impl KnownCounts for LabCounts {
             Some(rate) if work.flops_per_token > 0.0 => Known::Value(rate.flops_per_second / work.flops_per_token),
             _ => Known::Unknown("this device has not been measured; a run on it will do that".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::spec;
+
+    fn facts(tokens: u64, positions: Option<u64>, flops_per_token: f64, shape: (u64, u64)) -> StageFacts {
+        StageFacts {
+            parameters: 1,
+            steps: 1,
+            tokens,
+            supervised_tokens: tokens,
+            train_loss: 1.0,
+            valid_loss: None,
+            seconds: 10.0,
+            tokens_per_second: tokens as f64 / 10.0,
+            peak_memory_bytes: None,
+            weights_hash: String::new(),
+            data_order: String::new(),
+            flops_per_token,
+            device: "cpu".to_owned(),
+            positions,
+            shape: Some(shape),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn model() -> spec::Decoder {
+        spec::Decoder {
+            layers: 1,
+            heads: 1,
+            kv_heads: 1,
+            width: 8,
+            head_dim: 8,
+            hidden: 8,
+            context: 64,
+            vocab: None,
+            norm: spec::Norm::Rms,
+            norm_epsilon: 1e-5,
+            position: spec::Position::Rotary,
+            rope_theta: 10_000.0,
+            activation: spec::Activation::Swiglu,
+            bias: false,
+            tied: true,
+            dropout: 0.0,
+            init_std: 0.02,
+            init_scaled: true,
+        }
+    }
+
+    #[test]
+    fn padding_is_work_too() {
+        // 1,000 tokens in rows with room for 3,000, in ten seconds.
+        let rate = Rate::of("a".into(), facts(1_000, Some(3_000), 1e6, (64, 8)));
+        let counts = LabCounts { rates: vec![rate], device: Some("cpu".into()), ..LabCounts::default() };
+        let model = model();
+        let work =
+            Workload { model: &model, vocab: 8, sequence: 64, micro_batch: 8, flops_per_token: 2e6, stage: None };
+        assert_eq!(counts.tokens_per_second(&work), Known::Value(150.0));
+        let elsewhere = LabCounts { device: Some("vulkan".into()), ..counts.clone() };
+        assert!(matches!(elsewhere.tokens_per_second(&work), Known::Unknown(_)));
+        // An object of an earlier version does not say how much it padded.
+        assert_eq!(Rate::of("a".into(), facts(1_000, None, 1e6, (64, 8))).flops_per_second, 1e8);
+    }
+
+    #[test]
+    fn the_work_most_alike_says_how_fast() {
+        let rates = [("small", 1e6, (16, 4), 10.0), ("large", 1e9, (1024, 16), 90.0), ("late", 1e6, (16, 4), 20.0)];
+        let rates = rates.map(|(name, flops, shape, speed)| Rate {
+            flops_per_second: speed * flops,
+            ..Rate::of(name.into(), facts(1, Some(1), flops, shape))
+        });
+        let counts = LabCounts { rates: rates.to_vec(), ..LabCounts::default() };
+        let model = model();
+        let speed = |flops_per_token, (sequence, micro_batch), stage: Option<&str>| {
+            let stage = stage.map(str::to_owned);
+            let work =
+                Workload { model: &model, vocab: 8, sequence, micro_batch, flops_per_token, stage: stage.as_ref() };
+            counts.tokens_per_second(&work).value().copied().map(f64::round)
+        };
+        assert_eq!(speed(1e6, (16, 4), None), Some(20.0), "of equals the latest");
+        assert_eq!(speed(1e9, (512, 16), None), Some(90.0));
+        assert_eq!(speed(1e6, (16, 4), Some("small")), Some(10.0), "the stage itself knows best");
+    }
+
+    #[test]
+    fn what_a_template_writes_is_counted_apart() {
+        let mut counts = LabCounts::default();
+        let key = |template: Option<&str>| ("data".to_owned(), "words".to_owned(), template.map(str::to_owned));
+        counts.tokens.insert(key(Some("chat")), 300);
+        let (data, words) = ("data".to_owned(), "words".to_owned());
+        assert_eq!(counts.tokens(&data, &words), Some(300));
+        counts.tokens.insert(key(None), 100);
+        assert_eq!(counts.tokens(&data, &words), Some(100));
+        assert_eq!(counts.tokens_as(&data, &words, Some(&"chat".to_owned())), Some(300));
+        counts.tokens.remove(&key(None));
+        counts.tokens.insert(key(Some("other")), 400);
+        assert_eq!(counts.tokens(&data, &words), None, "neither is more right than the other");
     }
 }

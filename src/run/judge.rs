@@ -121,6 +121,7 @@ impl<'a> Model<'a> {
             top_p: (decoding.top_p < 1.0).then_some(decoding.top_p),
             seed: u64::from_ne_bytes(decoding.seed.to_ne_bytes()),
             stop,
+            vocab: Some(self.tokenizer.vocab()),
             roll,
             ..GenerateOptions::default()
         };

@@ -131,7 +131,7 @@ impl Difference {
     }
 
     fn stacked(&self, title: &str, changes: &[Change], width: Option<usize>) -> String {
-        let mut out = format!("{title}: - {}, + {}\n", self.a, self.b);
+        let mut out = format!("{title}\n    - {}\n    + {}\n", self.a, self.b);
         for change in changes {
             let place = change.place.as_ref().map(|place| format!("  ({place})")).unwrap_or_default();
             wrap(&mut out, "  ", &format!("{}{place}", change.path), width);

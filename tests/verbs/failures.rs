@@ -31,4 +31,5 @@ fn what_a_machine_failed_at_goes_on_with_the_same_command() {
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
     let errors: Vec<&str> = ran.err.lines().filter(|line| line.contains("cannot ")).collect();
     assert_eq!(errors.len(), 1, "{}", ran.err);
+    assert!(ran.err.contains("the same command goes on from there"), "{}", ran.err);
 }

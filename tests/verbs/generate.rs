@@ -1,6 +1,6 @@
 //! `exp generate`: scales, and texts beyond the context.
 
-use crate::{exp, json, trained};
+use crate::{RUN, STAGES, exp, folder, json, trained};
 
 fn text(words: &[&str]) -> String {
     let (at, run, _) = trained();
@@ -40,6 +40,17 @@ fn values_off_the_scale_are_refused_one_by_one() {
         assert_eq!(ran.code, 2, "{words:?}");
         assert!(ran.err.contains(expected) && ran.out.is_empty(), "{words:?}: {}", ran.err);
     }
+}
+
+#[test]
+fn a_network_with_more_rows_than_the_tokenizer_writes_only_tokens() {
+    let place = folder(
+        &STAGES
+            .replace("model      = teller", "model = roomy")
+            .replace("\nstage pretrain", "\nmodel roomy from teller { vocab = 5_000 }\n\nstage pretrain"),
+    );
+    let record = json(place.path(), &[&RUN[..], &["--set", "pretrain.budget=2 steps"]].concat());
+    assert_eq!(record["status"], "done");
 }
 
 #[test]

@@ -89,6 +89,39 @@ fn text_ends_at_a_stop_token_or_a_full_context_and_long_prompts_are_cut() {
 }
 
 #[test]
+fn rows_without_a_token_are_never_taken() {
+    let decoder = decoder(&llama());
+    for temperature in [0.0, 2.0] {
+        let options = GenerateOptions { max_tokens: 12, temperature, vocab: Some(5), ..GenerateOptions::default() };
+        let texts = decoder.generate(&[tokens(1, 4), tokens(2, 3)], &options).unwrap();
+        assert!(texts.iter().all(|text| text.tokens.iter().all(|token| *token < 5)), "{texts:?}");
+    }
+}
+
+#[test]
+fn a_rolling_text_goes_on_from_half_the_context_and_repeats_no_draw() {
+    let decoder = decoder(&llama());
+    let options =
+        |temperature, max_tokens| GenerateOptions { max_tokens, temperature, roll: true, ..GenerateOptions::default() };
+    for temperature in [0.0, 1.0] {
+        let long = decoder.generate(&[tokens(1, 4)], &options(temperature, 40)).unwrap().remove(0);
+        // The context of 16 is full after 12 tokens, and then after every 8.
+        assert_eq!((long.tokens.len(), long.finish, long.rolls, long.prompt_cut), (40, Finish::Length, 4, 0));
+        let short = decoder.generate(&[tokens(1, 4)], &options(temperature, 12)).unwrap().remove(0);
+        assert_eq!((&long.tokens[..12], short.rolls), (&short.tokens[..], 0));
+    }
+    // Greedy, each part is what its last 8 tokens alone would give.
+    let long = decoder.generate(&[tokens(1, 4)], &options(0.0, 20)).unwrap().remove(0);
+    let part = decoder.generate(&[long.tokens[4..12].to_vec()], &options(0.0, 8)).unwrap().remove(0);
+    assert_eq!(long.tokens[12..], part.tokens);
+    // A prompt of any length that fits is whole.
+    let full = decoder.generate(&[tokens(1, 15)], &options(0.0, 40)).unwrap().remove(0);
+    assert_eq!((full.prompt_cut, full.tokens.len()), (0, 40));
+    let over = decoder.generate(&[tokens(1, 40)], &options(0.0, 4)).unwrap().remove(0);
+    assert_eq!((over.prompt_cut, over.tokens.len()), (25, 4));
+}
+
+#[test]
 fn likelihoods_are_those_of_the_forward_pass_and_roll_over_long_sequences() {
     for spec in [llama(), gpt2()] {
         let decoder = decoder(&spec);
