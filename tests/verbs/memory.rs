@@ -1,4 +1,5 @@
 //! The bound on memory that a plan states, against what a run takes.
+#![cfg(target_os = "linux")]
 
 use crate::{exp, folder, json};
 use serde_json::Value as Json;
@@ -49,7 +50,6 @@ fn check(cases: &[(&str, &str, &str)]) {
 
 const TINY: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 128, hidden = 384, context = 64 tokens }";
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_small_run_stays_within_its_bound() {
     check(&[
@@ -58,7 +58,6 @@ fn a_small_run_stays_within_its_bound() {
     ]);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn larger_runs_stay_within_their_bounds() {
     if std::env::var_os("EMBERLAB_TEST_LONG").is_none() {
