@@ -50,6 +50,12 @@ pub trait KnownCounts {
         None
     }
 
+    /// As [`KnownCounts::tokens`], for samples that a chat template writes as text; `template` is its Jinja.
+    fn chat_tokens(&self, data: &Digest, tokenizer: &Digest, template: &str) -> Option<u64> {
+        let _ = template;
+        self.tokens(data, tokenizer)
+    }
+
     /// Entries of a trained tokenizer.
     fn vocab(&self, tokenizer: &Digest) -> Option<u64> {
         let _ = tokenizer;

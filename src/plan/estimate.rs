@@ -117,9 +117,12 @@ fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
         None => not_yet("the documents"),
     });
     let tokens = hash.clone().and_then(|data| {
-        of.tokenizer.clone().and_then(|tokenizer| match counts.tokens(&data, &tokenizer) {
-            Some(tokens) => Known::Value(tokens),
-            None => not_yet("the tokens"),
+        of.tokenizer.clone().and_then(|tokenizer| {
+            let counted = match of.stage.template() {
+                Some(template) => counts.chat_tokens(&data, &tokenizer, &template.jinja),
+                None => counts.tokens(&data, &tokenizer),
+            };
+            counted.map_or_else(|| not_yet("the tokens"), Known::Value)
         })
     });
     Amounts { name: name.clone(), tokens, documents }

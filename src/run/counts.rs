@@ -1,7 +1,7 @@
 //! What finished objects have counted and measured, for planning.
 
 use super::stage::StageFacts;
-use crate::plan::{DataCount, Digest, Known, KnownCounts, Workload, split_digest};
+use crate::plan::{DataCount, Digest, Known, KnownCounts, Workload, digest, split_digest};
 use crate::store::{Check, Lab, ObjectKind};
 use std::collections::BTreeMap;
 
@@ -128,10 +128,11 @@ impl KnownCounts for LabCounts {
     }
 
     fn tokens(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
-        // A plan does not say which template it asks for: the plain count, or the only other one.
-        let plain = self.tokens_as(data, tokenizer, None);
-        let mut others = self.tokens.iter().filter(|((d, t, _), _)| d == data && t == tokenizer).map(|(_, n)| *n);
-        plain.or_else(|| others.next().filter(|_| others.next().is_none()))
+        self.tokens_as(data, tokenizer, None)
+    }
+
+    fn chat_tokens(&self, data: &Digest, tokenizer: &Digest, template: &str) -> Option<u64> {
+        self.tokens_as(data, tokenizer, Some(&digest("template", &serde_json::json!(template))))
     }
 
     fn longest(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
@@ -242,15 +243,13 @@ mod tests {
     #[test]
     fn what_a_template_writes_is_counted_apart() {
         let mut counts = LabCounts::default();
-        let key = |template: Option<&str>| ("data".to_owned(), "words".to_owned(), template.map(str::to_owned));
-        counts.tokens.insert(key(Some("chat")), 300);
         let (data, words) = ("data".to_owned(), "words".to_owned());
-        assert_eq!(counts.tokens(&data, &words), Some(300));
-        counts.tokens.insert(key(None), 100);
+        let written_by = |template: &str| digest("template", &serde_json::json!(template));
+        let keys = [(None, 100), (Some(written_by("chat")), 300), (Some(written_by("other")), 400)];
+        counts.tokens.extend(keys.map(|(template, tokens)| ((data.clone(), words.clone(), template), tokens)));
         assert_eq!(counts.tokens(&data, &words), Some(100));
-        assert_eq!(counts.tokens_as(&data, &words, Some(&"chat".to_owned())), Some(300));
-        counts.tokens.remove(&key(None));
-        counts.tokens.insert(key(Some("other")), 400);
-        assert_eq!(counts.tokens(&data, &words), None, "neither is more right than the other");
+        assert_eq!(counts.chat_tokens(&data, &words, "chat"), Some(300));
+        assert_eq!(counts.chat_tokens(&data, &words, "other"), Some(400));
+        assert_eq!(counts.chat_tokens(&data, &words, "a third"), None);
     }
 }
