@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("source", &[]),
     ("random", &[]),
+    // A crate of its own.
+    ("kernels", &[]),
     ("stdlib", &[]),
     ("diagnostics", &["source"]),
     ("syntax", &["source", "diagnostics"]),

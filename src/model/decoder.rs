@@ -137,6 +137,9 @@ pub(crate) struct Input {
     pub angles: Option<Angles>,
     /// Added to attention scores.
     pub mask: Tensor<4>,
+    /// Whether the mask says no more than that a position sees itself and what came before, at the same positions in all
+    /// rows.
+    pub causal: bool,
 }
 
 /// What batches of one sequence length share.
@@ -162,6 +165,7 @@ impl InputShape {
             positions: None,
             angles: self.angles.clone(),
             mask: self.mask.clone(),
+            causal: true,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The non-linear part of the feed-forward layer, forward and back.
 
+use super::host::{Host, tensor};
 use crate::plan::spec::Activation;
 use burn::tensor::{Tensor, activation};
+use emberlab_kernels as kernels;
 
 /// The slope of GELU's inner function at zero: `2·√(2/π)`.
 const SLOPE: f64 = 1.595_769_121_605_730_8;
@@ -11,8 +13,8 @@ const CUBIC: f64 = 0.044_715;
 #[derive(Clone, Debug)]
 pub(super) struct ActivationTape {
     input: Tensor<2>,
-    /// The sigmoid of the gate (SwiGLU) or of the inner function (GELU); ReLU's output.
-    inner: Tensor<2>,
+    /// As [`inner`] gives it; absent where a kernel computes it again.
+    inner: Option<Tensor<2>>,
 }
 
 /// `x` `[rows, hidden]`, or `[rows, 2·hidden]` with the gate first for SwiGLU, to `[rows, hidden]`.
@@ -20,28 +22,40 @@ pub(super) struct ActivationTape {
 /// GELU is the tanh approximation of Hendrycks & Gimpel (2016), written with the sigmoid: `½(1 + tanh z) = σ(2z)`.
 /// SwiGLU is Shazeer's (2020).
 pub(super) fn activate(kind: Activation, x: Tensor<2>) -> (Tensor<2>, ActivationTape) {
-    let (y, inner) = match kind {
+    if let Some(y) = on_host(kind, &x) {
+        return (y, ActivationTape { input: x, inner: None });
+    }
+    let inner = inner(kind, &x);
+    let y = match kind {
         Activation::Swiglu => {
             let (gate, up) = halves(&x);
-            let sigmoid = activation::sigmoid(gate.clone());
-            (sigmoid.clone() * gate * up, sigmoid)
+            inner.clone() * gate * up
         }
+        Activation::Gelu => x.clone() * inner.clone(),
+        Activation::Relu => inner.clone(),
+    };
+    (y, ActivationTape { input: x, inner: Some(inner) })
+}
+
+/// The sigmoid of the gate (SwiGLU) or of the inner function (GELU); ReLU's output.
+fn inner(kind: Activation, x: &Tensor<2>) -> Tensor<2> {
+    match kind {
+        Activation::Swiglu => activation::sigmoid(halves(x).0),
         Activation::Gelu => {
             let inner = (x.clone() * x.clone()).mul_scalar(CUBIC * SLOPE).add_scalar(SLOPE) * x.clone();
-            let sigmoid = activation::sigmoid(inner);
-            (x.clone() * sigmoid.clone(), sigmoid)
+            activation::sigmoid(inner)
         }
-        Activation::Relu => {
-            let y = activation::relu(x.clone());
-            (y.clone(), y)
-        }
-    };
-    (y, ActivationTape { input: x, inner })
+        Activation::Relu => activation::relu(x.clone()),
+    }
 }
 
 /// The gradient of `x`, given that of the output.
 pub(super) fn activate_back(kind: Activation, tape: ActivationTape, y: Tensor<2>) -> Tensor<2> {
-    let ActivationTape { input: x, inner } = tape;
+    let ActivationTape { input: x, inner: kept } = tape;
+    if let Some(back) = back_on_host(kind, &x, &y) {
+        return back;
+    }
+    let inner = kept.unwrap_or_else(|| inner(kind, &x));
     match kind {
         Activation::Swiglu => {
             let (gate, up) = halves(&x);
@@ -57,6 +71,32 @@ pub(super) fn activate_back(kind: Activation, tape: ActivationTape, y: Tensor<2>
         }
         Activation::Relu => y * inner.sign(),
     }
+}
+
+/// [`activate`] in one pass, on the CPU.
+fn on_host(kind: Activation, x: &Tensor<2>) -> Option<Tensor<2>> {
+    let ([rows, width], numbers) = (x.dims(), Host::of(x)?);
+    let hidden = if kind == Activation::Swiglu { width / 2 } else { width };
+    let mut y = vec![0.0; rows * hidden];
+    match kind {
+        Activation::Swiglu => kernels::swiglu(numbers.numbers(), &mut y, hidden),
+        Activation::Gelu => kernels::gelu(numbers.numbers(), &mut y),
+        Activation::Relu => kernels::relu(numbers.numbers(), &mut y),
+    }
+    Some(tensor(y, [rows, hidden], x))
+}
+
+/// [`activate_back`] in one pass, on the CPU.
+fn back_on_host(kind: Activation, x: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor<2>> {
+    let (numbers, up) = (Host::of(x)?, Host::of(y)?);
+    let (numbers, up, hidden) = (numbers.numbers(), up.numbers(), y.dims()[1]);
+    let mut back = vec![0.0; numbers.len()];
+    match kind {
+        Activation::Swiglu => kernels::swiglu_back(numbers, up, &mut back, hidden),
+        Activation::Gelu => kernels::gelu_back(numbers, up, &mut back),
+        Activation::Relu => kernels::relu_back(numbers, up, &mut back),
+    }
+    Some(tensor(back, x.dims(), x))
 }
 
 fn halves(x: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {

@@ -242,6 +242,7 @@ impl Decoder {
             angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
             mask: Tensor::from_data(TensorData::new(mask, [batch, 1, width, keys]), &self.device),
+            causal: false,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Logits are `rows × vocabulary` numbers, by far the largest thing in a training step. Here they exist for one block of
 //! rows only: loss and gradient of a block are computed together, by hand, and the block is dropped.
 
+use super::host::{change, tensor};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use emberlab_kernels as kernels;
 
 /// Numbers of logits held at once.
 const BLOCK: usize = 1 << 23;
@@ -28,12 +30,20 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
     let mut sum: Option<Tensor<2>> = None;
     for (start, len) in blocks(rows, weight.dims()[0]) {
         let h = narrow(&hidden, start, len, rows);
-        let target = column_int(&targets[start..start + len], &device);
-        let w = column(&weights[start..start + len], &device);
-        let (shifted, exps, total) = exponentials(h.clone().matmul(weight.clone().transpose()));
-        let picked = shifted.gather(1, target.clone());
-        losses.push(((total.clone().log() - picked) * w.clone()).sum_dim(0));
-        let logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
+        let (targets, weights) = (&targets[start..start + len], &weights[start..start + len]);
+        let mut logits = h.clone().matmul(weight.clone().transpose());
+        let vocab = weight.dims()[0];
+        match change(&mut logits, |logits| kernels::cross_entropy(logits, vocab, targets, weights)) {
+            Some(rows) => losses.push(tensor(rows, [len, 1], &logits).sum_dim(0)),
+            None => {
+                let target = column_int(targets, &device);
+                let w = column(weights, &device);
+                let (shifted, exps, total) = exponentials(logits);
+                let picked = shifted.gather(1, target.clone());
+                losses.push(((total.clone().log() - picked) * w.clone()).sum_dim(0));
+                logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
+            }
+        }
         let step = logits.clone().transpose().matmul(h);
         sum = Some(match sum {
             Some(sum) => sum + step,

@@ -5,7 +5,7 @@
 //! without a tensor of zeros the size of the whole. The tests hold it against burn's autodiff and against PyTorch.
 
 use super::architecture::Architecture;
-use super::attention::{AttentionTape, attention, attention_back};
+use super::attention::{self, AttentionTape, KernelTape, attention, attention_back};
 use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
@@ -35,7 +35,7 @@ struct BlockTape {
     attention_norm: NormTape,
     /// Input of the query, key and value projection.
     attention_input: Tensor<2>,
-    attention: AttentionTape,
+    attention: HeadsTape,
     /// Input of the output projection.
     attention_output: Tensor<2>,
     attention_drop: Option<Tensor<2>>,
@@ -46,6 +46,12 @@ struct BlockTape {
     /// Input of the second projection.
     mlp_output: Tensor<2>,
     mlp_drop: Option<Tensor<2>>,
+}
+
+/// What attention leaves, of a kernel or of burn's operations.
+enum HeadsTape {
+    Kernel(KernelTape),
+    Composed(AttentionTape),
 }
 
 /// Gradients by leaf; a leaf that took no part has none.
@@ -99,14 +105,8 @@ impl Pass<'_> {
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, BlockTape) {
         let (attention_input, attention_norm) = self.norm(x.clone(), roles.attention_norm);
-        let (query, key, value) = self.heads(attention_input.clone(), input, roles);
-        let (key, value) = match cache {
-            Some(cache) => cache.extend(layer, key, value),
-            None => (key, value),
-        };
-        let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &x.device()));
-        let (y, attention) = attention(query, key, value, input.mask.clone(), drop);
-        let attention_output = y.swap_dims(1, 2).reshape([input.batch * input.time, self.architecture.query_width()]);
+        let qkv = self.linear(attention_input.clone(), roles.qkv);
+        let (attention_output, attention) = self.attend(qkv, input, layer, cache);
         let (y, attention_drop) = self.drop(self.linear(attention_output.clone(), roles.out));
         let x = x + y;
         let (mlp_input, mlp_norm) = self.norm(x.clone(), roles.mlp_norm);
@@ -127,11 +127,39 @@ impl Pass<'_> {
         (x + y, tape)
     }
 
+    /// From queries, keys and values `[batch · time, width]` to the heads' outputs, side by side.
+    fn attend(
+        &self,
+        mut qkv: Tensor<2>,
+        input: &Input,
+        layer: usize,
+        cache: Option<&mut Cache>,
+    ) -> (Tensor<2>, HeadsTape) {
+        let a = self.architecture;
+        let sizes = attention::heads(input, a.heads, a.kv_heads, a.head_dim);
+        if let (Some(sizes), None, None) = (sizes, self.dropout, &cache) {
+            match attention::on_host(sizes, qkv, input) {
+                Ok((y, tape)) => return (y, HeadsTape::Kernel(tape)),
+                Err(elsewhere) => qkv = elsewhere,
+            }
+        }
+        let device = qkv.device();
+        let (query, key, value) = self.heads(qkv, input);
+        let (key, value) = match cache {
+            Some(cache) => cache.extend(layer, key, value),
+            None => (key, value),
+        };
+        let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
+        let (y, tape) = attention(query, key, value, input.mask.clone(), drop);
+        let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
+        (y, HeadsTape::Composed(tape))
+    }
+
     /// Queries, keys and values, `[batch, heads, time, head_dim]`, the first two turned to their positions.
-    fn heads(&self, x: Tensor<2>, input: &Input, roles: &BlockRoles) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    fn heads(&self, qkv: Tensor<2>, input: &Input) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let a = self.architecture;
         let all = a.heads + 2 * a.kv_heads;
-        let qkv = self.linear(x, roles.qkv).reshape([input.batch, input.time, all, a.head_dim]).swap_dims(1, 2);
+        let qkv = qkv.reshape([input.batch, input.time, all, a.head_dim]).swap_dims(1, 2);
         let turned = qkv.clone().narrow(1, 0, a.heads + a.kv_heads);
         let turned = match &input.angles {
             Some(angles) => angles.turn(turned),
@@ -168,18 +196,33 @@ impl Pass<'_> {
         let y = self.linear_back(y, tape.mlp_input, roles.up, grads);
         let x = x + self.norm_back(tape.mlp_norm, y, roles.mlp_norm, grads);
 
-        let y = self.linear_back(times(x.clone(), tape.attention_drop), tape.attention_output, roles.out, grads);
+        let output = tape.attention_output;
+        let y = self.linear_back(times(x.clone(), tape.attention_drop), output.clone(), roles.out, grads);
+        let qkv = self.attend_back(tape.attention, output, y, input);
+        let y = self.linear_back(qkv, tape.attention_input, roles.qkv, grads);
+        x + self.norm_back(tape.attention_norm, y, roles.attention_norm, grads)
+    }
+
+    /// The gradient of queries, keys and values, given the heads' outputs and their gradient `y`.
+    fn attend_back(&self, tape: HeadsTape, output: Tensor<2>, y: Tensor<2>, input: &Input) -> Tensor<2> {
+        let a = self.architecture;
+        let tape = match tape {
+            HeadsTape::Composed(tape) => tape,
+            HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
+                Some(qkv) => return qkv,
+                // A tensor does not leave the CPU on its own; if one did, the parts could be had again.
+                None => tape.composed(input.mask.clone()),
+            },
+        };
         let y = y.reshape([input.batch, input.time, a.heads, a.head_dim]).swap_dims(1, 2);
-        let (query, key, value) = attention_back(tape.attention, y);
+        let (query, key, value) = attention_back(tape, y);
         let turned = Tensor::cat(vec![query, key], 1);
         let turned = match &input.angles {
             Some(angles) => angles.turn_back(turned),
             None => turned,
         };
         let all = (a.heads + 2 * a.kv_heads) * a.head_dim;
-        let qkv = Tensor::cat(vec![turned, value], 1).swap_dims(1, 2).reshape([input.batch * input.time, all]);
-        let y = self.linear_back(qkv, tape.attention_input, roles.qkv, grads);
-        x + self.norm_back(tape.attention_norm, y, roles.attention_norm, grads)
+        Tensor::cat(vec![turned, value], 1).swap_dims(1, 2).reshape([input.batch * input.time, all])
     }
 
     fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {

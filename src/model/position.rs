@@ -1,5 +1,6 @@
 //! Rotary positions in the rotate-half form of Hugging Face's Llama (Su et al. 2021).
 
+use super::host::Host;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// Cosines and sines of the angles of every position, `[context, head_dim]` each.
@@ -51,6 +52,11 @@ impl Angles {
     /// Turns heads `[batch, heads, time, head_dim]`.
     pub fn turn(&self, x: Tensor<4>) -> Tensor<4> {
         x.clone() * self.cos.clone() + swap(x) * self.sin.clone()
+    }
+
+    /// Cosines and sines on the CPU, `[time, head_dim]`, where all rows share them.
+    pub fn on_host(&self) -> Option<(Host, Host)> {
+        Some((Host::of(&self.cos)?, Host::of(&self.sin)?))
     }
 
     /// Turns a gradient back: the other way round.

@@ -1,8 +1,10 @@
 //! Optimisers over whole segments of weights.
 
+use crate::model::{Host, change_on_host};
 use crate::model::{Layout, Params};
 use crate::plan::spec::{Adamw, Optimizer as Spec, Sgd};
 use burn::tensor::Tensor;
+use emberlab_kernels as kernels;
 
 /// An optimiser and what it remembers.
 pub(crate) struct Optimizer {
@@ -75,12 +77,40 @@ fn adamw(
 ) {
     let [first, second] = state else { return };
     let correction = |beta: f64| 1.0 - beta.powf((step + 1) as f64);
+    let on_host = kernels::Adamw {
+        beta1: spec.beta1 as f32,
+        beta2: spec.beta2 as f32,
+        epsilon: spec.epsilon as f32,
+        rate: (lr / correction(spec.beta1)) as f32,
+        root: (1.0 / correction(spec.beta2).sqrt()) as f32,
+        decay: if decays { (1.0 - lr * spec.weight_decay) as f32 } else { 1.0 },
+    };
+    if adamw_on_host(on_host, flat, &gradient, first, second) {
+        return;
+    }
     first.inplace(|m| m.mul_scalar(spec.beta1) + gradient.clone().mul_scalar(1.0 - spec.beta1));
     second.inplace(|v| v.mul_scalar(spec.beta2) + (gradient.clone() * gradient).mul_scalar(1.0 - spec.beta2));
     let root = second.clone().sqrt().mul_scalar(1.0 / correction(spec.beta2).sqrt()).add_scalar(spec.epsilon);
     let change = (first.clone() / root).mul_scalar(lr / correction(spec.beta1));
     let decay = if decays { 1.0 - lr * spec.weight_decay } else { 1.0 };
     flat.inplace(|p| if decay == 1.0 { p - change } else { p.mul_scalar(decay) - change });
+}
+
+/// AdamW in one pass, on the CPU; `false` where the weights lie elsewhere.
+fn adamw_on_host(
+    step: kernels::Adamw,
+    flat: &mut Tensor<1>,
+    gradient: &Tensor<1>,
+    first: &mut Tensor<1>,
+    second: &mut Tensor<1>,
+) -> bool {
+    let Some(gradient) = Host::of(gradient) else { return false };
+    let done = change_on_host(flat, |weights| {
+        change_on_host(first, |first| {
+            change_on_host(second, |second| kernels::adamw(step, weights, gradient.numbers(), first, second))
+        })
+    });
+    done.flatten().flatten().is_some()
 }
 
 /// Stochastic gradient descent with momentum as PyTorch computes it; the decay is added to the gradient.

@@ -1,0 +1,46 @@
+//! Cross-entropy and its gradient, in the place of the logits.
+
+use crate::SMALL;
+use crate::lanes::{exp, max, sum, vectorised};
+use rayon::prelude::*;
+
+/// Replaces `logits` `[rows, vocab]` by the gradient of the weighted cross-entropy against `targets`, and returns the
+/// weighted losses, one a row.
+///
+/// # Panics
+/// When a target is outside the vocabulary.
+pub fn cross_entropy(logits: &mut [f32], vocab: usize, targets: &[i32], weights: &[f32]) -> Vec<f32> {
+    let mut losses = vec![0.0f32; targets.len()];
+    let many = (SMALL / 2 / vocab.max(1)).max(1);
+    let parts = logits.par_chunks_mut(many * vocab.max(1)).zip(losses.par_chunks_mut(many));
+    parts.zip(targets.par_chunks(many).zip(weights.par_chunks(many))).for_each(
+        |((logits, losses), (targets, weights))| {
+            let rows = logits.chunks_exact_mut(vocab).zip(losses).zip(targets.iter().zip(weights));
+            for ((logits, loss), (target, weight)) in rows {
+                *loss = row(logits, *target as usize, *weight);
+            }
+        },
+    );
+    losses
+}
+
+vectorised! {
+    fn row(logits: &mut [f32], target: usize, weight: f32) -> f32 {
+        if weight == 0.0 {
+            logits.fill(0.0);
+            return 0.0;
+        }
+        let peak = max(logits);
+        let picked = logits[target] - peak;
+        for x in logits.iter_mut() {
+            *x = exp(*x - peak);
+        }
+        let total = sum(logits.len(), |i| logits[i]);
+        let factor = weight / total;
+        for x in logits.iter_mut() {
+            *x *= factor;
+        }
+        logits[target] -= weight;
+        (total.ln() - picked) * weight
+    }
+}

@@ -1,0 +1,46 @@
+//! What a transformer does between its matrix products, fused for the CPU.
+//!
+//! A tensor library computes a softmax or a norm as a chain of operations, each of which reads and writes everything once.
+//! On a CPU that costs as much as the arithmetic. Here each is one pass over slices of f32, row-major, in parallel over rows.
+//!
+//! The numbers depend neither on the count of threads nor on the width of the processor's vectors: rows are cut the same way
+//! everywhere, and sums run over a fixed number of lanes. It is a crate of its own so that it is optimised in every profile.
+
+mod activation;
+mod adamw;
+mod attention;
+mod entropy;
+mod lanes;
+mod norm;
+mod rotary;
+#[cfg(test)]
+mod tests;
+
+pub use activation::{gelu, gelu_back, relu, relu_back, swiglu, swiglu_back};
+pub use adamw::{Adamw, adamw};
+pub use attention::{Heads, attention, attention_back};
+pub use entropy::cross_entropy;
+pub use norm::{NormKind, norm, norm_back};
+pub use rotary::turn;
+
+use rayon::prelude::*;
+
+/// Numbers below which threads cost more than they bring.
+const SMALL: usize = 1 << 14;
+
+/// Runs `work` on every row of `out` with the number of the row, in parallel where that pays.
+fn rows(out: &mut [f32], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if width == 0 {
+        return;
+    }
+    if out.len() < SMALL {
+        out.chunks_exact_mut(width).enumerate().for_each(|(row, out)| work(row, out));
+    } else {
+        let many = (SMALL / 2 / width).max(1);
+        out.par_chunks_mut(many * width).enumerate().for_each(|(part, out)| {
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                work(part * many + row, out);
+            }
+        });
+    }
+}

@@ -1,0 +1,231 @@
+//! Every kernel against the same thing written plainly in f64, over odd sizes.
+
+use super::*;
+
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as f32 / u32::MAX as f32 * 4.0 - 2.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn close(ours: &[f32], exact: &[f64], what: &str) {
+    assert_eq!(ours.len(), exact.len(), "{what}");
+    for (i, (a, b)) in ours.iter().zip(exact).enumerate() {
+        assert!((f64::from(*a) - b).abs() <= 2e-5 * (1.0 + b.abs()), "{what}[{i}]: {a} is not {b}");
+    }
+}
+
+/// The gradient of `f` at `x` times `y`, by central differences.
+fn gradient(f: impl Fn(&[f64]) -> Vec<f64>, x: &[f32], y: &[f32]) -> Vec<f64> {
+    let mut x: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+    let step = 1e-5;
+    (0..x.len())
+        .map(|i| {
+            let was = x[i];
+            x[i] = was + step;
+            let up = f(&x);
+            x[i] = was - step;
+            let down = f(&x);
+            x[i] = was;
+            up.iter().zip(&down).zip(y).map(|((u, d), y)| (u - d) / (2.0 * step) * f64::from(*y)).sum()
+        })
+        .collect()
+}
+
+#[test]
+fn norms() {
+    for (kind, rows, width, biased) in
+        [(NormKind::Rms, 3, 7, false), (NormKind::Layer, 5, 17, true), (NormKind::Layer, 2, 1, false)]
+    {
+        let (x, gain, bias) = (numbers(rows * width, 1), numbers(width, 2), numbers(width, 3));
+        let bias = biased.then_some(&bias[..]);
+        let plain = |x: &[f64]| -> Vec<f64> {
+            let mut out = Vec::new();
+            for x in x.chunks(width) {
+                let mean = if kind == NormKind::Layer { x.iter().sum::<f64>() / width as f64 } else { 0.0 };
+                let variance = x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / width as f64;
+                for (i, v) in x.iter().enumerate() {
+                    let shift = bias.map_or(0.0, |b| f64::from(b[i]));
+                    out.push((v - mean) / (variance + 1e-2).sqrt() * f64::from(gain[i]) + shift);
+                }
+            }
+            out
+        };
+        let exact = plain(&x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+        let (mut y, mut normal, mut scale) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; rows]);
+        norm(kind, &x, &gain, bias, 1e-2, &mut y, &mut normal, &mut scale);
+        close(&y, &exact, "norm");
+        let up = numbers(x.len(), 4);
+        let (mut back, mut gains, mut biases) = (vec![0.0; x.len()], vec![9.0; width], vec![9.0; width]);
+        norm_back(kind, &normal, &scale, &gain, &up, &mut back, &mut gains, biased.then_some(&mut biases[..]));
+        close(&back, &gradient(plain, &x, &up), "norm_back");
+        for i in 0..width {
+            let along: f64 = (0..rows).map(|r| f64::from(up[r * width + i]) * f64::from(normal[r * width + i])).sum();
+            let sum: f64 = (0..rows).map(|r| f64::from(up[r * width + i])).sum();
+            close(&gains[i..=i], &[along], "gain");
+            if biased {
+                close(&biases[i..=i], &[sum], "bias");
+            }
+        }
+    }
+}
+
+#[test]
+fn activations() {
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let f64s = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let (hidden, rows) = (19, 3);
+    let x = numbers(rows * 2 * hidden, 1);
+    let plain = |x: &[f64]| -> Vec<f64> {
+        x.chunks(2 * hidden)
+            .flat_map(|r| (0..hidden).map(|i| r[i] * sigmoid(r[i]) * r[hidden + i]).collect::<Vec<_>>())
+            .collect()
+    };
+    let (mut y, mut back) = (vec![0.0; rows * hidden], vec![0.0; x.len()]);
+    swiglu(&x, &mut y, hidden);
+    close(&y, &plain(&f64s(&x)), "swiglu");
+    let up = numbers(y.len(), 2);
+    swiglu_back(&x, &up, &mut back, hidden);
+    close(&back, &gradient(plain, &x, &up), "swiglu_back");
+
+    let plain = |x: &[f64]| -> Vec<f64> {
+        let inner = |v: f64| (2.0 / std::f64::consts::PI).sqrt() * (v + 0.044715 * v.powi(3));
+        x.iter().map(|v| 0.5 * v * (1.0 + inner(*v).tanh())).collect()
+    };
+    let (mut y, mut back, up) = (vec![0.0; x.len()], vec![0.0; x.len()], numbers(x.len(), 3));
+    gelu(&x, &mut y);
+    close(&y, &plain(&f64s(&x)), "gelu");
+    gelu_back(&x, &up, &mut back);
+    close(&back, &gradient(plain, &x, &up), "gelu_back");
+    relu(&x, &mut y);
+    close(&y, &f64s(&x).iter().map(|v| v.max(0.0)).collect::<Vec<_>>(), "relu");
+    relu_back(&x, &up, &mut back);
+    let exact: Vec<f64> = x.iter().zip(&up).map(|(x, y)| if *x > 0.0 { f64::from(*y) } else { 0.0 }).collect();
+    close(&back, &exact, "relu_back");
+}
+
+fn plain_attention(sizes: Heads, x: &[f64]) -> Vec<f64> {
+    let Heads { batch, time, heads, kv_heads, head_dim: d } = sizes;
+    let width = sizes.width();
+    let mut out = vec![0.0; batch * time * heads * d];
+    for b in 0..batch {
+        for h in 0..heads {
+            let g = h / (heads / kv_heads);
+            for t in 0..time {
+                let at = |row: usize, head: usize, i: usize| x[(b * time + row) * width + head * d + i];
+                let score =
+                    |s: usize| (0..d).map(|i| at(t, h, i) * at(s, heads + g, i)).sum::<f64>() / (d as f64).sqrt();
+                let weights: Vec<f64> = (0..=t).map(|s| score(s).exp()).collect();
+                let total: f64 = weights.iter().sum();
+                for i in 0..d {
+                    let y: f64 = (0..=t).map(|s| weights[s] * at(s, heads + kv_heads + g, i)).sum();
+                    out[(b * time + t) * heads * d + h * d + i] = y / total;
+                }
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn attentions() {
+    for (batch, time, heads, kv_heads, head_dim) in
+        [(1, 1, 1, 1, 2), (2, 5, 4, 2, 3), (1, 70, 2, 1, 4), (2, 130, 1, 1, 2)]
+    {
+        let sizes = Heads { batch, time, heads, kv_heads, head_dim };
+        let x = numbers(batch * time * sizes.width(), 5);
+        let (mut out, mut logs) = (vec![0.0; batch * time * sizes.out_width()], vec![0.0; batch * heads * time]);
+        attention(sizes, &x, &mut out, &mut logs);
+        close(&out, &plain_attention(sizes, &x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), "attention");
+        let up = numbers(out.len(), 6);
+        let mut back = vec![7.0; x.len()];
+        attention_back(sizes, &x, &out, &logs, &up, &mut back);
+        if time <= 70 {
+            close(&back, &gradient(|x| plain_attention(sizes, x), &x, &up), "attention_back");
+        }
+        assert!(back.iter().all(|v| *v != 7.0), "every place is written");
+    }
+}
+
+#[test]
+fn rotation_turns_and_turns_back() {
+    let (time, heads, head_dim, width) = (3, 2, 4, 11);
+    let angle = |t: usize, i: usize| (t as f32) * if i.is_multiple_of(2) { 1.0 } else { 0.1 };
+    let table = |f: fn(f32) -> f32| -> Vec<f32> {
+        (0..time).flat_map(|t| (0..head_dim).map(move |i| f(angle(t, i % (head_dim / 2))))).collect()
+    };
+    let (cos, sin) = (table(f32::cos), table(f32::sin));
+    let x = numbers(2 * time * width, 1);
+    let mut y = x.clone();
+    turn(&mut y, width, heads, head_dim, time, &cos, &sin, false);
+    let at = width + head_dim;
+    let (a, b) = (x[at], x[at + 2]);
+    assert!((y[at] - (a * 1f32.cos() - b * 1f32.sin())).abs() < 1e-6);
+    assert_eq!(x[..width], y[..width], "the first position is not turned");
+    assert_eq!(x[width + 8..2 * width], y[width + 8..2 * width], "what follows the heads stays");
+    turn(&mut y, width, heads, head_dim, time, &cos, &sin, true);
+    close(&y, &x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>(), "back");
+}
+
+#[test]
+fn cross_entropies() {
+    let (rows, vocab) = (4, 37);
+    let x = numbers(rows * vocab, 1);
+    let (targets, weights) = ([0, 36, 5, 5], [0.5, 0.25, 0.0, 1.0]);
+    let plain = |x: &[f64]| -> Vec<f64> {
+        x.chunks(vocab)
+            .enumerate()
+            .map(|(r, x)| {
+                (x.iter().map(|v| v.exp()).sum::<f64>().ln() - x[targets[r] as usize]) * f64::from(weights[r])
+            })
+            .collect()
+    };
+    let mut logits = x.clone();
+    let losses = cross_entropy(&mut logits, vocab, &targets, &weights);
+    close(&losses, &plain(&x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), "losses");
+    close(&logits, &gradient(plain, &x, &[1.0; 4]), "gradient");
+}
+
+#[test]
+fn adamw_steps() {
+    let step = Adamw { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, rate: 0.1, root: 2.0, decay: 0.5 };
+    let (mut p, g, mut m, mut v) = (numbers(100, 1), numbers(100, 2), numbers(100, 3), vec![0.25; 100]);
+    let (p0, m0) = (p.clone(), m.clone());
+    adamw(step, &mut p, &g, &mut m, &mut v);
+    for i in 0..100 {
+        let (p0, g, m0) = (f64::from(p0[i]), f64::from(g[i]), f64::from(m0[i]));
+        let (m1, v1) = (m0 * 0.9 + g * 0.1, 0.25 * 0.99 + g * g * 0.01);
+        close(&[m[i], v[i]], &[m1, v1], "moments");
+        close(&[p[i]], &[p0 * 0.5 - m1 / (v1.sqrt() * 2.0 + 1e-8) * 0.1], "weights");
+    }
+}
+
+#[test]
+fn large_inputs_are_cut_the_same_way_as_small_ones() {
+    // Above the limit for threads, rows must be those of a run over each row alone.
+    let (rows, width) = (300, 128);
+    let (x, gain) = (numbers(rows * width, 1), numbers(width, 2));
+    let (mut y, mut normal, mut scale) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; rows]);
+    norm(NormKind::Rms, &x, &gain, None, 1e-5, &mut y, &mut normal, &mut scale);
+    for row in [0, 63, 64, 299] {
+        let (mut one, mut n, mut s) = (vec![0.0; width], vec![0.0; width], [0.0]);
+        norm(NormKind::Rms, &x[row * width..(row + 1) * width], &gain, None, 1e-5, &mut one, &mut n, &mut s);
+        assert_eq!(y[row * width..(row + 1) * width], one);
+    }
+    let mut all = vec![0.0; rows * width / 2];
+    swiglu(&x, &mut all, width / 2);
+    let mut one = vec![0.0; width / 2];
+    swiglu(&x[299 * width..], &mut one, width / 2);
+    assert_eq!(all[299 * width / 2..], one);
+    let targets = vec![3; rows];
+    let mut logits = x.clone();
+    let losses = cross_entropy(&mut logits, width, &targets, &vec![1.0; rows]);
+    let mut one = x[299 * width..].to_vec();
+    assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0])[0], losses[299]);
+    assert_eq!(logits[299 * width..], one);
+}

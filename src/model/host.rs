@@ -1,0 +1,49 @@
+//! Tensors that lie on the CPU as slices, for the fused kernels.
+//!
+//! Everything here is absent for tensors of other devices and under autodiff; the callers then compose the same of burn's
+//! operations.
+
+use burn::backend::{BackendTypes, Flex};
+use burn::tensor::{DType, Tensor, TensorData};
+
+type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
+
+/// A tensor on the CPU, in one piece.
+pub(crate) struct Host(Primitive);
+
+impl Host {
+    /// The tensor, if it lies on the CPU as f32.
+    pub fn of<const D: usize>(x: &Tensor<D>) -> Option<Host> {
+        let x = x.clone().try_into_primitive::<Flex>().ok()?;
+        (x.dtype() == DType::F32).then(|| Host(if x.is_contiguous() { x } else { x.to_contiguous() }))
+    }
+
+    /// Its numbers, row-major.
+    pub fn numbers(&self) -> &[f32] {
+        self.0.as_slice().unwrap_or_default()
+    }
+}
+
+/// A tensor of `numbers` where `like` lies.
+pub(super) fn tensor<const D: usize, const E: usize>(
+    numbers: Vec<f32>,
+    dims: [usize; D],
+    like: &Tensor<E>,
+) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(numbers, dims), &like.device())
+}
+
+/// Changes the numbers of a tensor on the CPU, in place if nobody else holds it; one that lies elsewhere comes back as it was.
+pub(crate) fn change<const D: usize, R>(x: &mut Tensor<D>, work: impl FnOnce(&mut [f32]) -> R) -> Option<R> {
+    // A GPU is not asked for a stand-in.
+    let mut primitive = x.clone().try_into_primitive::<Flex>().ok().filter(|p| p.dtype() == DType::F32)?;
+    // Held by nobody else while it changes; what stands in for it is never read.
+    *x = Tensor::empty([0; D], &x.device());
+    let whole = primitive.layout().contiguous_offsets() == Some((0, primitive.bytes().len() / size_of::<f32>()));
+    if !whole {
+        primitive = primitive.to_contiguous();
+    }
+    let result = work(primitive.storage_mut::<f32>());
+    *x = Tensor::from_primitive::<Flex>(primitive);
+    Some(result)
+}
