@@ -15,7 +15,7 @@ use emberlab::diagnostics::{Code, Problems, Severity};
 use emberlab::source::{MemoryWorld, Sources};
 
 /// Codes whose example is a command, because the problem is not in a text that fits a page. `tests/cli` has their tests.
-const COMMANDS: &[Code] = &[Code::E0001, Code::E0002, Code::E0212];
+const COMMANDS: &[Code] = &[Code::E0001, Code::E0002, Code::E0212, Code::W1011];
 
 fn has_example(code: Code) -> bool {
     !COMMANDS.contains(&code)

@@ -87,6 +87,10 @@ impl World for WithoutData<'_> {
         }
     }
 
+    fn looks_for_data(&self) -> bool {
+        false
+    }
+
     fn siblings(&self, folder: &str) -> Vec<String> {
         self.0.siblings(folder)
     }

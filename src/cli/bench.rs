@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub overrides: &'a [(String, String)],
     pub until: Option<String>,
     pub device: Option<String>,
+    /// Whether warnings are shown; errors always are.
+    pub warns: bool,
 }
 
 /// Checks and plans a file. Problems are shown, and are the end of it.
@@ -43,7 +45,9 @@ pub fn planned(request: &Request<'_>, lab: Option<&Lab>, screen: &Screen) -> Res
     problems.extend(found);
     match plan {
         Some(plan) => {
-            screen.problems_for_people(&problems, &checked.sources);
+            if request.warns {
+                screen.problems_for_people(&problems, &checked.sources);
+            }
             Ok(Ok(Planned { world, checked, plan }))
         }
         None => {

@@ -44,7 +44,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("data")?;
     let file = Path::new(&args.file);
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
-    let request = Request { file, overrides: &args.overrides.set, until: None, device: None };
+    let request = Request { file, overrides: &args.overrides.set, until: None, device: None, warns: true };
     let plan = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned.plan,
         Err(exit) => return Ok(exit),

@@ -54,6 +54,10 @@ impl World for Files {
         self.disk.inputs(base, pattern)
     }
 
+    fn neighbours(&self, path: &str) -> Vec<String> {
+        self.disk.neighbours(path)
+    }
+
     fn siblings(&self, folder: &str) -> Vec<String> {
         self.disk.siblings(folder)
     }

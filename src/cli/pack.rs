@@ -28,7 +28,7 @@ pub struct Args {
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("pack")?;
     let file = Path::new(&args.file);
-    let request = Request { file, overrides: &args.overrides.set, until: None, device: None };
+    let request = Request { file, overrides: &args.overrides.set, until: None, device: None, warns: true };
     let planned = match bench::planned(&request, None, screen)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

@@ -29,9 +29,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let options = Options { overrides: args.overrides.set.clone(), pedantic: false };
     let (checked, mut problems) = check_file(&world, &single(&args.file), &options);
     let lab = lab(args);
+    let (counts, device) = counts(&lab);
     let mut planned = None;
     if !problems.any_error() {
-        let (plan, found) = plan_told(&checked, &world, &Selection { until: args.until.clone() }, &*counts(&lab));
+        let (plan, found) = plan_told(&checked, &world, &Selection { until: args.until.clone() }, &*counts);
         problems.extend(found);
         planned = plan;
     }
@@ -43,13 +44,13 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Some(plan) => {
             screen.problems_for_people(&problems, &checked.sources);
             let now = statuses(&plan, &lab);
-            let sweeps = if args.until.is_some() { Vec::new() } else { sweeps(args, &world, &checked, &lab) };
+            let sweeps = if args.until.is_some() { Vec::new() } else { sweeps(args, &world, &checked, &lab, &*counts) };
             if screen.is_json() {
-                let mut document = json::json(&plan, None, &now);
+                let mut document = json::json(&plan, device.as_deref(), &now);
                 document["sweeps"] = sweeps.iter().map(PricedSweep::json).collect();
                 screen.document(&document);
             } else {
-                screen.result(&display::text(&plan, None, &now));
+                screen.result(&display::text(&plan, device.as_deref(), &now));
                 for (i, sweep) in sweeps.iter().enumerate() {
                     screen.result(if i == 0 { "\nSweeps\n" } else { "\n" });
                     screen.result(&sweep.text());
@@ -61,9 +62,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 /// What each sweep of the experiment would cost.
-fn sweeps(args: &Args, world: &Files, checked: &Checked, lab: &Store) -> Vec<PricedSweep> {
-    let (file, counts) = (single(&args.file), counts(lab));
-    let swept = Swept { file: &file, world, overrides: &args.overrides.set, counts: &*counts };
+fn sweeps(args: &Args, world: &Files, checked: &Checked, lab: &Store, counts: &dyn KnownCounts) -> Vec<PricedSweep> {
+    let file = single(&args.file);
+    let swept = Swept { file: &file, world, overrides: &args.overrides.set, counts };
     let price = |sweep| PricedSweep::of(sweep, &mut |values| swept.plan(sweep, values), &|plan| statuses(plan, lab));
     checked.sweeps.iter().map(price).collect()
 }
@@ -99,17 +100,21 @@ fn statuses(plan: &Plan, lab: &Store) -> Statuses {
     lab.as_ref().map(|lab| crate::run::statuses(plan, lab)).unwrap_or_default()
 }
 
-/// What earlier runs have counted and measured.
+/// What earlier runs have counted and measured, and on which device: the one that was measured last.
 #[cfg(not(feature = "engine"))]
-fn counts(_lab: &Store) -> Box<dyn KnownCounts> {
-    Box::new(crate::plan::Uncounted)
+fn counts(_lab: &Store) -> (Box<dyn KnownCounts>, Option<String>) {
+    (Box::new(crate::plan::Uncounted), None)
 }
 
-/// What earlier runs have counted and measured.
+/// What earlier runs have counted and measured, and on which device: the one that was measured last.
 #[cfg(feature = "engine")]
-fn counts(lab: &Store) -> Box<dyn KnownCounts> {
+fn counts(lab: &Store) -> (Box<dyn KnownCounts>, Option<String>) {
     match lab {
-        Some(lab) => Box::new(crate::run::LabCounts::of(lab, None)),
-        None => Box::new(crate::plan::Uncounted),
+        Some(lab) => {
+            let counts = crate::run::LabCounts::of(lab, None);
+            let device = counts.latest_device();
+            (Box::new(counts.on(device.clone())), device)
+        }
+        None => (Box::new(crate::plan::Uncounted), None),
     }
 }

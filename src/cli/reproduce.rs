@@ -47,7 +47,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let main = unpacked.main();
     // A lab of its own: what is cached elsewhere would be compared with itself.
     let lab = Lab::open(target.join(".emberlab")).map_err(bench::failed)?;
-    let request = Request { file: &main, overrides: &unpacked.manifest.overrides, until: None, device: None };
+    let request =
+        Request { file: &main, overrides: &unpacked.manifest.overrides, until: None, device: None, warns: true };
     let planned = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

@@ -43,8 +43,13 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
     let chosen = bench::device(args.device.as_deref())?;
     let device = run::device_of(&chosen).to_string();
-    let request =
-        Request { file, overrides: &args.overrides.set, until: args.until.clone(), device: Some(device.clone()) };
+    let request = Request {
+        file,
+        overrides: &args.overrides.set,
+        until: args.until.clone(),
+        device: Some(device.clone()),
+        warns: args.events.is_none(),
+    };
     let planned = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

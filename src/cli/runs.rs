@@ -3,7 +3,7 @@
 use super::bench;
 use super::shared::LabArgs;
 use super::{Exit, Failure, Screen};
-use crate::store::{Keep, Query, RunFolder, compare, diff};
+use crate::store::{Event, Keep, Query, RunFolder, compare, diff};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -43,6 +43,15 @@ pub enum Action {
     },
 }
 
+/// Why a run ended, if it failed.
+fn why(folder: &RunFolder) -> Option<String> {
+    let lines = folder.read_events().ok()?;
+    lines.into_iter().rev().find_map(|line| match line.event {
+        Event::RunFinished { why, .. } => Some(why),
+        _ => None,
+    })?
+}
+
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("runs")?;
     let lab = bench::lab_here(args.lab.lab.as_deref())?;
@@ -53,8 +62,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             tell(screen, &listing, || listing.table(None).to_string());
         }
         Action::Show { run } => {
-            let record = named(run)?.current_record().map_err(bench::failed)?;
-            tell(screen, &record, || super::summary::of(&record));
+            let folder = named(run)?;
+            let record = folder.current_record().map_err(bench::failed)?;
+            tell(screen, &record, || match why(&folder) {
+                Some(why) => format!("{}\nfailed  {why}\n", super::summary::of(&record)),
+                None => super::summary::of(&record),
+            });
         }
         Action::Diff { left, right } => {
             let difference = diff(&named(left)?, &named(right)?).map_err(bench::failed)?;

@@ -54,7 +54,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let lab = bench::lab(file, args.lab.lab.as_deref())?;
     let chosen = bench::device(args.device.as_deref())?;
     let device = run::device_of(&chosen).to_string();
-    let request = Request { file, overrides: &args.overrides.set, until: None, device: Some(device.clone()) };
+    let request =
+        Request { file, overrides: &args.overrides.set, until: None, device: Some(device.clone()), warns: true };
     let planned = match bench::planned(&request, Some(&lab), screen)? {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),

@@ -134,6 +134,7 @@ catalogue! {
     W1008 Pedantic "tokenizer training is not reproducible"
     W1009 Pedantic "dataset without a licence"
     W1010 Warning "validation only at the end"
+    W1011 Warning "data file is missing"
 }
 
 impl Code {

@@ -44,9 +44,9 @@ pub trait KnownCounts {
         None
     }
 
-    /// Tokens of the longest document of a dataset (or split) under a tokenizer, as training writes it.
-    fn longest(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
-        let _ = (data, tokenizer);
+    /// Tokens of the longest of the samples that the chat template `template`, Jinja, writes as text.
+    fn longest(&self, data: &Digest, tokenizer: &Digest, template: &str) -> Option<u64> {
+        let _ = (data, tokenizer, template);
         None
     }
 

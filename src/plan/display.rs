@@ -156,12 +156,13 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         "memory",
         &show(&e.memory, |m| {
             format!(
-                "at most {}: weights {}, gradients {}, optimizer {}, activations {}",
+                "at most {}: weights {}, gradients {}, optimizer {}, activations {}, batch {}",
                 bytes(m.total()),
                 bytes(m.weights),
                 bytes(m.gradients),
                 bytes(m.optimizer),
-                bytes(m.activations)
+                bytes(m.activations),
+                bytes(m.batch)
             )
         }),
     );

@@ -77,7 +77,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         derivation.push_str("; fewer if `until` holds earlier");
     }
     let memory = executed.and_then(|()| vocab.clone()).and_then(|vocab| {
-        micro.clone().map(|m| memory(of.model, vocab, sequence, m, m < step.sequences, &common.optimizer))
+        micro.clone().map(|m| memory(of.model, vocab, sequence, m, step.sequences, &common.optimizer))
     });
     Estimate {
         parameters: parts.clone().map(|p| p.total()),
@@ -98,11 +98,10 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
 
 /// Places of a row that are computed, at most: rows of samples are cut to the longest of their batch.
 fn row(of: &Costed<'_>, counts: &dyn KnownCounts, sequence: u64) -> u64 {
-    let longest = match (of.stage, &of.data.1, &of.tokenizer) {
-        (Stage::NextToken(_), ..) => None,
+    let longest = match (of.stage.template(), &of.data.1, &of.tokenizer) {
         // The last token is only ever predicted.
-        (_, Known::Value(data), Known::Value(tokenizer)) => {
-            counts.longest(data, tokenizer).map(|n| n.saturating_sub(1))
+        (Some(template), Known::Value(data), Known::Value(tokenizer)) => {
+            counts.longest(data, tokenizer, &template.jinja).map(|n| n.saturating_sub(1))
         }
         _ => None,
     };

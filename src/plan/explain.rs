@@ -54,10 +54,28 @@ pub fn explain(previous: &[Fact], now: &[Fact]) -> Vec<Change> {
     changes
 }
 
-/// Why the thing called `name` will run, given the plan of an earlier run that made its like.
+/// The plan of `earlier` (latest last) whose like of the thing called `name` is most like it; of equals the latest.
+///
+/// Runs of one experiment alternate between its variants, so the last one need not be what a thing is a change of.
+pub fn nearest<'a>(name: &str, now: &Plan, earlier: &'a [Plan]) -> Option<&'a Plan> {
+    let node = now.node(name)?;
+    let differences = |plan: &Plan| match plan.node(name).filter(|b| b.kind == node.kind) {
+        None => usize::MAX,
+        Some(before) => {
+            let upstream = node.depends_on.iter().filter(|d| {
+                let (a, b) = (now.node(d), plan.node(d));
+                a.zip(b).is_none_or(|(a, b)| a.hash != b.hash)
+            });
+            explain(before.facts, node.facts).len() + upstream.count()
+        }
+    };
+    earlier.iter().rev().min_by_key(|plan| differences(plan))
+}
+
+/// Why the thing called `name` will run, given the plan of an earlier run that made its like, and what is in the store.
 ///
 /// One sentence: ``will run: `teller.width` changed 512 → 1024 (tiny.exp:12:3)``.
-pub fn why(name: &str, now: &Plan, previous: Option<&Plan>) -> String {
+pub fn why(name: &str, now: &Plan, previous: Option<&Plan>, cached: &dyn Fn(&str) -> bool) -> String {
     let Some(node) = now.node(name) else { return format!("there is no `{name}` in this plan") };
     if let Known::Unknown(reason) = node.hash {
         return format!("cannot run yet: {reason}");
@@ -67,9 +85,9 @@ pub fn why(name: &str, now: &Plan, previous: Option<&Plan>) -> String {
         return format!("will run: `{name}` is new");
     };
     if before.hash == node.hash {
-        return "its result is not in the store any more".to_owned();
+        return "will run: no run has finished it, or its result has been removed".to_owned();
     }
-    let reasons = reasons(node, before, now, previous);
+    let reasons = reasons(node, before, now, previous, cached);
     if reasons.is_empty() {
         return "will run: what it means changed".to_owned();
     }
@@ -99,7 +117,13 @@ impl fmt::Display for Change {
 }
 
 /// Own changes first, then what will be made again upstream, each with its own first reason.
-fn reasons(node: Node<'_>, before: Node<'_>, now: &Plan, previous: &Plan) -> Vec<String> {
+fn reasons(
+    node: Node<'_>,
+    before: Node<'_>,
+    now: &Plan,
+    previous: &Plan,
+    cached: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
     let mut own = explain(before.facts, node.facts);
     // What the library derives from a changed field follows from it, and is not worth naming beside it.
     let derived = |change: &Change| change.place.starts_with("std/");
@@ -120,10 +144,11 @@ fn reasons(node: Node<'_>, before: Node<'_>, now: &Plan, previous: &Plan) -> Vec
         if was.hash == upstream.hash {
             continue;
         }
-        let again = format!("because `{}` will be made again", upstream.name);
+        let made = if cached(upstream.name) { "is another one" } else { "will be made again" };
+        let because = format!("because `{}` {made}", upstream.name);
         said.push(match root(upstream, was, now, previous) {
-            Some(cause) => format!("{again} ({cause})"),
-            None => again,
+            Some(cause) => format!("{because} ({cause})"),
+            None => because,
         });
     }
     said.dedup();

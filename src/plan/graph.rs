@@ -226,11 +226,15 @@ pub struct Memory {
     pub gradients: u64,
     pub optimizer: u64,
     pub activations: u64,
+    /// The rows of a whole step, on the host.
+    #[serde(default)]
+    pub batch: u64,
 }
 
 impl Memory {
     pub fn total(self) -> u64 {
-        let others = self.gradients.saturating_add(self.optimizer).saturating_add(self.activations);
+        let others =
+            self.gradients.saturating_add(self.optimizer).saturating_add(self.activations).saturating_add(self.batch);
         self.weights.saturating_add(others)
     }
 }

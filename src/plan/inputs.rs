@@ -3,8 +3,8 @@
 use super::Known;
 use super::items::Items;
 use crate::check::CheckedItem;
-use crate::diagnostics::{Code, Problem, Problems};
-use crate::source::{Input, World, WorldError, path};
+use crate::diagnostics::{Code, Problem, Problems, suggest};
+use crate::source::{Input, Span, World, WorldError, path};
 use std::collections::BTreeMap;
 
 /// Fingerprints data files, each pattern once.
@@ -41,6 +41,9 @@ impl<'a> Inputs<'a> {
         let name = &item.name;
         let inputs = match found {
             Ok(inputs) if inputs.is_empty() => {
+                if self.world.looks_for_data() {
+                    problems.push(self.missing(pattern, span));
+                }
                 Known::Unknown(format!("no file matches `{pattern}`, which `{name}` reads"))
             }
             Ok(inputs) => Known::Value(inputs),
@@ -54,5 +57,16 @@ impl<'a> Inputs<'a> {
         };
         let base = items.checked.sources.get(span.file).map_or("", |f| path::folder(&f.path)).to_owned();
         Found { files: pattern.to_owned(), base, inputs }
+    }
+
+    fn missing(&self, pattern: &str, span: Span) -> Problem {
+        let files = self.world.neighbours(pattern);
+        let near = suggest::similar(path::name(pattern), files.iter().map(|n| path::name(n)));
+        let problem = Problem::new(Code::W1011, span, format!("no file matches `{pattern}`"))
+            .label("there is nothing to read here");
+        match near.first() {
+            Some(near) => problem.help(format!("did you mean `{}`?", path::join(path::folder(pattern), near))),
+            None => problem.help("paths in a file are relative to its folder, those of `--set` to where you are"),
+        }
     }
 }

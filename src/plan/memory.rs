@@ -19,6 +19,12 @@ const LOGITS_AT_ONCE: u64 = 1 << 23;
 /// difference from the targets, and room for two transposed or intermediate copies.
 const LOGIT_COPIES: u64 = 7;
 
+/// Bytes that a token of the step's rows takes on the host: input, target, whether it counts.
+const TOKEN: u64 = 9;
+
+/// Bytes that a row takes besides: which one it is.
+const ROW: u64 = 16;
+
 /// Weights that the optimiser updates at once, unless one matrix has more.
 const UPDATED_AT_ONCE: u64 = 1 << 26;
 
@@ -26,15 +32,16 @@ const UPDATED_AT_ONCE: u64 = 1 << 26;
 const UPDATE_COPIES: u64 = 5;
 
 /// Bytes to train `model` with `vocab` embeddings on micro-batches of `micro_batch` sequences of `sequence` tokens;
-/// `accumulated` when a step has several of them.
+/// a step has `sequences` in all.
 pub fn memory(
     model: &Decoder,
     vocab: u64,
     sequence: u64,
     micro_batch: u64,
-    accumulated: bool,
+    sequences: u64,
     optimizer: &Optimizer,
 ) -> Memory {
+    let accumulated = micro_batch < sequences;
     let parts = parameters(model, vocab);
     let weights = parts.total().saturating_mul(F32);
     let moments = match optimizer {
@@ -52,6 +59,7 @@ pub fn memory(
         gradients: weights.saturating_mul(layouts).saturating_add(tables),
         optimizer: weights.saturating_mul(moments).saturating_add(segment.saturating_mul(UPDATE_COPIES)),
         activations: activations(model, vocab, sequence, micro_batch),
+        batch: sequences.saturating_mul(sequence.saturating_mul(TOKEN).saturating_add(ROW)),
     }
 }
 
@@ -140,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_gpt2() {
-        let m = memory(&gpt2(true), 50_257, 1024, 1, false, &adamw());
+        let m = memory(&gpt2(true), 50_257, 1024, 1, 1, &adamw());
         let (weights, table) = (4 * 124_439_808, 4 * 38_597_376);
         assert_eq!(m.weights, weights);
         assert_eq!(m.gradients, 2 * weights + 2 * table);
@@ -151,9 +159,9 @@ mod tests {
         let logits = 7.0 * 4.0 * f64::from(1 << 23);
         let ratio = (m.activations as f64 - logits) / published;
         assert!((2.0..8.0).contains(&ratio), "{ratio}");
-        assert_eq!(memory(&gpt2(true), 50_257, 1024, 1, true, &adamw()).gradients, 3 * weights + 2 * table);
+        assert_eq!(memory(&gpt2(true), 50_257, 1024, 1, 2, &adamw()).gradients, 3 * weights + 2 * table);
         let sgd = |momentum| Optimizer::Sgd(Sgd { lr: 0.1, momentum, weight_decay: 0.0 });
-        let optimizer = |o: &Optimizer| memory(&gpt2(true), 50_257, 1024, 1, false, o).optimizer;
+        let optimizer = |o: &Optimizer| memory(&gpt2(true), 50_257, 1024, 1, 1, o).optimizer;
         assert_eq!(optimizer(&sgd(0.9)) - optimizer(&sgd(0.0)), weights);
         assert_eq!(optimizer(&adamw()) - optimizer(&sgd(0.9)), weights);
     }

@@ -11,4 +11,4 @@ pub const TOKENIZER: u32 = 1;
 /// Initial weights, data order, losses and updates.
 pub const TRAINING: u32 = 2;
 /// Decoding and metrics.
-pub const EVALUATION: u32 = 1;
+pub const EVALUATION: u32 = 2;

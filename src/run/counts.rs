@@ -103,6 +103,16 @@ impl LabCounts {
         counts
     }
 
+    /// The device that was measured last.
+    pub fn latest_device(&self) -> Option<String> {
+        self.rates.last().map(|rate| rate.device.clone())
+    }
+
+    /// The same counts, with the times of another device.
+    pub fn on(self, device: Option<String>) -> LabCounts {
+        LabCounts { device, ..self }
+    }
+
     /// Tokens in data under a tokenizer, as `template` writes them or, without one, as they stand.
     fn tokens_as(&self, data: &Digest, tokenizer: &Digest, template: Option<&Digest>) -> Option<u64> {
         self.tokens.get(&(data.clone(), tokenizer.clone(), template.cloned())).copied()
@@ -135,9 +145,9 @@ impl KnownCounts for LabCounts {
         self.tokens_as(data, tokenizer, Some(&digest("template", &serde_json::json!(template))))
     }
 
-    fn longest(&self, data: &Digest, tokenizer: &Digest) -> Option<u64> {
-        let all = self.longest.iter().filter(|((d, t, _), _)| d == data && t == tokenizer);
-        all.map(|(_, longest)| *longest).max()
+    fn longest(&self, data: &Digest, tokenizer: &Digest, template: &str) -> Option<u64> {
+        let template = digest("template", &serde_json::json!(template));
+        self.longest.get(&(data.clone(), tokenizer.clone(), Some(template))).copied()
     }
 
     fn vocab(&self, tokenizer: &Digest) -> Option<u64> {

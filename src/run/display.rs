@@ -137,6 +137,8 @@ impl Display {
             (None, Form::Lines) if stage.told.is_none_or(|t| t.elapsed() >= QUIET_FOR) => {
                 stage.told = Some(Instant::now());
                 let text = stage.summary();
+                // A validation is told once, not again as if it were new.
+                stage.valid = None;
                 self.say(&text);
             }
             _ => {}

@@ -6,6 +6,7 @@ use crate::model::{Architecture, Decoder, GenerateOptions, Generated, ModelError
 use crate::plan::spec::{self, Decoding};
 use crate::random::Stream;
 use crate::tokenizer::{Chat, Tokenizer};
+use std::cell::Cell;
 use std::path::Path;
 
 /// Texts that go through the network together when their likelihood is asked for.
@@ -19,6 +20,8 @@ pub struct Model<'a> {
     chat: Option<Chat>,
     /// Prompts answered so far.
     asked: u64,
+    /// Tokens of the texts encoded for their likelihood, and those of them that the tokenizer does not know.
+    encoded: Cell<(u64, u64)>,
 }
 
 /// A text of any length.
@@ -46,7 +49,7 @@ impl<'a> Model<'a> {
         let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
         let context = architecture.context;
         let decoder = Decoder::load(architecture, weights, &device.device)?;
-        Ok(Model { decoder, context, tokenizer, chat, asked: 0 })
+        Ok(Model { decoder, context, tokenizer, chat, asked: 0, encoded: Cell::default() })
     }
 
     /// The text of a prompt as the chat template writes it; without a template the prompt itself.
@@ -90,6 +93,11 @@ impl<'a> Model<'a> {
         let generated = self.generate(&[ids], decoding, true)?.pop();
         let (text, generated) = generated.ok_or("nothing was generated")?;
         Ok(Written { text, prompt_cut: generated.prompt_cut, rolls: generated.rolls })
+    }
+
+    /// Tokens of the texts that were encoded for their likelihood, and how many of them are unknown characters.
+    pub fn unknown(&self) -> (u64, u64) {
+        self.encoded.get()
     }
 
     /// Tokens that the network reads at once.
@@ -168,7 +176,11 @@ impl Judged for Model<'_> {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>, String> {
-        self.tokenizer.encode(text).map_err(|e| e.to_string())
+        let ids = self.tokenizer.encode(text).map_err(|e| e.to_string())?;
+        let unknown = self.tokenizer.unknown().map_or(0, |unknown| ids.iter().filter(|id| **id == unknown).count());
+        let (tokens, before) = self.encoded.get();
+        self.encoded.set((tokens + ids.len() as u64, before + unknown as u64));
+        Ok(ids)
     }
 
     fn decode(&self, tokens: &[u32]) -> Result<String, String> {

@@ -5,7 +5,7 @@ use super::stage::WEIGHTS;
 use super::{Failure, Model, Walk};
 use crate::data::Record;
 use crate::evaluate::{self, EvalResult, Item, Options};
-use crate::plan::spec::{Dataset, Needs, Template};
+use crate::plan::spec::{Dataset, Template};
 use crate::plan::{PlannedCell, PlannedEval, PlannedStage};
 use crate::store::{Claim, Draft, Estimate, Event, Object, ObjectKind};
 use crate::tokenizer::Chat;
@@ -46,8 +46,9 @@ impl Walk<'_> {
             stage: cell.stage.clone(),
             why,
         })?;
-        let metrics: IndexMap<String, Estimate> =
+        let mut metrics: IndexMap<String, Estimate> =
             result.metrics.iter().map(|(n, e)| (n.clone(), estimate(e))).collect();
+        metrics.extend(by_contrast(&result));
         self.tell(Event::EvalFinished {
             eval: planned.name.clone(),
             stage: cell.stage.clone(),
@@ -77,12 +78,8 @@ impl Walk<'_> {
         let Some(stage) = plan.stages.iter().find(|s| s.name == cell.stage) else {
             return Err(failed(format!("there is no stage `{}` in this plan", cell.stage)));
         };
-        let needs_responses = planned.spec.metrics.iter().any(|m| m.common().needs == Needs::Response);
+        // A stage that was never tuned has no template, and goes on from the bare prompt.
         let template = planned.spec.template.as_ref().or_else(|| inherited(plan, stage));
-        if needs_responses && template.is_none() {
-            let why = "responses are wanted, and neither the eval nor the stage has a `template`".to_owned();
-            return Err(failed(format!("{why}; give the eval `template = …`")));
-        }
         let items = self.items_of(planned);
         self.tell(Event::EvalStarted { eval: planned.name.clone(), stage: cell.stage.clone(), items })?;
         let Some(trained) = self.tokenizers.get(&stage.tokenizer) else {
@@ -140,6 +137,14 @@ impl Walk<'_> {
         }
         let result =
             result.map_err(|why| Failure::Eval { eval: planned.name.clone(), stage: cell.stage.clone(), why })?;
+        let (tokens, unknown) = model.unknown();
+        if unknown > 0 {
+            self.tell(Event::warning(format!(
+                "`{}` of `{}`: {unknown} of {tokens} tokens are characters that tokenizer `{}` does not know; a perplexity \
+                 or bits per byte over them cannot be compared with those of a tokenizer that writes them out",
+                planned.name, cell.stage, stage.tokenizer
+            )))?;
+        }
         std::io::Write::flush(&mut file).map_err(|e| failed(format!("cannot write the items: {e}")))?;
         drop(file);
         let json = serde_json::to_vec(&result).map_err(|e| failed(e.to_string()))?;
@@ -147,6 +152,20 @@ impl Walk<'_> {
         let facts = serde_json::json!({ "on": data_name(&planned.spec.on), "n": result.n });
         Ok(draft.finish(facts)?)
     }
+}
+
+/// The gap of each contrast of an audit that has several: leanings in opposite directions cancel in the whole.
+fn by_contrast(result: &EvalResult) -> IndexMap<String, Estimate> {
+    let Some(audit) = result.audit.as_ref().filter(|audit| audit.contrasts.len() > 1) else { return IndexMap::new() };
+    let row = |row: &evaluate::ContrastRow| {
+        // The interval of a share, seen from one half.
+        let away = |share: f64| (share - 0.5).abs();
+        let low = if row.low <= 0.5 && row.high >= 0.5 { 0.0 } else { away(row.low).min(away(row.high)) };
+        let high = away(row.low).max(away(row.high));
+        let name = format!("preference_gap of {}", row.contrast);
+        (name, Estimate { value: row.gap, low: Some(low), high: Some(high), n: row.pairs })
+    };
+    audit.contrasts.iter().map(row).collect()
 }
 
 /// The result that an evaluation's object holds.

@@ -178,13 +178,6 @@ impl Walk<'_> {
             identity: hash,
             device: self.bench.device,
         };
-        let data_order = plan::digest(
-            "data order",
-            &json!({
-                "tokens": tokens_hash, "seed": job.seed, "batch": job.batch, "sequence": job.sequence,
-                "steps": job.steps, "objective": job.objective,
-            }),
-        );
         let size = (amounts.steps, amounts.batch as u64);
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
@@ -197,6 +190,11 @@ impl Walk<'_> {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
             Outcome::Finished(trained) => trained,
         };
+        // What a row is follows from the tokens and the length; which rows were seen, and when, the training has noted.
+        let data_order = plan::digest(
+            "data order",
+            &json!({ "tokens": tokens_hash, "sequence": amounts.sequence, "rows": trained.order }),
+        );
         if let Some(text) = until {
             self.tell(Event::info(text))?;
         }
@@ -238,8 +236,13 @@ impl Walk<'_> {
 }
 
 fn flops_per_token(planned: &PlannedStage, vocab: usize, sequence: u64) -> f64 {
-    let parameters = plan::parameters(&planned.model, vocab as u64);
+    let parameters = plan::parameters(&planned.model, embeddings(planned, vocab));
     plan::training_flops_per_token(&planned.model, &parameters, sequence)
+}
+
+/// Embeddings of a stage's network: as many as it says, or else one for each token.
+fn embeddings(planned: &PlannedStage, vocab: usize) -> u64 {
+    planned.model.vocab.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(vocab as u64)
 }
 
 /// A stage's amounts, once its data is counted.
@@ -249,6 +252,8 @@ struct Amounts {
     sequence: usize,
     steps: u64,
     tokens_per_step: u64,
+    /// Not whole where a step runs over the end of an epoch.
+    steps_per_epoch: f64,
 }
 
 impl Amounts {
@@ -273,16 +278,24 @@ impl Amounts {
             Known::Value(steps) => steps,
             Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why }),
         };
+        let documents = corpus.offsets().len().saturating_sub(1).max(1) as u64;
         let micro = match common.micro_batch {
             Some(given) => u64::try_from(given).unwrap_or(1),
-            None => plan::micro_batch(&planned.model, sequence, step.sequences, vocab as u64, plan::ACTIVATION_BYTES),
+            None => plan::micro_batch(
+                &planned.model,
+                sequence,
+                step.sequences,
+                embeddings(planned, vocab),
+                plan::ACTIVATION_BYTES,
+            ),
         };
         let tokens_per_step = match rows {
             plan::Rows::Packed => step.tokens(),
-            plan::Rows::Padded => {
-                let documents = corpus.offsets().len().saturating_sub(1).max(1) as u64;
-                (corpus.tokens() * step.sequences / documents).max(1)
-            }
+            plan::Rows::Padded => (corpus.tokens() * step.sequences / documents).max(1),
+        };
+        let steps_per_epoch = match rows {
+            plan::Rows::Packed => corpus.tokens() as f64 / step.tokens().max(1) as f64,
+            plan::Rows::Padded => documents as f64 / step.sequences.max(1) as f64,
         };
         Ok(Amounts {
             batch: step.sequences as usize,
@@ -290,6 +303,7 @@ impl Amounts {
             sequence: sequence as usize,
             steps: steps.max(1),
             tokens_per_step,
+            steps_per_epoch,
         })
     }
 
@@ -297,7 +311,7 @@ impl Amounts {
     fn period(&self, period: Quantity) -> u64 {
         let steps = match period.unit {
             Unit::Tokens => period.amount / self.tokens_per_step.max(1) as f64,
-            Unit::Epochs => period.amount * self.steps as f64,
+            Unit::Epochs => period.amount * self.steps_per_epoch,
             _ => period.amount,
         };
         (steps.round() as u64).max(1)

@@ -1,18 +1,15 @@
 //! Whether the things of a plan are in the store, and if not, why they will be made.
 
-use crate::plan::{Plan, Status, Statuses, why};
+use crate::plan::{Plan, Status, Statuses, nearest, why};
 use crate::store::{Check, Lab, ObjectKind};
+use std::collections::BTreeMap;
 
-/// The statuses of everything in `plan`, explained against the latest run of the same experiment.
+/// Runs of the same experiment that a reason is looked for in.
+const LOOKED_AT: usize = 20;
+
+/// The statuses of everything in `plan`, explained against the run of the same experiment that is most like it.
 pub fn statuses(plan: &Plan, lab: &Lab) -> Statuses {
-    let previous = lab
-        .runs()
-        .unwrap_or_default()
-        .into_iter()
-        .rev()
-        .filter_map(|run| run.plan().ok())
-        .find(|earlier| earlier.name == plan.name);
-    let mut statuses = Statuses::new();
+    let mut cached: BTreeMap<&str, bool> = BTreeMap::new();
     for node in plan.nodes() {
         let hashes: Vec<Option<&String>> = match plan.evals.iter().find(|e| node.kind == "eval" && e.name == node.name)
         {
@@ -30,9 +27,20 @@ pub fn statuses(plan: &Plan, lab: &Lab) -> Statuses {
         let there = |hash: &Option<&String>| {
             hash.is_some_and(|h| lab.find(kind, h, Check::Sizes).is_ok_and(|found| found.is_some()))
         };
-        let cached = !hashes.is_empty() && hashes.iter().all(there);
-        let reason = if cached { String::new() } else { why(node.name, plan, previous.as_ref()) };
-        statuses.insert(node.name.to_owned(), Status { cached, reason });
+        cached.insert(node.name, !hashes.is_empty() && hashes.iter().all(there));
     }
-    statuses
+    // Plans are read only where something needs a reason.
+    let mut earlier: Vec<Plan> = Vec::new();
+    if cached.values().any(|cached| !cached) {
+        let runs = lab.runs().unwrap_or_default().into_iter().rev();
+        let plans = runs.filter_map(|run| run.plan().ok()).filter(|earlier| earlier.name == plan.name);
+        earlier = plans.take(LOOKED_AT).collect();
+        earlier.reverse();
+    }
+    let is_cached = |name: &str| cached.get(name).copied().unwrap_or(false);
+    let status = |(name, cached): (&&str, &bool)| {
+        let reason = if *cached { String::new() } else { why(name, plan, nearest(name, plan, &earlier), &is_cached) };
+        ((*name).to_owned(), Status { cached: *cached, reason })
+    };
+    cached.iter().map(status).collect()
 }

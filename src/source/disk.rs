@@ -59,6 +59,17 @@ impl World for DiskWorld {
         Ok(inputs)
     }
 
+    fn neighbours(&self, path: &str) -> Vec<String> {
+        let folder = path::folder(path);
+        let place = if folder.is_empty() { self.at(".") } else { self.at(folder) };
+        let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
+        let files = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| !t.is_dir()));
+        let mut names: Vec<String> =
+            files.filter_map(|e| e.file_name().into_string().ok()).map(|n| path::join(folder, &n)).collect();
+        names.sort();
+        names
+    }
+
     fn siblings(&self, folder: &str) -> Vec<String> {
         let place = if folder.is_empty() { self.at(".") } else { self.at(folder) };
         let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };

@@ -45,6 +45,17 @@ pub trait World {
     /// When the pattern is malformed or a file cannot be read. No match is `Ok` and empty.
     fn inputs(&self, base: &str, pattern: &str) -> Result<Vec<Input>, WorldError>;
 
+    /// Whether [`World::inputs`] looks; where it does not, finding nothing means nothing.
+    fn looks_for_data(&self) -> bool {
+        true
+    }
+
+    /// Names of the data files beside the one that `path` names, for suggestions. A world that cannot list gives none.
+    fn neighbours(&self, path: &str) -> Vec<String> {
+        let _ = path;
+        Vec::new()
+    }
+
     /// Names of the `.exp` files in `folder`, for suggestions. A world that cannot list gives none.
     fn siblings(&self, folder: &str) -> Vec<String> {
         let _ = folder;

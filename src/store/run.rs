@@ -144,7 +144,10 @@ impl Lab {
         {
             return Ok(named.clone());
         }
-        let matches: Vec<&RunFolder> = runs.iter().filter(|r| !wanted.is_empty() && r.id.starts_with(wanted)).collect();
+        let matches: Vec<&RunFolder> = runs
+            .iter()
+            .filter(|r| !wanted.is_empty() && r.id.starts_with(wanted) || r.words().starts_with(wanted))
+            .collect();
         match matches.as_slice() {
             [one] => Ok((*one).clone()),
             [] => Err(StoreError::NoRun {

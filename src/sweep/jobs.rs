@@ -28,6 +28,8 @@ pub struct Jobs<'a> {
 
 struct Job<'a> {
     point: &'a Point,
+    /// What the point's plan was when the sweep was prepared.
+    plan_hash: &'a str,
     child: Child,
     /// Reads stdout, so that the process never waits for us.
     output: JoinHandle<Vec<u8>>,
@@ -70,7 +72,7 @@ fn work<'a>(
     running: &mut Vec<Job<'a>>,
 ) -> Result<(), SweepError> {
     let of = prepared.candidates.len();
-    let mut waiting = prepared.candidates.iter().map(|c| &c.point).enumerate();
+    let mut waiting = prepared.candidates.iter().map(|c| (&c.point, c.plan_hash.as_str())).enumerate();
     let mut exhausted = false;
     let (mut asked, mut failed) = (false, false);
     loop {
@@ -78,11 +80,11 @@ fn work<'a>(
         while !stopping && !exhausted && running.len() < jobs.count.max(1) {
             match waiting.next() {
                 None => exhausted = true,
-                Some((_, point)) if is_settled(state, point, jobs.conduct.retry) => {}
-                Some((i, point)) => {
+                Some((_, (point, _))) if is_settled(state, point, jobs.conduct.retry) => {}
+                Some((i, (point, plan_hash))) => {
                     state.put(Entry::new(point, PointStatus::Running))?;
                     told(Progress::Started { point, number: i + 1, of });
-                    running.push(start(point, jobs, state)?);
+                    running.push(start(point, plan_hash, jobs, state)?);
                 }
             }
         }
@@ -96,7 +98,7 @@ fn work<'a>(
                 None => i += 1,
                 Some(status) => {
                     let job = running.swap_remove(i);
-                    let outcome = outcome(job.output, &job.log, status, goal);
+                    let outcome = outcome(job.output, &job.log, status, job.plan_hash, goal);
                     failed |= jobs.conduct.ends(&outcome);
                     told(Progress::Ended(settle(state, job.point, outcome)?));
                 }
@@ -109,7 +111,7 @@ fn work<'a>(
     }
 }
 
-fn start<'a>(point: &'a Point, jobs: &Jobs<'_>, state: &State) -> Result<Job<'a>, SweepError> {
+fn start<'a>(point: &'a Point, plan_hash: &'a str, jobs: &Jobs<'_>, state: &State) -> Result<Job<'a>, SweepError> {
     let log = state.folder.join(format!("{}.log", point.id));
     let errors = File::create(&log).map_err(StoreError::io("write", &log))?;
     let mut command = (jobs.command)(point);
@@ -127,7 +129,7 @@ fn start<'a>(point: &'a Point, jobs: &Jobs<'_>, state: &State) -> Result<Job<'a>
         }
         bytes
     });
-    Ok(Job { point, child, output, log })
+    Ok(Job { point, plan_hash, child, output, log })
 }
 
 /// A run that met no gate (4) has a result all the same; one that was stopped (75, 130) can go on.
@@ -135,11 +137,15 @@ fn outcome(
     output: JoinHandle<Vec<u8>>,
     log: &std::path::Path,
     status: ExitStatus,
+    plan_hash: &str,
     goal: Option<&Goal>,
 ) -> Result<PointResult, PointFailure> {
     let output = output.join().unwrap_or_default();
     match status.code() {
         Some(0 | 4) => match serde_json::from_slice::<Record>(&output) {
+            Ok(record) if record.plan_hash != plan_hash => Err(PointFailure::Failed(
+                "the experiment or its data changed while the sweep ran; run the sweep again".to_owned(),
+            )),
             Ok(record) => Ok(PointResult::of(&record, goal)),
             Err(e) => Err(PointFailure::Failed(format!("its record cannot be read: {e}"))),
         },
@@ -179,13 +185,18 @@ mod tests {
         let prepared = prepared();
         let number = |point: &Point| prepared.candidates.iter().position(|c| c.point == *point).unwrap();
         let command = |point: &Point| {
-            let record = serde_json::to_string(&record("r", 3.0 - number(point) as f64)).unwrap();
+            let mut record = record("r", 3.0 - number(point) as f64);
+            record.plan_hash = prepared.candidates[number(point)].plan_hash.clone();
+            if number(point) == 4 {
+                record.plan_hash = "another".to_owned();
+            }
+            let record = serde_json::to_string(&record).unwrap();
             match number(point) {
                 0 => shell(&format!("echo '{record}'; exit 0")),
                 1 => shell(&format!("echo '{record}'; exit 4")),
                 2 => shell("echo starting >&2; echo 'the device was lost' >&2; exit 3"),
                 3 => shell("kill -9 $$"),
-                _ => shell("echo nonsense"),
+                _ => shell(&format!("echo '{record}'")),
             }
         };
         let jobs = Jobs { count: 3, command: &command, conduct: Conduct::default() };
@@ -196,7 +207,7 @@ mod tests {
         assert_eq!(result.best.as_deref(), Some(prepared.candidates[1].point.id.as_str()));
         let why: Vec<&str> = result.points[2..5].iter().map(|p| p.why.as_deref().unwrap()).collect();
         assert_eq!(why[..2], ["it ended with status 3: the device was lost", "it was killed: it said nothing"]);
-        assert!(why[2].starts_with("its record cannot be read"), "{why:?}");
+        assert!(why[2].contains("changed while the sweep ran"), "{why:?}");
     }
 
     #[test]

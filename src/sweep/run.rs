@@ -49,7 +49,8 @@ impl PointResult {
     pub fn of(record: &Record, goal: Option<&Goal>) -> PointResult {
         PointResult {
             objective: goal.and_then(|g| g.value(record)),
-            seconds: record.stages.values().filter(|s| !s.cached).map(|s| s.seconds).sum(),
+            // The sum of nothing is minus zero.
+            seconds: record.stages.values().filter(|s| !s.cached).map(|s| s.seconds).sum::<f64>() + 0.0,
             reused: record.stages.values().filter(|s| s.cached).count() as u64,
             run: Some(record.run.clone()),
         }

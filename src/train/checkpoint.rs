@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const KEPT: usize = 2;
 const STATE: &str = "state.json";
 const WEIGHTS: &str = "weights.safetensors";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
 pub(crate) type Fingerprint = BTreeMap<String, String>;
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub supervised_tokens: u64,
     /// Places of all rows that were computed, padding included.
     pub positions: u64,
+    /// Hash over the rows seen so far.
+    pub order: String,
     /// Seconds trained.
     #[serde(with = "exact")]
     pub seconds: f64,

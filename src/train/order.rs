@@ -17,12 +17,15 @@ pub(crate) struct Order<'a> {
     stream: Stream,
     place: Place,
     order: Vec<usize>,
+    /// Epoch and number of the rows last given.
+    given: Vec<(u64, usize)>,
 }
 
 impl<'a> Order<'a> {
     /// Goes on from `place`.
     pub fn new(rows: &'a Rows<'a>, seed: u64, place: Place) -> Order<'a> {
-        let mut order = Order { rows, stream: Stream::new(seed, "data order"), place, order: Vec::new() };
+        let mut order =
+            Order { rows, stream: Stream::new(seed, "data order"), place, order: Vec::new(), given: Vec::new() };
         order.shuffle();
         order
     }
@@ -34,15 +37,28 @@ impl<'a> Order<'a> {
     /// The next `count` rows. A batch may run over the end of an epoch into the next.
     pub fn next(&mut self, count: usize) -> Batch {
         let mut batch = Batch::default();
+        self.given.clear();
         for _ in 0..count {
             if self.place.seen >= self.order.len() {
                 self.place = Place { epoch: self.place.epoch + 1, seen: 0 };
                 self.shuffle();
             }
-            self.rows.push(self.place.epoch, self.order[self.place.seen], &mut batch);
+            let row = self.order[self.place.seen];
+            self.rows.push(self.place.epoch, row, &mut batch);
+            self.given.push((self.place.epoch, row));
             self.place.seen += 1;
         }
         batch
+    }
+
+    /// The hash over all rows seen: `before` is that over those before the last batch.
+    pub fn hash(&self, before: &str) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(before.as_bytes());
+        for (epoch, row) in &self.given {
+            hasher.update(&epoch.to_le_bytes()).update(&(*row as u64).to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
     fn shuffle(&mut self) {

@@ -49,6 +49,8 @@ pub struct Trained {
     pub supervised_tokens: u64,
     /// Places of all rows that were computed, padding included.
     pub positions: u64,
+    /// Hash over the rows in the order they were seen, step by step.
+    pub order: String,
     /// Seconds of training, over all resumptions, without validation and checkpoints.
     pub seconds: f64,
     /// Step a checkpoint was resumed at, if one was.
@@ -128,6 +130,9 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
 }
+
+/// Steps between two looks at whether a stage ends early, besides those after validations.
+const ASKED: u64 = 8;
 
 /// A stage at work.
 struct Run<'a> {
@@ -242,6 +247,7 @@ impl<'a> Run<'a> {
         }
         let lr = self.learner.optimizer.peak() * job.schedule.share(step);
         self.state.place = self.order.place();
+        self.state.order = self.order.hash(&self.state.order);
         self.state.tokens += batch.tokens;
         self.state.positions += (job.batch * time) as u64;
         self.state.supervised_tokens += weight;
@@ -280,13 +286,16 @@ impl<'a> Run<'a> {
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let validates = self.owes_validation();
         // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
-        let lag = if job.device.kind == Kind::Cpu { 1 } else { 8 };
+        let lag = if job.device.kind == Kind::Cpu { 1 } else { ASKED };
         if validates || last || due(lag) {
             self.report(observer)?;
             if validates && !self.validate(observer)? {
                 return Ok(false);
             }
-            self.state.ended = observer.ends();
+            // Asked at the same steps on every device, so that a stage ends at the same step on each.
+            if validates || last || due(ASKED) {
+                self.state.ended = observer.ends();
+            }
         }
         if !self.at_end() && due(job.checkpoint) {
             self.save(observer)?;
@@ -387,6 +396,7 @@ impl<'a> Run<'a> {
             tokens: self.state.tokens,
             supervised_tokens: self.state.supervised_tokens,
             positions: self.state.positions,
+            order: self.state.order.clone(),
             seconds: self.state.seconds,
             resumed_at: self.resumed_at,
         }))

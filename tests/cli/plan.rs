@@ -54,3 +54,14 @@ fn a_part_of_the_plan_has_no_sweeps() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(!ran.out.contains("Sweeps"), "{}", ran.out);
 }
+
+#[test]
+fn a_missing_data_file_is_told_with_its_place_and_the_nearest_name() {
+    let text = "experiment e { language = 1, seed = 1 }\ndataset lines = text(\"books/alise.txt\")\n";
+    let folder = Folder::with(&[("e.exp", text), ("books/alice.txt", "a b\n")]);
+    assert!(folder.exp("check e.exp").err.contains("no problems"), "check does not look at data");
+    let ran = folder.exp("plan e.exp");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("warning[W1011]") && ran.err.contains("e.exp:2:22"), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `books/alice.txt`?"), "{}", ran.err);
+}

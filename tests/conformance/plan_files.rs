@@ -98,7 +98,7 @@ fn names_and_places_mean_nothing() {
 fn a_changed_field_is_named_where_it_stands() {
     let before = planned_at("tiny.exp", TINY);
     let now = planned_at("tiny.exp", &TINY.replace("width   = 64", "width   = 128"));
-    let reason = why("pretrain", &now, Some(&before));
+    let reason = why("pretrain", &now, Some(&before), &|_| false);
     // The head's size and the hidden layer's follow from the width, and are not named.
     assert_eq!(reason, "will run: `teller.width` changed 64 → 128 (tiny.exp:18:13)");
 }
@@ -118,7 +118,7 @@ fn a_change_deep_in_a_long_text_is_noticed() {
         assert!(!problems.any_error(), "{problems:#?}");
         plan(&checked, &world, &Selection::default()).unwrap_or_else(|problems| panic!("{problems:#?}"))
     };
-    let reason = why("tuned", &plan(&tuned.replace("END", "FIN")), Some(&plan(&tuned)));
+    let reason = why("tuned", &plan(&tuned.replace("END", "FIN")), Some(&plan(&tuned)), &|_| false);
     assert!(reason.starts_with("will run: `tuned.template.jinja` changed (tiny.exp:"), "{reason}");
 }
 

@@ -1,7 +1,7 @@
 //! Why something runs again.
 
 use crate::lab::{Lab, amount};
-use emberlab::plan::why;
+use emberlab::plan::{nearest, why};
 use serde_json::json;
 
 #[track_caller]
@@ -9,7 +9,7 @@ fn because(change: impl FnOnce(&mut Lab), name: &str) -> String {
     let mut lab = Lab::storyteller();
     let before = lab.plan();
     change(&mut lab);
-    why(name, &lab.plan(), Some(&before))
+    why(name, &lab.plan(), Some(&before), &|_| false)
 }
 
 #[test]
@@ -44,10 +44,26 @@ fn the_upstream_reason_is_named_with_its_cause() {
 #[test]
 fn nothing_to_compare_with_is_said() {
     let lab = Lab::storyteller();
-    assert_eq!(why("pretrain", &lab.plan(), None), "will run: nothing like it has run before");
-    assert_eq!(because(|_| {}, "pretrain"), "its result is not in the store any more");
+    assert_eq!(why("pretrain", &lab.plan(), None, &|_| false), "will run: nothing like it has run before");
+    assert_eq!(because(|_| {}, "pretrain"), "will run: no run has finished it, or its result has been removed");
     assert_eq!(
         because(|lab| lab.files.clear(), "pretrain"),
         "cannot run yet: no file matches `data/stories/*.txt`, which `stories` reads"
     );
+}
+
+#[test]
+fn a_thing_is_compared_with_its_nearest_variant_and_what_is_there_is_not_made_again() {
+    let mut far = Lab::storyteller();
+    far.common("pretrain")["optimizer"]["lr"] = json!(0.5);
+    far.common("tuned")["optimizer"]["lr"] = json!(0.5);
+    let mut near = Lab::storyteller();
+    near.common("tuned")["optimizer"]["lr"] = json!(0.25);
+    let now = Lab::storyteller().plan();
+    let earlier = [near.plan(), far.plan()];
+    let found = nearest("tuned", &now, &earlier);
+    let reason = why("tuned", &now, found, &|_| false);
+    assert!(reason.contains("0.25") && !reason.contains("made again"), "{reason}");
+    let reason = why("tuned", &now, Some(&earlier[1]), &|name| name == "pretrain");
+    assert!(reason.contains("because `pretrain` is another one") && !reason.contains("made again"), "{reason}");
 }

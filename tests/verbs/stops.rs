@@ -74,6 +74,15 @@ fn a_long_step_is_given_up_on_request() {
     assert_eq!(child.wait().unwrap().code(), Some(75));
     println!("stopped after {:?}", asked.elapsed());
     assert!(asked.elapsed() < Duration::from_secs(10));
+    let mut saved = Vec::new();
+    let mut folders = vec![place.path().join(".emberlab")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            saved.extend(entry.file_name().to_str().filter(|n| n.starts_with("step-")).map(str::to_owned));
+            folders.extend(entry.path().is_dir().then(|| entry.path()));
+        }
+    }
+    assert!(saved.iter().all(|name| name == "step-00000000"), "no step was done: {saved:?}");
 }
 
 #[test]
