@@ -7,7 +7,8 @@ use crate::source::{FileId, SourceFile, Sources, Span, Spanned, World, WorldErro
 use crate::stdlib;
 use crate::syntax::{self, ast};
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The largest number of files that one experiment may be made of.
@@ -161,15 +162,35 @@ impl Loader<'_> {
         id
     }
 
+    /// The tree of a file. A sweep reads the library once for every point, so trees of the library are kept; their spans
+    /// hold the number of the file, which is part of what they are known by.
+    fn parse(&mut self, file: &SourceFile) -> Arc<ast::Module> {
+        thread_local! {
+            static LIBRARY: RefCell<BTreeMap<(u32, String), Arc<ast::Module>>> = const { RefCell::new(BTreeMap::new()) };
+        }
+        let known = (file.id.0, file.path.to_string());
+        let library = stdlib::file(&file.path).is_some();
+        if library && let Some(tree) = LIBRARY.with_borrow(|library| library.get(&known).cloned()) {
+            return tree;
+        }
+        let parsed = syntax::parse(file);
+        let clean = parsed.problems.iter().next().is_none();
+        self.problems.extend(parsed.problems);
+        let tree = Arc::new(parsed.module);
+        if library && clean {
+            LIBRARY.with_borrow_mut(|library| library.insert(known, tree.clone()));
+        }
+        tree
+    }
+
     /// The file and the files it amends, lowest first.
     fn layers(&mut self, path: &str, file: &Arc<SourceFile>) -> Vec<Layer> {
         let mut layers: Vec<Layer> = Vec::new();
         let (mut path, mut file) = (path.to_owned(), file.clone());
         loop {
-            let parsed = syntax::parse(&file);
-            self.problems.extend(parsed.problems);
-            let base = parsed.module.amends.clone();
-            layers.insert(0, Layer { file: file.id, ast: Arc::new(parsed.module) });
+            let ast = self.parse(&file);
+            let base = ast.amends.clone();
+            layers.insert(0, Layer { file: file.id, ast });
             let Some(base) = base else { break };
             let target = path::join(path::folder(&path), &base.path);
             if target == path || layers.iter().any(|l| self.sources.get(l.file).is_some_and(|f| *f.path == *target)) {

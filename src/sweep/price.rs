@@ -43,7 +43,11 @@ impl PricedSweep {
             )),
             Ok(_) => prepare(sweep, &mut keep).map_err(|why| format!("cannot run: {why}")),
         };
-        let points: Vec<(Plan, Statuses)> = plans.into_values().map(|p| (p.clone(), statuses(&p))).collect();
+        let priced = |plan: Plan| {
+            let statuses = statuses(&plan);
+            (plan, statuses)
+        };
+        let points: Vec<(Plan, Statuses)> = plans.into_values().map(priced).collect();
         let search = match settings(sweep).map(|s| s.search) {
             Ok(spec::Search::Grid(_)) => "grid",
             Ok(spec::Search::Random(_)) => "random",
