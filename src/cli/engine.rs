@@ -1,7 +1,9 @@
 //! The verbs that need the engine.
 
 use super::{Exit, Failure, Screen};
-use super::{data, devices, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize};
+use super::{
+    data, devices, export, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize,
+};
 
 /// A verb of the engine with its arguments.
 #[derive(clap::Subcommand, Debug)]
@@ -20,6 +22,8 @@ pub enum EngineCommand {
     Generate(generate::Args),
     /// Say how likely lines of text are.
     Logprobs(logprobs::Args),
+    /// Write a trained stage as a folder that Hugging Face `transformers` loads.
+    Export(export::Args),
     /// Look into the run store.
     Runs(runs::Args),
     /// Write one HTML file about runs.
@@ -44,6 +48,7 @@ pub fn run(command: EngineCommand, screen: &Screen) -> Result<Exit, Failure> {
         EngineCommand::Score(args) => score::run(&args, screen),
         EngineCommand::Generate(args) => generate::run(&args, screen),
         EngineCommand::Logprobs(args) => logprobs::run(&args, screen),
+        EngineCommand::Export(args) => export::run(&args, screen),
         EngineCommand::Runs(args) => runs::run(&args, screen),
         EngineCommand::Report(args) => report::run(&args, screen),
         EngineCommand::Lock(args) => lock::run(&args, screen),
@@ -74,6 +79,7 @@ mod tests {
             "score rouge_l token_f1 --predictions p.txt --references r.txt --by-item i.jsonl",
             "generate RUN.tuned --prompt Once --max-tokens 8 --temperature 0 --seed 1",
             "logprobs RUN",
+            "export RUN.tuned --to folder",
             "runs",
             "runs show RUN",
             "runs compare A B C",

@@ -7,7 +7,7 @@ use crate::plan::{Plan, PlannedStage};
 use crate::run::{Model, WEIGHTS};
 use crate::store::{Check, Lab, ObjectKind};
 use crate::tokenizer::{Chat, Tokenizer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a trained stage lies, and how it is used.
 pub struct Stage {
@@ -42,7 +42,21 @@ impl Stage {
         Ok(Stage { plan, index, weights, tokenizer })
     }
 
-    fn planned(&self) -> &PlannedStage {
+    /// The plan of its run.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The file of its weights.
+    pub fn weights(&self) -> &Path {
+        &self.weights
+    }
+
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub fn planned(&self) -> &PlannedStage {
         &self.plan.stages[self.index]
     }
 

@@ -14,6 +14,7 @@ mod feed_forward;
 mod generate;
 mod head;
 mod host;
+pub mod hugging;
 mod layout;
 mod likelihood;
 mod norm;
@@ -29,7 +30,7 @@ pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated};
 pub use layout::{Entry, Layout};
 pub use params::Params;
-pub use weights::{Named, read_weights, weights_hash, write_weights};
+pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 
 pub(crate) use decoder::{Input, InputShape};

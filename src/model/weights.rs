@@ -5,7 +5,7 @@ use super::layout::Layout;
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// A named weight on the host.
@@ -39,6 +39,18 @@ pub fn weights_hash(weights: &[Named]) -> String {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_weights(weights: &[Named], path: &Path) -> Result<(), ModelError> {
+    write_weights_with(weights, None, path)
+}
+
+/// The same with a word about the file in its head.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_weights_with(
+    weights: &[Named],
+    about: Option<HashMap<String, String>>,
+    path: &Path,
+) -> Result<(), ModelError> {
     let failed = |cause: String| ModelError::Write { path: path.to_owned(), cause };
     let data: Vec<(String, Vec<usize>, Cow<[u8]>)> =
         weights.iter().map(|w| (w.name.to_string(), w.shape.clone(), bytes(&w.numbers))).collect();
@@ -49,7 +61,7 @@ pub fn write_weights(weights: &[Named], path: &Path) -> Result<(), ModelError> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|e| failed(e.to_string()))?;
-    safetensors::serialize_to_file(views, None, file.path()).map_err(|e| failed(e.to_string()))?;
+    safetensors::serialize_to_file(views, about, file.path()).map_err(|e| failed(e.to_string()))?;
     file.as_file().sync_all().map_err(|e| failed(e.to_string()))?;
     file.persist(path).map_err(|e| failed(e.error.to_string()))?;
     Ok(())

@@ -19,6 +19,8 @@ pub enum Failure {
     Data { name: String, why: DataError },
     #[error("tokenizer `{name}`: {why}")]
     Tokenizer { name: String, why: TokenizerError },
+    #[error("`{data}` as tokens of `{tokenizer}`: {why}")]
+    Tokens { data: String, tokenizer: String, why: TokenizerError },
     #[error("stage `{name}`: {why}")]
     Train { name: String, why: TrainError },
     #[error("stage `{name}`: {why}")]

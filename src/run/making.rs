@@ -146,7 +146,7 @@ impl Walk<'_> {
             "data": data_hash, "tokenizer": trained.hash, "chat": jinja.is_some(), "template": written_by,
         });
         let hash = digest("tokens", &recipe);
-        let failed = |why| Failure::Tokenizer { name: tokenizer.to_owned(), why };
+        let failed = |why| Failure::Tokens { data: name.clone(), tokenizer: tokenizer.to_owned(), why };
         let (object, cached) = match self.claim(ObjectKind::Tokens, &hash, &name)? {
             Claim::Ready(object) => (object, true),
             Claim::Build(draft) => {
