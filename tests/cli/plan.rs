@@ -54,3 +54,28 @@ fn a_part_of_the_plan_has_no_sweeps() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(!ran.out.contains("Sweeps"), "{}", ran.out);
 }
+
+/// The experiment with this sweep instead of its own.
+fn with_sweep(axes: &str) -> Folder {
+    let folder = sweep();
+    let text = folder.read("sweep.exp");
+    let before = text.split_once("sweep rates {").unwrap().0;
+    let items = "sweep mine {\n  over {\nAXES\n  }\n  minimize = pretrain.valid.loss\n}\n".replace("AXES", axes);
+    folder.write("sweep.exp", format!("{before}{items}"));
+    folder
+}
+
+#[test]
+fn an_axis_counts_only_where_its_condition_holds() {
+    for axes in [
+        "teller.position in [rotary, learned]\nteller.rope_theta in [1e4, 1e5] when teller.position == rotary",
+        "teller.rope_theta in [1e4, 1e5] when teller.position == rotary\nteller.position in [rotary, learned]",
+        "teller.layers in [1, 2]\nteller.dropout in [0%, 10%] when teller.layers == 2",
+    ] {
+        let ran = with_sweep(axes).exp("plan sweep.exp --format json");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let sweep = &ran.json()["sweeps"][0];
+        assert_eq!(sweep["price"]["points"], 3, "{sweep}");
+        assert_eq!(sweep["skipped"], serde_json::json!([]), "{sweep}");
+    }
+}
