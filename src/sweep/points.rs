@@ -172,7 +172,7 @@ pub(super) mod tests {
     }
 
     fn rates() -> AxisValues {
-        AxisValues::Log { low: 1e-4, high: 1e-2, unit: String::new() }
+        AxisValues::Log { low: 1e-4, high: 1e-2, unit: String::new(), whole: false }
     }
 
     #[test]
