@@ -283,9 +283,11 @@ impl Checker<'_> {
             .label("its variant is missing")
             .help(format!("there are {}", known.join(", ")));
         for near in self.amended_like(id, kind) {
-            problem = problem
-                .help(format!("`{near}` is declared in a file that this one amends"))
-                .fix(format!("did you mean `{near}`?"), span, near.to_string());
+            problem = problem.help(format!("`{near}` is declared in a file that this one amends")).fix(
+                format!("did you mean `{near}`?"),
+                span,
+                near.to_string(),
+            );
         }
         problem = problem.fix(format!("`{keyword} {} : {first}`", id.name), span, format!("{} : {first}", id.name));
         self.report(problem);

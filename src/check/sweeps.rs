@@ -161,10 +161,14 @@ impl Checker<'_> {
                 Ok(text) => choices.push(text),
                 Err(unwritten) => {
                     self.report(
-                        Problem::new(Code::E0304, value.span, format!("a value of axis `{path}` cannot be set from outside"))
-                            .label("the points of a sweep are settings, as `--set` gives them")
-                            .also(unwritten.span, unwritten.why)
-                            .help("give it a name in the file of the sweep (`use`, `let` or `fn`), or write it out there"),
+                        Problem::new(
+                            Code::E0304,
+                            value.span,
+                            format!("a value of axis `{path}` cannot be set from outside"),
+                        )
+                        .label("the points of a sweep are settings, as `--set` gives them")
+                        .also(unwritten.span, unwritten.why)
+                        .help("give it a name in the file of the sweep (`use`, `let` or `fn`), or write it out there"),
                     );
                     return None;
                 }

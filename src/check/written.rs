@@ -92,7 +92,7 @@ impl Checker<'_> {
         let env = Env::module(self.resolved.main);
         let (again, found) = self.quietly(|this| this.eval_as(&env, &expr, ty));
         if problems.any_error() || !found.is_empty() || again.value != value.value {
-            let why = format!("`{text}` means something else, or nothing, outside its own file");
+            let why = format!("`{text}` means something else, or nothing, as a setting of the whole file");
             return Err(Unwritten { span: value.span, why });
         }
         Ok(text)

@@ -106,9 +106,7 @@ fn check_point(
         return Err(Refusal::Invalid(error.message.clone()));
     }
     match now.filter(|now| !now.holds) {
-        Some(now) => {
-            Err(Refusal::Invalid(format!("`{}` does not hold", now.constraint.as_deref().unwrap_or("where"))))
-        }
+        Some(now) => Err(Refusal::Invalid(format!("`{}` does not hold", now.constraint.as_deref().unwrap_or("where")))),
         None => Ok(()),
     }
 }

@@ -70,7 +70,10 @@ pub enum Refusal {
 
 /// Gives the plan of the experiment under the overrides of a point (paths and values as the language writes them), or why
 /// there is none.
-pub type CheckPoint<'a> = &'a mut dyn FnMut(&[(String, String)]) -> Result<Plan, Refusal>;
+pub type CheckPoint<'a> = Ask<'a, Plan>;
+
+/// What is found out of the experiment under the overrides of a point, or why there is nothing.
+pub type Ask<'a, T> = &'a mut dyn FnMut(&[(String, String)]) -> Result<T, Refusal>;
 
 /// Checks every point with `check_point`. An axis whose `when` does not hold at a point is no part of it, and points that
 /// differ in nothing else are one. Points whose plan equals an earlier one's do not start either.
@@ -132,11 +135,7 @@ impl Reduce {
 
     /// The point with the values that count, and what `check` says of it. It starts without the axes that have a condition
     /// and takes on those that it turns out to lack, so no value is ever set where its axis does not count.
-    pub fn point<T>(
-        &mut self,
-        whole: &Point,
-        check: &mut dyn FnMut(&[(String, String)]) -> Result<T, Refusal>,
-    ) -> (Point, Result<T, String>) {
+    pub fn point<T>(&mut self, whole: &Point, check: Ask<'_, T>) -> (Point, Result<T, String>) {
         let mut taken: Vec<String> = Vec::new();
         loop {
             let counts = |path: &str| taken.iter().any(|t| t == path) || !self.conditional.iter().any(|c| c == path);
@@ -245,7 +244,8 @@ pub(super) mod tests {
     fn nothing_valid_is_an_error_with_a_reason() {
         let axes = [("a", choices(&["1"]))];
         let error =
-            prepare(&sweep(&axes, json!({ "is": "grid", "points": 3 })), &mut |_| Err(Refusal::Invalid("no".into()))).unwrap_err();
+            prepare(&sweep(&axes, json!({ "is": "grid", "points": 3 })), &mut |_| Err(Refusal::Invalid("no".into())))
+                .unwrap_err();
         assert!(error.to_string().contains("a = 1, is not because no"), "{error}");
     }
 

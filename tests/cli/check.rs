@@ -291,3 +291,22 @@ fn shares_above_one_are_told_how_shares_are_written() {
     assert_eq!(found, ["E0402"]);
     assert!(out.contains("as in `90%`"), "{out}");
 }
+
+#[test]
+fn values_of_an_axis_that_cannot_be_settings_are_told() {
+    let text = SMALL.replace("text(\"x/*.txt\")", "text(\"x/*.txt\") |> keep(d => d.words > 3)");
+    let rules = |list: &str| {
+        let sweep = format!("sweep s {{\n  over {{ stories.rule in {list} }}\n  minimize = pretrain.train.loss\n}}\n");
+        let module = "let few = 2\nfn wordy(d : document) : Bool = d.words > few\nschema mine is sgd { }\n";
+        told(&[("parts.exp", module), ("a.exp", &format!("use \"./parts.exp\"\nlet n = 9\n{text}{sweep}"))]).0
+    };
+    assert_eq!(rules("[d => d.words > n, d => d.words > 4]"), [""; 0]);
+    assert_eq!(rules("[parts.wordy, d => d.words > 4]"), [""; 0]);
+    assert_eq!(rules("[d => d.words > k for k in 1..=2]"), ["E0304"], "`k` means nothing to a setting");
+    let sweep = "sweep s {\n  over { pretrain.optimizer in parts.opts }\n  minimize = pretrain.train.loss\n}\n";
+    let opts = |head: &str| {
+        let module = "schema mine is sgd { }\nlet opts = [mine(lr = 0.1)]\n";
+        told(&[("parts.exp", module), ("a.exp", &format!("{head}\n{text}{sweep}"))]).0
+    };
+    assert_eq!(opts("use \"./parts.exp\""), [""; 0], "a schema of a module is named with the module");
+}

@@ -83,22 +83,27 @@ fn an_axis_counts_only_where_its_condition_holds() {
 #[test]
 fn a_record_means_the_same_wherever_its_list_stands() {
     let folder = with_sweep("pretrain.optimizer in recipes.opts\npretrain.sequence in [32 tokens, 64 tokens]");
-    let text = folder.read("sweep.exp").replace("use std.models", "use \"./recipes.exp\"\nlet fast = 5e-2\nuse std.models");
+    let text =
+        folder.read("sweep.exp").replace("use std.models", "use \"./recipes.exp\"\nlet fast = 5e-2\nuse std.models");
     folder.write("sweep.exp", &text);
-    let pick = |list: &str| {
+    let pick = |list: &str, rate: &str| {
         folder.write("recipes.exp", format!("let fast = 3e-3\nlet opts = {list}\n"));
         let ran = folder.exp("plan sweep.exp --format json");
         assert_eq!(ran.code, 0, "{}", ran.out);
         assert_eq!(ran.json()["sweeps"][0]["price"]["points"], 4, "{}", ran.out);
+        let right = text.replace("minimize", &format!("where = pretrain.optimizer.lr == {rate}\n  minimize"));
+        folder.write("sweep.exp", right);
+        let ran = folder.exp("plan sweep.exp --format json");
+        assert_eq!(ran.json()["sweeps"][0]["price"]["points"], 2, "{}", ran.out);
         let impossible = text.replace("minimize", "where = pretrain.optimizer.lr > 1.0\n  minimize");
         folder.write("sweep.exp", impossible);
         let ran = folder.exp("check sweep.exp");
         folder.write("sweep.exp", &text);
         ran.err
     };
-    let told = pick("[adamw(lr = fast), adamw(lr = fast * 2, weight_decay = 0.2)]");
+    let told = pick("[adamw(lr = fast), adamw(lr = fast * 2, weight_decay = 0.2)]", "3e-3");
     assert!(told.contains("pretrain.optimizer = adamw(lr = 0.003), "), "{told}");
-    let told = pick("[adamw(lr = x) for x in [1e-3, 1e-2]]");
+    let told = pick("[adamw(lr = x) for x in [1e-3, 1e-2]]", "1e-2");
     assert!(told.contains("pretrain.optimizer = adamw(lr = 0.001), "), "{told}");
 }
 

@@ -224,7 +224,8 @@ impl Lower<'_> {
     fn sweep(&self, kids: &mut Kids<'_>) -> Option<Sweep> {
         let name = self.new_name(&kids.find(Rule::new_name)?);
         let block = kids.find(Rule::sweep_block)?;
-        let mut sweep = Sweep { name, axes: Vec::new(), over: None, lost: false, fields: Vec::new(), body: self.span(&block) };
+        let mut sweep =
+            Sweep { name, axes: Vec::new(), over: None, lost: false, fields: Vec::new(), body: self.span(&block) };
         for part in block.into_inner() {
             match part.as_rule() {
                 Rule::over => self.over(part, &mut sweep),

@@ -161,11 +161,11 @@ fn dash_in_name(place: &Place<'_>) -> Option<Mistake> {
     let start = place.text[..place.at].trim_end_matches(goes_on_word).len();
     let end = place.at + place.rest().find(|c: char| !goes_on_word(c) && c != '-').unwrap_or(place.rest().len());
     let own = place.text[start..end].replace('-', "_");
-    Some(
-        Mistake::new(Code::E0101, start..end, "a name has no `-`")
-            .help("words of a name are joined with `_`")
-            .fix(format!("write `{own}`"), start..end, own),
-    )
+    Some(Mistake::new(Code::E0101, start..end, "a name has no `-`").help("words of a name are joined with `_`").fix(
+        format!("write `{own}`"),
+        start..end,
+        own,
+    ))
 }
 
 /// `model m = decoder(…)`.
