@@ -285,9 +285,9 @@ impl Checker<'_> {
                 }
                 let unit = unit.word().to_owned();
                 let axis = if name == "log" {
-                    AxisValues::Log { low, high, unit }
+                    AxisValues::Log { low, high, unit, whole: false }
                 } else {
-                    AxisValues::Linear { low, high, unit }
+                    AxisValues::Linear { low, high, unit, whole: false }
                 };
                 Value::Axis(Arc::new(axis))
             }

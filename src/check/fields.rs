@@ -337,7 +337,7 @@ impl Checker<'_> {
     }
 
     /// The fields of the record that an expression names.
-    fn fields_in(&mut self, expr: &Expr, record: RecordId, found: &mut Vec<(Arc<str>, Traced)>) {
+    pub(super) fn fields_in(&mut self, expr: &Expr, record: RecordId, found: &mut Vec<(Arc<str>, Traced)>) {
         match &*expr.kind {
             ExprKind::Name(name) => {
                 let known = self.schema(self.record(record).schema).fields.contains_key(name);

@@ -7,6 +7,9 @@ use crate::source::{Span, path};
 use crate::types::{Later, Num, Phase, SchemaId, Traced, Type, Unit, Value};
 use std::sync::Arc;
 
+/// The most numbers of a range that becomes a list.
+const LONGEST_RANGE: i64 = 1_000_000;
+
 impl Checker<'_> {
     /// The value as `want` has it; anything else is reported and becomes [`Value::Error`].
     pub(super) fn fit(&mut self, value: Traced, want: &Type, env: &Env) -> Traced {
@@ -113,7 +116,15 @@ impl Checker<'_> {
             Value::Range { low, high, unit, inclusive } => {
                 let (low, high) = (low.whole()?, high.whole()?);
                 let end = if *inclusive { high } else { high.checked_sub(1)? };
-                end.checked_sub(low).filter(|n| *n <= 1_000_000)?;
+                let last = end.checked_sub(low)?;
+                if last >= LONGEST_RANGE {
+                    self.report(
+                        Problem::new(Code::E0004, value.span, "this range is too long for a list")
+                            .label(format!("at most {LONGEST_RANGE} numbers are allowed"))
+                            .help("large data belongs into files, which datasets read"),
+                    );
+                    return Some(Value::Error);
+                }
                 let at = |i| Traced { value: Value::Number(Num::Int(i), *unit), ..value.clone() };
                 (low..=end).map(at).collect()
             }

@@ -282,8 +282,26 @@ impl Checker<'_> {
         let mut problem = Problem::new(Code::E0209, span, format!("what kind of {keyword} is `{}`?", id.name))
             .label("its variant is missing")
             .help(format!("there are {}", known.join(", ")));
+        for near in self.amended_like(id, kind) {
+            problem = problem.help(format!("`{near}` is declared in a file that this one amends")).fix(
+                format!("did you mean `{near}`?"),
+                span,
+                near.to_string(),
+            );
+        }
         problem = problem.fix(format!("`{keyword} {} : {first}`", id.name), span, format!("{} : {first}", id.name));
         self.report(problem);
+    }
+
+    /// Items of the same kind in the amended files whose name could have been meant by `id`, the likeliest first.
+    fn amended_like(&self, id: &ItemId, kind: Kind) -> Vec<Arc<str>> {
+        let names = &self.resolved.module(id.module).names;
+        let depth = |entry: &crate::resolve::Entry| entry.definitions.first().map(|d| d.0);
+        let own = names.get(&id.name).and_then(depth);
+        let amended = names.iter().filter(|(_, e)| e.kind == EntryKind::Decl(kind) && depth(e) < own);
+        let mut near = suggest::similar(&id.name, amended.map(|(name, _)| &**name));
+        near.truncate(2);
+        near.into_iter().map(Arc::from).collect()
     }
 
     /// Evaluates everything that the main module declares, and what that reaches.

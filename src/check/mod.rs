@@ -27,6 +27,7 @@ pub mod schema;
 mod show;
 mod suggestions;
 mod sweeps;
+mod written;
 
 pub use checked::*;
 

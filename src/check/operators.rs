@@ -52,7 +52,8 @@ impl Checker<'_> {
             B::Equal | B::NotEqual | B::In | B::NotIn => {
                 let (l, found) = self.quietly(|this| this.eval(env, left, &Type::Any));
                 if found.is_empty() {
-                    let want = self.symbols_of(env, left, &l);
+                    // What is wrong on one side has been told; the other could be a symbol.
+                    let want = if l.is_error() { Type::Error } else { self.symbols_of(env, left, &l) };
                     let r = self.eval(env, right, &want);
                     (l, r)
                 } else {

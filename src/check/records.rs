@@ -161,7 +161,7 @@ impl Checker<'_> {
         self.at_site(span, |this| {
             for name in &names {
                 let value = this.field(id, name, span);
-                sound &= !value.is_error();
+                sound &= !has_error(&value);
                 this.force(&value.value);
             }
             this.constraints(id, sound);
@@ -185,6 +185,13 @@ impl Checker<'_> {
         let mut broken = false;
         for info in checks {
             let env = Env { record: Some(id), ..Env::module(info.module) };
+            if !sound {
+                let mut involved = Vec::new();
+                self.fields_in(&info.check.condition, id, &mut involved);
+                if involved.iter().any(|(_, value)| has_error(value)) {
+                    continue;
+                }
+            }
             let (outcome, found) = self.quietly(|this| this.eval(&env, &info.check.condition, &Type::Bool));
             if sound {
                 found.into_iter().for_each(|problem| self.report(problem));
@@ -206,6 +213,15 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+}
+
+/// Whether a value, or a part of it, is wrong and has been reported.
+fn has_error(value: &Traced) -> bool {
+    match &value.value {
+        Value::List(items) => items.iter().any(has_error),
+        Value::Map(map) => map.values().any(has_error),
+        _ => value.is_error(),
     }
 }
 

@@ -19,7 +19,7 @@ impl Checker<'_> {
         let mut output = super::json::Output::default();
         let json = self.record_json(record, "", &mut output);
         let env = Env::module(id.module);
-        if sweep.axes.is_empty() {
+        if sweep.axes.is_empty() && !sweep.lost {
             self.report(
                 Problem::new(Code::E0801, sweep.name.span, format!("sweep `{}` has no axes", id.name))
                     .help("add `over { model.layers in [4, 6] }`"),
@@ -103,7 +103,7 @@ impl Checker<'_> {
             Value::Error => return None,
             Value::Axis(axis_values) => {
                 self.axis_unit(&value, &ty, axis_values)?;
-                (**axis_values).clone()
+                rounded((**axis_values).clone(), &ty)
             }
             Value::List(_) | Value::Range { .. } => self.choices(env, &value, &ty, &path.join("."))?,
             other => {
@@ -150,20 +150,36 @@ impl Checker<'_> {
         for item in items.iter() {
             self.check_range(item, ty, env, path, value.span);
         }
-        let shown: Vec<String> = items
-            .iter()
-            .map(|i| match &i.value {
-                // Records cannot be written back from their value, only from their text.
-                Value::Record(_) | Value::Lambda(_) => self.one_line(i.span),
-                other => self.show(other),
-            })
-            .collect();
-        Some(AxisValues::Choices(shown))
+        let before = self.problems.len();
+        items.iter().for_each(|item| self.force(&item.value));
+        if self.problems.len() > before {
+            return None;
+        }
+        let mut choices = Vec::new();
+        for item in items.iter() {
+            match self.written(item, ty) {
+                Ok(text) => choices.push(text),
+                Err(unwritten) => {
+                    self.report(
+                        Problem::new(
+                            Code::E0304,
+                            value.span,
+                            format!("a value of axis `{path}` cannot be set from outside"),
+                        )
+                        .label("the points of a sweep are settings, as `--set` gives them")
+                        .also(unwritten.span, unwritten.why)
+                        .help("give it a name in the file of the sweep (`use`, `let` or `fn`), or write it out there"),
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(AxisValues::Choices(choices))
     }
 
     /// A continuous axis must be in the unit of its field.
     fn axis_unit(&mut self, value: &Traced, ty: &Type, axis: &AxisValues) -> Option<()> {
-        let (AxisValues::Linear { low, high, unit } | AxisValues::Log { low, high, unit }) = axis else {
+        let (AxisValues::Linear { low, high, unit, .. } | AxisValues::Log { low, high, unit, .. }) = axis else {
             return Some(());
         };
         let unit = if unit.is_empty() { crate::types::Unit::One } else { crate::types::Unit::parse(unit)?.0 };
@@ -275,4 +291,14 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The values of an axis as its field takes them: a field of whole numbers takes whole ones only.
+fn rounded(mut values: AxisValues, ty: &Type) -> AxisValues {
+    let is = |wanted: fn(&Type) -> bool| ty.alternatives().iter().any(|t| wanted(t.bare()));
+    let (int, float) = (is(|t| *t == Type::Int), is(|t| matches!(t, Type::Float | Type::Number)));
+    if let AxisValues::Linear { whole, unit, .. } | AxisValues::Log { whole, unit, .. } = &mut values {
+        *whole = unit.is_empty() && int && !float;
+    }
+    values
 }

@@ -1,9 +1,11 @@
 //! Checking and planning a file, as every verb does it first.
 
+use super::points::lacks;
 use crate::check::{AxisValues, Checked, CheckedSweep, Options, check_file};
-use crate::diagnostics::{Code, Problem, Problems};
+use crate::diagnostics::{Code, Problem, Problems, Severity};
 use crate::plan::look;
 use crate::source::{Input, World, WorldError};
+use crate::sweep::{Point, Reduce, Refusal};
 use std::sync::Arc;
 
 /// Everything that can be said of a file without computing: what the checker finds, whether its items fit together, and
@@ -13,8 +15,8 @@ pub fn analyse(world: &dyn World, path: &str, options: &Options) -> (Checked, Pr
     problems.extend(look(&checked, &WithoutData(world), !problems.any_error()));
     if !problems.any_error() {
         for sweep in &checked.sweeps {
-            let mut refused = |point: &[Setting]| refused(world, path, options, &sweep.name, point);
-            if let Some(problem) = no_point(sweep, &mut refused) {
+            let mut check = |point: &[Setting]| check_point(world, path, options, &sweep.name, point);
+            if let Some(problem) = no_point(sweep, &mut check) {
                 problems.push(problem);
             }
         }
@@ -26,33 +28,33 @@ pub fn analyse(world: &dyn World, path: &str, options: &Options) -> (Checked, Pr
 type Setting = (String, String);
 
 /// Points of a sweep that are tried before it is given the benefit of the doubt; `exp sweep` tries them all.
-const TRIES: usize = 256;
+const TRIES: usize = 24;
 
 /// The problem of a sweep none of whose points is valid. Ranges have too many points to tell.
-fn no_point(sweep: &CheckedSweep, refused: &mut dyn FnMut(&[Setting]) -> Option<String>) -> Option<Problem> {
-    let mut points: Vec<Vec<Setting>> = vec![Vec::new()];
-    for axis in &sweep.axes {
-        let AxisValues::Choices(values) = &axis.values else { return None };
-        if points.len().saturating_mul(values.len()) > TRIES {
-            return None;
-        }
-        let with = |point: &Vec<Setting>, value: &String| {
-            point.iter().cloned().chain([(axis.path.clone(), value.clone())]).collect()
-        };
-        points = points.iter().flat_map(|point| values.iter().map(move |value| with(point, value))).collect();
-    }
+fn no_point(sweep: &CheckedSweep, check: &mut dyn FnMut(&[Setting]) -> Result<(), Refusal>) -> Option<Problem> {
+    let count = sweep.axes.iter().try_fold(1usize, |count, axis| match &axis.values {
+        AxisValues::Choices(values) => Some(count.saturating_mul(values.len())),
+        AxisValues::Linear { .. } | AxisValues::Log { .. } => None,
+    })?;
     let mut reasons = Vec::new();
-    for point in &points {
-        let why = refused(point)?;
-        let values: Vec<String> = point.iter().map(|(path, value)| format!("{path} = {value}")).collect();
-        reasons.push(format!("with {}: {why}", values.join(", ")));
+    let mut tried: Vec<String> = Vec::new();
+    let mut reduce = Reduce::new(sweep);
+    for index in 0..count {
+        let (point, judged) = reduce.point(&point_at(sweep, index), check);
+        if !tried.contains(&point.id) {
+            reasons.push(format!("with {point}: {}", judged.err()?));
+            tried.push(point.id);
+        }
+        if tried.len() == TRIES && index + 1 < count {
+            return Some(doubtful(sweep, reasons));
+        }
     }
     let axes = match sweep.axes.len() {
         1 => "widen its axis",
         _ => "widen one of its axes",
     };
     let problem = Problem::new(Code::E0803, sweep.span, format!("no point of sweep `{}` is valid", sweep.name))
-        .label(match points.len() {
+        .label(match tried.len() {
             1 => "its only point does not start".to_owned(),
             n => format!("none of its {n} points starts"),
         })
@@ -60,16 +62,53 @@ fn no_point(sweep: &CheckedSweep, refused: &mut dyn FnMut(&[Setting]) -> Option<
     Some(reasons.into_iter().take(3).fold(problem, Problem::note))
 }
 
-/// Why the experiment is not valid at a point of its sweep, if so.
-fn refused(world: &dyn World, path: &str, options: &Options, sweep: &str, point: &[Setting]) -> Option<String> {
+/// A sweep whose first points are not valid. The others may be, so this is no error.
+fn doubtful(sweep: &CheckedSweep, reasons: Vec<String>) -> Problem {
+    let text = format!("none of the first {} points of sweep `{}` is valid", reasons.len(), sweep.name);
+    let mut problem = Problem::new(Code::E0803, sweep.span, text)
+        .label("the others were not tried")
+        .help("`exp plan` and `exp sweep` try them all");
+    problem.severity = Severity::Warning;
+    reasons.into_iter().take(3).fold(problem, Problem::note)
+}
+
+/// The point with that number in a grid over lists; the last axis changes fastest.
+fn point_at(sweep: &CheckedSweep, index: usize) -> Point {
+    let mut rest = index;
+    let mut values = Vec::new();
+    for axis in sweep.axes.iter().rev() {
+        if let AxisValues::Choices(choices) = &axis.values
+            && let Some(value) = choices.get(rest % choices.len().max(1))
+        {
+            rest /= choices.len();
+            values.push((axis.path.clone(), value.clone()));
+        }
+    }
+    Point::new(values.into_iter().rev().collect())
+}
+
+/// Whether the experiment is valid at a point of its sweep.
+fn check_point(
+    world: &dyn World,
+    path: &str,
+    options: &Options,
+    sweep: &str,
+    point: &[Setting],
+) -> Result<(), Refusal> {
     let overrides = options.overrides.iter().chain(point).cloned().collect();
     let (checked, mut problems) = check_file(world, path, &Options { overrides, pedantic: false });
+    let now = checked.sweeps.iter().find(|s| s.name == sweep);
+    if let Some(path) = now.and_then(|now| lacks(now, point)) {
+        return Err(Refusal::Lacks(path));
+    }
     problems.extend(look(&checked, &WithoutData(world), !problems.any_error()));
     if let Some(error) = problems.sorted().into_iter().find(|p| p.is_error()) {
-        return Some(error.message.clone());
+        return Err(Refusal::Invalid(error.message.clone()));
     }
-    let now = checked.sweeps.iter().find(|s| s.name == sweep).filter(|now| !now.holds)?;
-    Some(format!("`{}` does not hold", now.constraint.as_deref().unwrap_or("where")))
+    match now.filter(|now| !now.holds) {
+        Some(now) => Err(Refusal::Invalid(format!("`{}` does not hold", now.constraint.as_deref().unwrap_or("where")))),
+        None => Ok(()),
+    }
 }
 
 /// A world whose data files are all absent. Whether a pattern is well formed can be told all the same.

@@ -4,7 +4,8 @@ use super::screen::{error_document, sentence};
 use super::{Exit, check, completions, doc, explain, fmt, init, plan, show, test};
 use crate::diagnostics::render::Format;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -110,8 +111,54 @@ pub enum Command {
     Engine(super::engine::EngineCommand),
 }
 
+/// Verbs of other tools, and what does the same here.
+const FOREIGN_VERBS: [(&[&str], &str); 5] = [
+    (&["train", "fit", "start", "launch", "execute", "eval", "evaluate"], "run"),
+    (&["validate", "lint", "verify", "typecheck"], "check"),
+    (&["format"], "fmt"),
+    (&["docs", "manual", "man"], "doc"),
+    (&["new", "create"], "init"),
+];
+
+/// Gives mistakes that people bring from other tools the advice that helps.
+fn advise(error: &mut clap::Error, words: &[OsString]) {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let advice = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let Some(arg) = text(error, ContextKind::InvalidArg) else { return };
+            let sets = words.get(1..).unwrap_or_default().iter().find_map(|w| {
+                Cli::command().find_subcommand(w).map(|verb| verb.get_arguments().any(|a| a.get_long() == Some("set")))
+            });
+            match arg.split_once('=') {
+                _ if sets != Some(true) => return,
+                Some((path, value)) if !arg.starts_with('-') => {
+                    format!("fields are set with `--set {}={}`", path.trim_start_matches('+'), value)
+                }
+                _ if error.get(ContextKind::SuggestedArg).is_some() => return,
+                _ => "fields of the experiment are set with `--set path=value`, as in `--set pretrain.batch=4k tokens`"
+                    .replace("4k tokens", "\"4k tokens\""),
+            }
+        }
+        ErrorKind::InvalidSubcommand => {
+            let Some(verb) = text(error, ContextKind::InvalidSubcommand) else { return };
+            let Some((_, own)) = FOREIGN_VERBS.iter().find(|(names, _)| names.contains(&verb.as_str())) else { return };
+            match Cli::command().find_subcommand(own) {
+                Some(_) => format!("`exp {own}` does that"),
+                None => format!("`exp {own}` does that, in a build with the engine"),
+            }
+        }
+        _ => return,
+    };
+    error.remove(ContextKind::SuggestedSubcommand);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+}
+
 /// Reports what clap found wrong, or prints the help that was asked for.
-pub(super) fn complain(error: &clap::Error, words: &[OsString]) -> Exit {
+pub(super) fn complain(mut error: clap::Error, words: &[OsString]) -> Exit {
+    advise(&mut error, words);
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if asked {
         let _ = error.print();

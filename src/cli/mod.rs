@@ -87,7 +87,7 @@ pub fn main() -> ExitCode {
 pub fn execute(words: Vec<OsString>) -> Exit {
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return args::complain(&error, &words),
+        Err(error) => return args::complain(error, &words),
     };
     let screen = Screen::new(&cli.global);
     let result = enter(&cli.global).and_then(|()| dispatch(cli.command, &screen));

@@ -1,9 +1,10 @@
 //! Planning an experiment at a point of a sweep.
 
-use crate::check::{CheckedSweep, Options, check_file};
+use crate::check::{CheckedAxis, CheckedSweep, Options, check_file};
 use crate::diagnostics::Problems;
 use crate::plan::{KnownCounts, Plan, Selection, plan_with};
 use crate::source::World;
+use crate::sweep::Refusal;
 
 /// The experiment that a sweep is of.
 pub struct Swept<'a> {
@@ -15,20 +16,30 @@ pub struct Swept<'a> {
 }
 
 impl Swept<'_> {
-    /// The plan at the point that `values` describe (paths and texts as `--set` takes them), or why the point is not valid.
-    pub fn plan(&self, sweep: &CheckedSweep, values: &[(String, String)]) -> Result<Plan, String> {
+    /// The plan at the point that `values` describe (paths and texts as `--set` takes them), or why there is none.
+    pub fn plan(&self, sweep: &CheckedSweep, values: &[(String, String)]) -> Result<Plan, Refusal> {
         let overrides = self.overrides.iter().chain(values).cloned().collect();
         let (checked, problems) = check_file(self.world, self.file, &Options { overrides, pedantic: false });
+        let now = checked.sweeps.iter().find(|s| s.name == sweep.name);
+        if let Some(path) = now.and_then(|now| lacks(now, values)) {
+            return Err(Refusal::Lacks(path));
+        }
         if problems.any_error() {
-            return Err(first(&problems));
+            return Err(Refusal::Invalid(first(&problems)));
         }
-        if let Some(now) = checked.sweeps.iter().find(|s| s.name == sweep.name)
-            && !now.holds
-        {
-            return Err(format!("`where` does not hold: {}", now.constraint.clone().unwrap_or_default()));
+        if let Some(now) = now.filter(|now| !now.holds) {
+            let why = format!("`where` does not hold: {}", now.constraint.clone().unwrap_or_default());
+            return Err(Refusal::Invalid(why));
         }
-        plan_with(&checked, self.world, &Selection { until: None }, self.counts).map_err(|p| first(&p))
+        let planned = plan_with(&checked, self.world, &Selection { until: None }, self.counts);
+        planned.map_err(|p| Refusal::Invalid(first(&p)))
     }
+}
+
+/// The first axis that counts at a point and has no value there; `sweep` is as it was checked at the point.
+pub(super) fn lacks(sweep: &CheckedSweep, values: &[(String, String)]) -> Option<String> {
+    let given = |axis: &CheckedAxis| values.iter().any(|(path, _)| *path == axis.path);
+    sweep.axes.iter().find(|axis| axis.active && !given(axis)).map(|axis| axis.path.clone())
 }
 
 fn first(problems: &Problems) -> String {

@@ -66,7 +66,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let name = single(file);
     let swept = Swept { file: &name, world: &planned.world, overrides: &args.overrides.set, counts: &counts };
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
-    let mut check_point = |values: &[(String, String)]| -> Result<Plan, String> {
+    let mut check_point = |values: &[(String, String)]| -> Result<Plan, sweep::Refusal> {
         let plan = swept.plan(sweep, values)?;
         if let Some(hash) = plan.hash.value() {
             plans.entry(hash.clone()).or_insert_with(|| plan.clone());

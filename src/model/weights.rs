@@ -60,7 +60,11 @@ pub fn write_weights_with(
         views.insert(name.clone(), view);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|e| failed(e.to_string()))?;
+    let mut temporary = tempfile::Builder::new();
+    // Readable by others as far as the user's mask allows, like any other file.
+    #[cfg(unix)]
+    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = temporary.tempfile_in(folder).map_err(|e| failed(e.to_string()))?;
     safetensors::serialize_to_file(views, about, file.path()).map_err(|e| failed(e.to_string()))?;
     file.as_file().sync_all().map_err(|e| failed(e.to_string()))?;
     file.persist(path).map_err(|e| failed(e.error.to_string()))?;

@@ -9,8 +9,10 @@ pub(super) fn at(values: &AxisValues, share: f64) -> String {
             let index = (share * choices.len() as f64) as usize;
             choices.get(index.min(choices.len().saturating_sub(1))).cloned().unwrap_or_default()
         }
-        AxisValues::Linear { low, high, unit } => write(low + share * (high - low), unit),
-        AxisValues::Log { low, high, unit } => write((low.ln() + share * (high.ln() - low.ln())).exp(), unit),
+        AxisValues::Linear { low, high, unit, whole } => write(low + share * (high - low), unit, *whole),
+        AxisValues::Log { low, high, unit, whole } => {
+            write((low.ln() + share * (high.ln() - low.ln())).exp(), unit, *whole)
+        }
     }
 }
 
@@ -45,8 +47,8 @@ pub(super) fn problem(values: &AxisValues) -> Option<&'static str> {
 
 /// A number and its unit as the language writes them. Six digits keep values readable and the same on every machine,
 /// whatever its logarithm does in the last place.
-fn write(value: f64, unit: &str) -> String {
-    let whole = matches!(unit, "tokens" | "steps" | "documents" | "bytes");
+fn write(value: f64, unit: &str, whole: bool) -> String {
+    let whole = whole || matches!(unit, "tokens" | "steps" | "documents" | "bytes");
     let value = if whole { value.round() } else { six_digits(value) };
     let size = value.abs();
     let number = if size != 0.0 && !(1e-4..1e15).contains(&size) { format!("{value:e}") } else { format!("{value}") };
@@ -68,19 +70,21 @@ mod tests {
 
     #[test]
     fn ranges_reach_both_ends() {
-        let log = AxisValues::Log { low: 3e-4, high: 3e-3, unit: String::new() };
+        let log = AxisValues::Log { low: 3e-4, high: 3e-3, unit: String::new(), whole: false };
         assert_eq!(spread(&log, 3), ["0.0003", "0.000948683", "0.003"]);
-        let linear = AxisValues::Linear { low: 0.0, high: 1.0, unit: "%".into() };
+        let linear = AxisValues::Linear { low: 0.0, high: 1.0, unit: "%".into(), whole: false };
         assert_eq!(spread(&linear, 5), ["0%", "0.25%", "0.5%", "0.75%", "1%"]);
         assert_eq!(spread(&linear, 1), ["0.5%"], "one point is the middle");
-        let small = AxisValues::Log { low: 1e-6, high: 1e-5, unit: String::new() };
+        let small = AxisValues::Log { low: 1e-6, high: 1e-5, unit: String::new(), whole: false };
         assert_eq!(spread(&small, 2), ["1e-6", "1e-5"]);
     }
 
     #[test]
     fn counts_are_whole() {
-        let tokens = AxisValues::Linear { low: 1.0, high: 2.0, unit: "tokens".into() };
+        let tokens = AxisValues::Linear { low: 1.0, high: 2.0, unit: "tokens".into(), whole: false };
         assert_eq!(spread(&tokens, 4), ["1 tokens", "2 tokens"]);
+        let layers = AxisValues::Log { low: 2.0, high: 12.0, unit: String::new(), whole: true };
+        assert_eq!(spread(&layers, 3), ["2", "5", "12"]);
     }
 
     #[test]
@@ -92,7 +96,7 @@ mod tests {
 
     #[test]
     fn ranges_without_values_are_known() {
-        let log = |low, high| AxisValues::Log { low, high, unit: String::new() };
+        let log = |low, high| AxisValues::Log { low, high, unit: String::new(), whole: false };
         assert!(problem(&log(0.0, 1.0)).is_some() && problem(&log(2.0, 1.0)).is_some());
         assert!(problem(&log(1.0, 2.0)).is_none() && problem(&AxisValues::Choices(Vec::new())).is_some());
     }

@@ -24,7 +24,7 @@ mod state;
 
 pub use error::SearchError;
 pub use points::{Point, points};
-pub use prepare::{Candidate, CheckPoint, Node, Prepared, Sharing, Skipped, prepare};
+pub use prepare::{Candidate, CheckPoint, Node, Prepared, Reduce, Refusal, Sharing, Skipped, prepare};
 pub use price::PricedSweep;
 
 #[cfg(feature = "engine")]

@@ -36,6 +36,11 @@ impl Point {
         Point { id, values }
     }
 
+    /// The point with the values of the axes that `counts` holds for.
+    pub(super) fn only(&self, counts: &dyn Fn(&str) -> bool) -> Point {
+        Point::new(self.values.iter().filter(|(path, _)| counts(path)).map(|(p, v)| (p.clone(), v.clone())).collect())
+    }
+
     /// The values as `--set` takes them: paths and texts.
     pub fn overrides(&self) -> Vec<(String, String)> {
         self.values.iter().map(|(path, value)| (path.clone(), value.clone())).collect()
@@ -58,7 +63,8 @@ pub(super) fn settings(sweep: &CheckedSweep) -> Result<spec::Sweep, SearchError>
         .map_err(|e| SearchError::Malformed { sweep: sweep.name.clone(), why: e.to_string() })
 }
 
-/// Every point that the sweep's search tries, each once, in order. Nothing has been checked yet.
+/// Every point that the sweep's search tries, each once, in order. Nothing has been checked yet, and axes with a condition
+/// have a value in every point: [`prepare`](super::prepare()) takes it out where the condition does not hold.
 ///
 /// # Errors
 /// When the search or its early stopping cannot run yet, or an axis has no values.
@@ -166,7 +172,7 @@ pub(super) mod tests {
     }
 
     fn rates() -> AxisValues {
-        AxisValues::Log { low: 1e-4, high: 1e-2, unit: String::new() }
+        AxisValues::Log { low: 1e-4, high: 1e-2, unit: String::new(), whole: false }
     }
 
     #[test]

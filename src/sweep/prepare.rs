@@ -5,7 +5,7 @@ use super::points::{Point, points};
 use crate::check::CheckedSweep;
 use crate::plan::{Estimate, Known, Plan};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A sweep that is ready to run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -59,12 +59,24 @@ pub struct Sharing {
     pub seconds: Option<f64>,
 }
 
-/// Gives the plan of the experiment under the overrides of a point (paths and values as the language writes them), or why
-/// the point is not valid.
-pub type CheckPoint<'a> = &'a mut dyn FnMut(&[(String, String)]) -> Result<Plan, String>;
+/// Why there is no plan for a point.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The point is not valid.
+    Invalid(String),
+    /// The axis of this path counts at the point (its `when` holds there), and the point has no value for it.
+    Lacks(String),
+}
 
-/// Checks every point with `check_point`, which gives the point's plan or why it is not valid. Points whose plan equals
-/// an earlier one's (an axis that is not used there) do not start either.
+/// Gives the plan of the experiment under the overrides of a point (paths and values as the language writes them), or why
+/// there is none.
+pub type CheckPoint<'a> = Ask<'a, Plan>;
+
+/// What is found out of the experiment under the overrides of a point, or why there is nothing.
+pub type Ask<'a, T> = &'a mut dyn FnMut(&[(String, String)]) -> Result<T, Refusal>;
+
+/// Checks every point with `check_point`. An axis whose `when` does not hold at a point is no part of it, and points that
+/// differ in nothing else are one. Points whose plan equals an earlier one's do not start either.
 ///
 /// # Errors
 /// When the search cannot run, or no point is valid.
@@ -72,8 +84,14 @@ pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prep
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut skipped = Vec::new();
     let mut by_plan: BTreeMap<String, String> = BTreeMap::new();
-    for point in points(sweep)? {
-        let judged = check_point(&point.overrides()).and_then(|plan| match &plan.hash {
+    let mut reduce = Reduce::new(sweep);
+    let mut seen = BTreeSet::new();
+    for whole in points(sweep)? {
+        let (point, judged) = reduce.point(&whole, check_point);
+        if !seen.insert(point.id.clone()) {
+            continue;
+        }
+        let judged = judged.and_then(|plan| match &plan.hash {
             Known::Value(hash) => Ok((hash.clone(), stages(&plan))),
             Known::Unknown(why) => Err(why.clone()),
         });
@@ -99,6 +117,46 @@ pub fn prepare(sweep: &CheckedSweep, check_point: CheckPoint<'_>) -> Result<Prep
     }
     let (id, sharing) = (identity(&sweep.name, &candidates), sharing(&candidates));
     Ok(Prepared { id, name: sweep.name.clone(), candidates, skipped, sharing })
+}
+
+/// Takes the values of axes that do not count out of points.
+pub struct Reduce {
+    /// The axes with a condition.
+    conditional: Vec<String>,
+    /// The axis that a part of a point lacks next, by the part's name.
+    lacks: BTreeMap<String, String>,
+}
+
+impl Reduce {
+    pub fn new(sweep: &CheckedSweep) -> Reduce {
+        let conditional = sweep.axes.iter().filter(|a| a.condition.is_some()).map(|a| a.path.clone()).collect();
+        Reduce { conditional, lacks: BTreeMap::new() }
+    }
+
+    /// The point with the values that count, and what `check` says of it. It starts without the axes that have a condition
+    /// and takes on those that it turns out to lack, so no value is ever set where its axis does not count.
+    pub fn point<T>(&mut self, whole: &Point, check: Ask<'_, T>) -> (Point, Result<T, String>) {
+        let mut taken: Vec<String> = Vec::new();
+        loop {
+            let counts = |path: &str| taken.iter().any(|t| t == path) || !self.conditional.iter().any(|c| c == path);
+            let part = whole.only(&counts);
+            let lacks = match self.lacks.get(&part.id) {
+                Some(path) => path.clone(),
+                None => match check(&part.overrides()) {
+                    Ok(found) => return (part, Ok(found)),
+                    Err(Refusal::Invalid(why)) => return (part, Err(why)),
+                    Err(Refusal::Lacks(path)) => {
+                        self.lacks.insert(part.id.clone(), path.clone());
+                        path
+                    }
+                },
+            };
+            if taken.contains(&lacks) || !whole.values.contains_key(&lacks) {
+                return (part, Err(format!("the axis `{lacks}` has no value")));
+            }
+            taken.push(lacks);
+        }
+    }
 }
 
 fn stages(plan: &Plan) -> Vec<Node> {
@@ -155,7 +213,7 @@ pub(super) mod tests {
         prepare(&sweep(&axes, json!({ "is": "grid", "points": 3 })), &mut |values| {
             let text = format!("{values:?}");
             if text.contains("\"6\"") && text.contains("\"3\"") {
-                Err("it is too large".into())
+                Err(Refusal::Invalid("it is too large".into()))
             } else {
                 Ok(plan("tiny", &text))
             }
@@ -186,7 +244,8 @@ pub(super) mod tests {
     fn nothing_valid_is_an_error_with_a_reason() {
         let axes = [("a", choices(&["1"]))];
         let error =
-            prepare(&sweep(&axes, json!({ "is": "grid", "points": 3 })), &mut |_| Err("no".into())).unwrap_err();
+            prepare(&sweep(&axes, json!({ "is": "grid", "points": 3 })), &mut |_| Err(Refusal::Invalid("no".into())))
+                .unwrap_err();
         assert!(error.to_string().contains("a = 1, is not because no"), "{error}");
     }
 
@@ -201,5 +260,71 @@ pub(super) mod tests {
         let shared = sharing(&[candidate("x"), candidate("y")]);
         assert_eq!(shared, Sharing { stages: 4, distinct: 3, flops: Some(12.0), seconds: None });
         assert_eq!(shared.to_string(), "4 stages, 1 of them shared, so 3 to train");
+    }
+}
+
+#[cfg(test)]
+mod reduce_tests {
+    use super::*;
+    use crate::sweep::points::tests::{choices, sweep};
+    use serde_json::json;
+
+    fn value<'a>(values: &'a [(String, String)], path: &str) -> Option<&'a str> {
+        values.iter().find(|(p, _)| p == path).map(|(_, v)| v.as_str())
+    }
+
+    /// Dropout counts with two layers, and its seed only with dropout.
+    fn check(values: &[(String, String)]) -> Result<(), Refusal> {
+        let deep = value(values, "layers") == Some("2");
+        let drops = value(values, "dropout");
+        for (path, counts) in [("dropout", deep), ("seed", deep && drops == Some("10%"))] {
+            let given = value(values, path).is_some();
+            assert!(counts || !given, "`{path}` is set where it does not count: {values:?}");
+            if counts && !given {
+                return Err(Refusal::Lacks(path.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn reduced(search: serde_json::Value) -> Vec<String> {
+        let axes =
+            [("layers", choices(&["1", "2"])), ("dropout", choices(&["0%", "10%"])), ("seed", choices(&["1", "2"]))];
+        let mut sweep = sweep(&axes, search);
+        for axis in &mut sweep.axes[1..] {
+            axis.condition = Some("a condition".into());
+        }
+        let mut reduce = Reduce::new(&sweep);
+        let mut all: Vec<String> = Vec::new();
+        for whole in points(&sweep).unwrap() {
+            let (point, judged) = reduce.point(&whole, &mut check);
+            judged.unwrap();
+            if !all.contains(&point.to_string()) {
+                all.push(point.to_string());
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn an_axis_that_does_not_count_is_no_part_of_a_point() {
+        let wanted = [
+            "layers = 1",
+            "layers = 2, dropout = 0%",
+            "layers = 2, dropout = 10%, seed = 1",
+            "layers = 2, dropout = 10%, seed = 2",
+        ];
+        assert_eq!(reduced(json!({ "is": "grid", "points": 3 })), wanted);
+        let mut drawn = reduced(json!({ "is": "random", "trials": 64, "seed": 1 }));
+        drawn.sort();
+        assert_eq!(drawn, wanted);
+    }
+
+    #[test]
+    fn an_axis_that_never_comes_to_count_is_no_endless_loop() {
+        let mut reduce = Reduce::new(&sweep(&[("a", choices(&["1"]))], json!({ "is": "grid", "points": 3 })));
+        let whole = Point::new(indexmap::IndexMap::from([("a".to_owned(), "1".to_owned())]));
+        let (_, judged) = reduce.point::<()>(&whole, &mut |_| Err(Refusal::Lacks("b".into())));
+        assert_eq!(judged.unwrap_err(), "the axis `b` has no value");
     }
 }

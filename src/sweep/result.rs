@@ -83,7 +83,13 @@ impl SweepResult {
 
     /// For people: best first, then those without an objective.
     pub fn table(&self) -> Table {
-        let axes: Vec<&String> = self.points.first().map(|p| p.values.keys().collect()).unwrap_or_default();
+        // An axis with a condition has no value in some points.
+        let mut axes: Vec<&String> = Vec::new();
+        for path in self.points.iter().flat_map(|p| p.values.keys()) {
+            if !axes.contains(&path) {
+                axes.push(path);
+            }
+        }
         let mut head = vec!["rank".to_owned(), "point".to_owned()];
         head.extend(axes.iter().map(|a| (*a).clone()));
         head.extend(["objective", "status", "took", "reused", "run or reason"].map(str::to_owned));

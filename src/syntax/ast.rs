@@ -237,6 +237,8 @@ pub struct Sweep {
     pub axes: Vec<Axis>,
     /// From `over` to its `}`; absent when the block is missing.
     pub over: Option<Span>,
+    /// Whether its axes could not be read, which has been reported.
+    pub lost: bool,
     pub fields: Vec<Field>,
     pub body: Span,
 }

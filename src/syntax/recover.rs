@@ -1,6 +1,6 @@
 //! Broken pieces: the strict rules find the exact place, known mistakes are repaired, and what is left is told.
 
-use super::ast::{Axis, Expr, ExprKind, Field, FieldOp, ItemKind, Member, Module, Name};
+use super::ast::{Axis, Expr, ExprKind, Field, FieldOp, ItemKind, Member, Module, Name, Sweep};
 use super::grammar::{Rule, read};
 use super::lower::{Lower, Origin};
 use super::mistakes;
@@ -111,13 +111,37 @@ impl Lower<'_> {
 
     /// The fields that can be read from a broken piece; one that cannot keeps its path.
     pub fn broken_field(&self, pair: Pair<'_, Rule>) -> Vec<Field> {
-        let (mut text, mut at) = piece(&pair);
-        let mut fields = Vec::new();
-        // A broken block of axes is told as such; its axes are lost.
-        if first_word(text) == "over" && text[4..].trim_start().starts_with('{') {
+        let (text, at) = piece(&pair);
+        // Only a sweep has axes.
+        if is_over(text) {
             self.repair(Rule::over_only, text, at);
-            return fields;
+            return Vec::new();
         }
+        self.broken_fields(text, at)
+    }
+
+    /// A block of axes that is broken, or that something else follows on its line; and the fields behind it.
+    pub fn broken_over(&self, pair: Pair<'_, Rule>, sweep: &mut Sweep) {
+        let (text, at) = piece(&pair);
+        if !is_over(text) {
+            sweep.fields.extend(self.broken_fields(text, at));
+            return;
+        }
+        let repaired = self.repair(Rule::over_only, text, at);
+        let read = repaired.patch.and_then(|patch| {
+            self.again(Rule::over_only, &patch, at, |l, pair| {
+                l.over(pair, sweep);
+                Some(())
+            })
+        });
+        sweep.lost |= read.is_none();
+        if let Some(split) = repaired.split.filter(|s| s.end < text.len()) {
+            sweep.fields.extend(self.broken_fields(&text[split.end..], at + split.end));
+        }
+    }
+
+    fn broken_fields(&self, mut text: &str, mut at: usize) -> Vec<Field> {
+        let mut fields = Vec::new();
         loop {
             let repaired = self.repair(Rule::field_only, text, at);
             let again = repaired.patch.and_then(|p| self.again(Rule::field_only, &p, at, |l, pair| l.field(pair)));
@@ -233,6 +257,11 @@ impl Lower<'_> {
         }
         (!path.is_empty()).then_some((path, at + from))
     }
+}
+
+/// Whether a broken piece starts like a block of axes.
+fn is_over(text: &str) -> bool {
+    first_word(text) == "over" && text[4..].trim_start().starts_with('{')
 }
 
 /// The text of a broken piece without the blanks at its end, and where it starts in the lowered text.

@@ -25,10 +25,10 @@ pub enum Origin {
 pub enum AxisValues {
     /// Each as the language writes it, so that it can be set like an override.
     Choices(Vec<String>),
-    /// `linear(a..b)`; the unit, if any, as the language writes it.
-    Linear { low: f64, high: f64, unit: String },
+    /// `linear(a..b)`; the unit, if any, as the language writes it, and whether its values are rounded.
+    Linear { low: f64, high: f64, unit: String, whole: bool },
     /// `log(a..b)`
-    Log { low: f64, high: f64, unit: String },
+    Log { low: f64, high: f64, unit: String, whole: bool },
 }
 
 /// A number: whole as long as that is exact.

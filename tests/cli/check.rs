@@ -239,4 +239,74 @@ fn a_sweep_without_a_valid_point_is_told() {
         assert_eq!(ran.err.contains("error[E0803]"), !valid, "{axis}: {}", ran.err);
         assert_eq!(ran.code, i32::from(!valid), "{axis}: {}", ran.err);
     }
+    // Many points take long to try; that the first ones are not valid says nothing of the others.
+    let many = Folder::with(&[("a.exp", &text("teller.layers in 1..=200", "  where = teller.width > 100\n"))]);
+    let ran = many.exp("check a.exp");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("warning[E0803]: none of the first 24 points of sweep `sizes` is valid"), "{}", ran.err);
+}
+
+/// The codes of the problems, in the order of their places.
+fn told(files: &[(&str, &str)]) -> (Vec<String>, String) {
+    let folder = Folder::with(files);
+    let ran = folder.exp("check a.exp --format json");
+    let document = ran.json();
+    let problems = document["problems"].as_array().unwrap();
+    (problems.iter().map(|p| p["code"].as_str().unwrap().to_owned()).collect(), ran.out)
+}
+
+const SMALL: &str = "dataset stories = text(\"x/*.txt\")\ntokenizer words : bpe { train_on = stories }\n\
+    model small : decoder { layers = 2, heads = 2, width = 64 }\n\
+    stage pretrain : next_token { model = small, tokenizer = words, data = stories, budget = 10 steps }\n";
+
+#[test]
+fn what_follows_from_a_mistake_is_not_told() {
+    let gelu = SMALL.replace("width = 64", "width = 64, activation = \"gelu\"");
+    assert_eq!(told(&[("a.exp", &gelu)]).0, ["E0304"]);
+    let none = SMALL.replace("10 steps", "10 steps, optimizer = adamw(lr = None)");
+    assert_eq!(told(&[("a.exp", &none)]).0, ["E0111"]);
+    let more = |line: &str| told(&[("a.exp", &format!("{SMALL}{line}\n"))]).0;
+    assert_eq!(more("dataset mixed = mix([stories, stories])"), ["E0304"]);
+    assert_eq!(more("sweep s { over { small.layers in [1, 2] } minimize = pretrain.train.loss }"), ["E0117"]);
+    let lost = more("sweep s {\n  over { small.layers in }\n  minimize = pretrain.train.loss\n}");
+    assert!(lost.len() == 1 && lost[0] != "E0801", "{lost:?}");
+    assert_eq!(more("let long = [n for n in 1..=2_000_000]"), ["E0004"]);
+    assert_eq!(more("let long = [n for n in 1..=1_000]"), [""; 0]);
+}
+
+#[test]
+fn a_misspelt_item_of_an_amended_file_is_suggested() {
+    let (found, out) = told(&[("base.exp", SMALL), ("a.exp", "amends \"base.exp\"\n\nmodel smal { width = 96 }\n")]);
+    assert_eq!(found, ["E0209"]);
+    let (near, other) = (out.find("did you mean `small`?").expect("a suggestion"), out.find("smal : decoder").unwrap());
+    assert!(near < other, "{out}");
+    let (found, _) = told(&[("base.exp", SMALL), ("a.exp", "amends base.exp\n\nmodel small { width = 96 }\n")]);
+    assert_eq!(found, ["E0111"], "the path is read without its quotes");
+}
+
+#[test]
+fn shares_above_one_are_told_how_shares_are_written() {
+    let line = "dataset parts = stories |> split(train = 90, valid = 10)\n";
+    let (found, out) = told(&[("a.exp", &format!("{SMALL}{line}"))]);
+    assert_eq!(found, ["E0402"]);
+    assert!(out.contains("as in `90%`"), "{out}");
+}
+
+#[test]
+fn values_of_an_axis_that_cannot_be_settings_are_told() {
+    let text = SMALL.replace("text(\"x/*.txt\")", "text(\"x/*.txt\") |> keep(d => d.words > 3)");
+    let rules = |list: &str| {
+        let sweep = format!("sweep s {{\n  over {{ stories.rule in {list} }}\n  minimize = pretrain.train.loss\n}}\n");
+        let module = "let few = 2\nfn wordy(d : document) : Bool = d.words > few\nschema mine is sgd { }\n";
+        told(&[("parts.exp", module), ("a.exp", &format!("use \"./parts.exp\"\nlet n = 9\n{text}{sweep}"))]).0
+    };
+    assert_eq!(rules("[d => d.words > n, d => d.words > 4]"), [""; 0]);
+    assert_eq!(rules("[parts.wordy, d => d.words > 4]"), [""; 0]);
+    assert_eq!(rules("[d => d.words > k for k in 1..=2]"), ["E0304"], "`k` means nothing to a setting");
+    let sweep = "sweep s {\n  over { pretrain.optimizer in parts.opts }\n  minimize = pretrain.train.loss\n}\n";
+    let opts = |head: &str| {
+        let module = "schema mine is sgd { }\nlet opts = [mine(lr = 0.1)]\n";
+        told(&[("parts.exp", module), ("a.exp", &format!("{head}\n{text}{sweep}"))]).0
+    };
+    assert_eq!(opts("use \"./parts.exp\""), [""; 0], "a schema of a module is named with the module");
 }

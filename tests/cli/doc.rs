@@ -57,3 +57,14 @@ fn every_name_has_a_page_in_every_form() {
     let index = folder.read("manual/index.html");
     assert!(!index.contains("<script") && !index.contains("http"), "a page needs neither scripts nor a network");
 }
+
+#[test]
+fn a_keyword_says_what_it_declares() {
+    let folder = Folder::new();
+    for (word, shown) in [("claim", "A keyword of the language."), ("expect", "condition"), ("amends", "base.exp")] {
+        let page = folder.exp(&format!("doc {word}")).code(0).out;
+        assert!(page.contains(shown), "{word}: {page}");
+        assert_eq!(folder.exp(&format!("doc {word} --format json")).code(0).json()["entries"][0]["kind"], "keyword");
+    }
+    assert!(folder.exp("doc stage").code(0).out.contains("schema stage"), "what has a page keeps it");
+}

@@ -144,3 +144,16 @@ fn an_axis_of_a_sweep_takes_the_same_paths() {
     let several = sweep("stories.seed").exp("check a.exp").code(1).err;
     assert!(several.contains("error[E0207]") && several.contains("`stories.input.seed` or"), "{several}");
 }
+
+#[test]
+fn settings_in_the_style_of_other_tools_are_told_ours() {
+    let folder = Folder::with(&[("a.exp", FILE)]);
+    let hydra = folder.exp("plan a.exp teller.layers=2").code(2).err;
+    assert!(hydra.contains("fields are set with `--set teller.layers=2`"), "{hydra}");
+    let flag = folder.exp("plan a.exp --epochs 3").code(2).err;
+    assert!(flag.contains("`--set path=value`") && !flag.contains("-- --epochs"), "{flag}");
+    let near = folder.exp("plan a.exp --untill pretrain").code(2).err;
+    assert!(near.contains("'--until'") && !near.contains("--set path"), "{near}");
+    let verb = folder.exp("train a.exp").code(2).err;
+    assert!(verb.contains("`exp run` does that"), "{verb}");
+}

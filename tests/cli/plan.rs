@@ -65,3 +65,65 @@ fn a_missing_data_file_is_told_with_its_place_and_the_nearest_name() {
     assert!(ran.err.contains("warning[W1011]") && ran.err.contains("e.exp:2:22"), "{}", ran.err);
     assert!(ran.err.contains("did you mean `books/alice.txt`?"), "{}", ran.err);
 }
+
+/// The experiment with this sweep instead of its own.
+fn with_sweep(axes: &str) -> Folder {
+    let folder = sweep();
+    let text = folder.read("sweep.exp");
+    let before = text.split_once("sweep rates {").unwrap().0;
+    let items = "sweep mine {\n  over {\nAXES\n  }\n  minimize = pretrain.valid.loss\n}\n".replace("AXES", axes);
+    folder.write("sweep.exp", format!("{before}{items}"));
+    folder
+}
+
+#[test]
+fn an_axis_counts_only_where_its_condition_holds() {
+    for axes in [
+        "teller.position in [rotary, learned]\nteller.rope_theta in [1e4, 1e5] when teller.position == rotary",
+        "teller.rope_theta in [1e4, 1e5] when teller.position == rotary\nteller.position in [rotary, learned]",
+        "teller.layers in [1, 2]\nteller.dropout in [0%, 10%] when teller.layers == 2",
+    ] {
+        let ran = with_sweep(axes).exp("plan sweep.exp --format json");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let sweep = &ran.json()["sweeps"][0];
+        assert_eq!(sweep["price"]["points"], 3, "{sweep}");
+        assert_eq!(sweep["skipped"], serde_json::json!([]), "{sweep}");
+    }
+}
+
+#[test]
+fn a_record_means_the_same_wherever_its_list_stands() {
+    let folder = with_sweep("pretrain.optimizer in recipes.opts\npretrain.sequence in [32 tokens, 64 tokens]");
+    let text =
+        folder.read("sweep.exp").replace("use std.models", "use \"./recipes.exp\"\nlet fast = 5e-2\nuse std.models");
+    folder.write("sweep.exp", &text);
+    let pick = |list: &str, rate: &str| {
+        folder.write("recipes.exp", format!("let fast = 3e-3\nlet opts = {list}\n"));
+        let ran = folder.exp("plan sweep.exp --format json");
+        assert_eq!(ran.code, 0, "{}", ran.out);
+        assert_eq!(ran.json()["sweeps"][0]["price"]["points"], 4, "{}", ran.out);
+        let right = text.replace("minimize", &format!("where = pretrain.optimizer.lr == {rate}\n  minimize"));
+        folder.write("sweep.exp", right);
+        let ran = folder.exp("plan sweep.exp --format json");
+        assert_eq!(ran.json()["sweeps"][0]["price"]["points"], 2, "{}", ran.out);
+        let impossible = text.replace("minimize", "where = pretrain.optimizer.lr > 1.0\n  minimize");
+        folder.write("sweep.exp", impossible);
+        let ran = folder.exp("check sweep.exp");
+        folder.write("sweep.exp", &text);
+        ran.err
+    };
+    let told = pick("[adamw(lr = fast), adamw(lr = fast * 2, weight_decay = 0.2)]", "3e-3");
+    assert!(told.contains("pretrain.optimizer = adamw(lr = 0.003), "), "{told}");
+    let told = pick("[adamw(lr = x) for x in [1e-3, 1e-2]]", "1e-2");
+    assert!(told.contains("pretrain.optimizer = adamw(lr = 0.001), "), "{told}");
+}
+
+#[test]
+fn a_range_over_a_field_of_whole_numbers_has_whole_ones() {
+    for axis in ["linear(1 .. 4)", "log(1 .. 4)"] {
+        let ran = with_sweep(&format!("teller.layers in {axis}")).exp("plan sweep.exp --format json");
+        let sweep = &ran.json()["sweeps"][0];
+        assert_eq!(sweep["price"]["points"], 4, "{sweep}");
+        assert_eq!(sweep["skipped"], serde_json::json!([]), "{sweep}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `exp doc`: the reference manual, made from the library's own documentation.
 
 mod html;
+mod keywords;
 mod manual;
 mod page;
 
@@ -27,6 +28,18 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let manual = Manual::of_library();
     if let Some(folder) = &args.html {
         write_html(&manual, folder, screen)?;
+        return Ok(Exit::Done);
+    }
+    if let Some((name, docs)) = args.name.as_deref().filter(|n| manual.find(n).is_none()).and_then(keywords::find) {
+        if screen.is_json() {
+            let entry = json!({ "name": name, "module": null, "kind": "keyword", "signature": name, "docs": docs,
+                "fields": [], "checks": [] });
+            screen.document(&json!({ "schema_version": 1, "entries": [entry] }));
+        } else if args.markdown {
+            screen.raw(&keywords::page(name, docs));
+        } else {
+            screen.result(&markdown::render(&keywords::page(name, docs), screen.width()));
+        }
         return Ok(Exit::Done);
     }
     if screen.is_json() {

@@ -243,7 +243,8 @@ impl Lower<'_> {
         match own {
             "true" => ExprKind::Bool(true),
             "false" => ExprKind::Bool(false),
-            _ => ExprKind::None,
+            // Where nothing may stand, saying so as well would be saying the same mistake twice.
+            _ => ExprKind::Error,
         }
     }
 

@@ -224,18 +224,19 @@ impl Lower<'_> {
     fn sweep(&self, kids: &mut Kids<'_>) -> Option<Sweep> {
         let name = self.new_name(&kids.find(Rule::new_name)?);
         let block = kids.find(Rule::sweep_block)?;
-        let mut sweep = Sweep { name, axes: Vec::new(), over: None, fields: Vec::new(), body: self.span(&block) };
+        let mut sweep =
+            Sweep { name, axes: Vec::new(), over: None, lost: false, fields: Vec::new(), body: self.span(&block) };
         for part in block.into_inner() {
-            if part.as_rule() == Rule::over {
-                self.over(part, &mut sweep);
-            } else {
-                sweep.fields.extend(self.block_part(part));
+            match part.as_rule() {
+                Rule::over => self.over(part, &mut sweep),
+                Rule::broken_field => self.broken_over(part, &mut sweep),
+                _ => sweep.fields.extend(self.block_part(part)),
             }
         }
         Some(sweep)
     }
 
-    fn over(&self, pair: Pair<'_, Rule>, sweep: &mut Sweep) {
+    pub fn over(&self, pair: Pair<'_, Rule>, sweep: &mut Sweep) {
         let span = self.span(&pair);
         if let Some(first) = sweep.over {
             self.problem(

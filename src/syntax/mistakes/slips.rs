@@ -1,7 +1,8 @@
 //! Slips of the hand: a wrong or missing `=`, a missing comma, a keyword as a name.
 
 use super::super::grammar::Rule;
-use super::super::words::{HARD_WORDS, ITEM_WORDS, first_word, goes_on_word, is_reserved, starts_word};
+use super::super::scan::{Event, Scanner};
+use super::super::words::{HARD_WORDS, ITEM_WORDS, KIND_WORDS, first_word, goes_on_word, is_reserved, starts_word};
 use super::{Mistake, Place};
 use crate::diagnostics::Code;
 
@@ -9,6 +10,9 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
     brace_in_text(place)
         .or_else(|| strange(place))
         .or_else(|| start_of_field(place))
+        .or_else(|| tuple(place))
+        .or_else(|| dash_in_name(place))
+        .or_else(|| item_as_value(place))
         .or_else(|| assignment(place))
         .or_else(|| reserved(place))
         .or_else(|| number(place))
@@ -105,6 +109,91 @@ fn start_of_field(place: &Place<'_>) -> Option<Mistake> {
         );
     }
     None
+}
+
+/// `(a, b)` where a list belongs.
+fn tuple(place: &Place<'_>) -> Option<Mistake> {
+    if !place.starts(",") || place.depth == 0 {
+        return None;
+    }
+    let mut open = Vec::new();
+    let mut close = None;
+    for event in Scanner::new(place.text) {
+        match event {
+            Event::Open(at, _) | Event::HoleOpen(at) if at < place.at => open.push(at),
+            Event::Close(at, _) | Event::HoleClose(at) if at < place.at => {
+                open.pop();
+            }
+            Event::Open(at, _) | Event::HoleOpen(at) => open.push(at),
+            Event::Close(at, _) | Event::HoleClose(at) => {
+                let own = open.pop()?;
+                if own < place.at {
+                    close = Some((own, at));
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    let (open, close) = close?;
+    let before = place.text[..open].trim_end();
+    let starts_value = before.ends_with(['=', '(', '[', ',']) || first_word(before.rsplit(' ').next()?) == "in";
+    if !place.text[open..].starts_with('(') || !starts_value {
+        return None;
+    }
+    let list = format!("[{}]", place.text[open + 1..close].trim());
+    let shown: String = list.chars().take(40).collect();
+    let title = if shown.len() < list.len() { "write a list".to_owned() } else { format!("write `{shown}`") };
+    Some(
+        Mistake::new(Code::E0111, open..close + 1, "several values in a row are a list")
+            .help("lists are written `[a, b, c]`")
+            .fix(title, open..close + 1, list),
+    )
+}
+
+/// `stage pre-train`.
+fn dash_in_name(place: &Place<'_>) -> Option<Mistake> {
+    let dash = place.starts("-") && place.rest()[1..].starts_with(goes_on_word);
+    let behind_name = place.entry == Rule::item_only && place.depth == 0 && opens_block(place);
+    if !dash || !behind_name || !place.text[..place.at].ends_with(goes_on_word) {
+        return None;
+    }
+    let start = place.text[..place.at].trim_end_matches(goes_on_word).len();
+    let end = place.at + place.rest().find(|c: char| !goes_on_word(c) && c != '-').unwrap_or(place.rest().len());
+    let own = place.text[start..end].replace('-', "_");
+    Some(Mistake::new(Code::E0101, start..end, "a name has no `-`").help("words of a name are joined with `_`").fix(
+        format!("write `{own}`"),
+        start..end,
+        own,
+    ))
+}
+
+/// `model m = decoder(…)`.
+fn item_as_value(place: &Place<'_>) -> Option<Mistake> {
+    let kind = first_word(place.text.trim_start());
+    if !place.starts("=") || place.entry != Rule::item_only || place.depth > 0 || !opens_block(place) {
+        return None;
+    }
+    if !KIND_WORDS.contains(&kind) {
+        return None;
+    }
+    let name = place.before().rsplit(' ').next()?;
+    let variant = first_word(place.rest()[1..].trim_start());
+    let form = match variant {
+        "" => format!("{kind} {name} {{ … }}"),
+        variant => format!("{kind} {name} : {variant} {{ … }}"),
+    };
+    Some(
+        Mistake::new(Code::E0111, place.here(1), format!("a {kind} is declared with braces"))
+            .label("no value stands here")
+            .help(format!("write `{form}`, with a line for each field; only datasets are values"))
+            .ends(),
+    )
+}
+
+/// Whether the braces of an item, or what may stand before them, could come here.
+fn opens_block(place: &Place<'_>) -> bool {
+    place.expected.iter().any(|r| matches!(r, Rule::lbrace | Rule::block | Rule::colon | Rule::sweep_block))
 }
 
 /// `:`, `==`, `:=`, `=>` and the like where `=` belongs, and `=` where `==` does.
@@ -244,7 +333,8 @@ fn comma(place: &Place<'_>) -> Option<Mistake> {
         || first.is_ascii_digit()
         || matches!(first, '"' | '(' | '[' | '$');
     let constant = matches!(word, "true" | "false" | "none" | "not");
-    if !(opens || constant) || !place.behind_value() {
+    let behind_axes = place.entry == Rule::over_only && place.before().ends_with('}');
+    if !(opens || constant) || !(place.behind_value() || behind_axes) {
         return None;
     }
     let end = place.before().len();

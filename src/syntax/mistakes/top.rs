@@ -57,6 +57,15 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
     if word.is_empty() {
         return Some(start_of_line(text, start));
     }
+    if word == "amends" && after.starts_with(|c: char| super::super::words::starts_word(c) || matches!(c, '.' | '/')) {
+        let path = after.lines().next().unwrap_or(after).trim_end();
+        let at = start + text.len() - after.len();
+        return Some(Mistake::new(Code::E0111, at..at + path.len(), "the path of a file stands in quotes").fix(
+            format!("write `amends \"{path}\"`"),
+            at..at + path.len(),
+            format!("\"{path}\""),
+        ));
+    }
     if word == "from" && after.contains("import") {
         let (module, names) = after.split_once("import")?;
         let line = format!("use {} {{ {} }}", module.trim(), names.trim());

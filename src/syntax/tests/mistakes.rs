@@ -47,6 +47,27 @@ fn wrong_assignment() {
 }
 
 #[test]
+fn lists_in_parentheses() {
+    field("  betas = (0.9, 0.95)", "E0111 2:11 several values in a row are a list", "  betas = [0.9, 0.95]");
+    field("  a = f(b = (1, (2), 3))", "E0111 2:13 several values in a row are a list", "  a = f(b = [1, (2), 3])");
+    assert_eq!(problems("let f = (a, b) => a\n"), Vec::<String>::new());
+}
+
+#[test]
+fn axes_and_a_field_on_one_line() {
+    repaired(
+        "sweep s { over { a.b in [1] } minimize = a.c }\n",
+        "E0117 1:31 two fields on one line",
+        "sweep s { over { a.b in [1] }, minimize = a.c }\n",
+    );
+    repaired(
+        "sweep s {\n  over { a.b in [1] } where = a.b > 0\n  minimize = a.c\n}\n",
+        "E0117 2:23 two fields on one line",
+        "sweep s {\n  over { a.b in [1] }, where = a.b > 0\n  minimize = a.c\n}\n",
+    );
+}
+
+#[test]
 fn missing_value() {
     one(&block("  depth ="), "E0104 2:10 expected a value after `=`");
     one(&block("  depth = 3 +"), "E0101 2:14 expected a value after `+`");
@@ -194,6 +215,9 @@ fn names() {
     field("  let = 3", "E0112 2:3 `let` is a keyword and cannot be a name", "  my_let = 3");
     repaired("let BigModel = 3\n", "E0113 1:5 `BigModel` is not in snake_case", "let big_model = 3\n");
     one("model {\n  a = 1\n}\n", "E0101 1:7 expected a name after `model`, found `{`");
+    repaired("stage pre-train {\n  a = 1\n}\n", "E0101 1:7 a name has no `-`", "stage pre_train {\n  a = 1\n}\n");
+    repaired("amends base.exp\n", "E0111 1:8 the path of a file stands in quotes", "amends \"base.exp\"\n");
+    one("model m = decoder(layers = 2)\n", "E0111 1:9 a model is declared with braces");
     one("stage oops pretrain {\n  a = 1\n}\n", "E0101 1:12 `pretrain` is not expected here");
 }
 
