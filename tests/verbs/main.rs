@@ -9,6 +9,7 @@
 )]
 
 mod data;
+mod export;
 mod failures;
 mod generate;
 mod memory;
