@@ -50,8 +50,8 @@ struct BlockTape {
 
 /// What attention leaves, of a kernel or of burn's operations.
 enum HeadsTape {
-    Kernel(KernelTape),
-    Composed(AttentionTape),
+    Kernel(Box<KernelTape>),
+    Composed(Box<AttentionTape>),
 }
 
 /// Gradients by leaf; a leaf that took no part has none.
@@ -139,7 +139,7 @@ impl Pass<'_> {
         let sizes = attention::heads(input, a.heads, a.kv_heads, a.head_dim);
         if let (Some(sizes), None, None) = (sizes, self.dropout, &cache) {
             match attention::on_host(sizes, qkv, input) {
-                Ok((y, tape)) => return (y, HeadsTape::Kernel(tape)),
+                Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
                 Err(elsewhere) => qkv = elsewhere,
             }
         }
@@ -152,7 +152,7 @@ impl Pass<'_> {
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
         let (y, tape) = attention(query, key, value, input.mask.clone(), drop);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
-        (y, HeadsTape::Composed(tape))
+        (y, HeadsTape::Composed(Box::new(tape)))
     }
 
     /// Queries, keys and values, `[batch, heads, time, head_dim]`, the first two turned to their positions.
@@ -207,7 +207,7 @@ impl Pass<'_> {
     fn attend_back(&self, tape: HeadsTape, output: Tensor<2>, y: Tensor<2>, input: &Input) -> Tensor<2> {
         let a = self.architecture;
         let tape = match tape {
-            HeadsTape::Composed(tape) => tape,
+            HeadsTape::Composed(tape) => *tape,
             HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
                 Some(qkv) => return qkv,
                 // A tensor does not leave the CPU on its own; if one did, the parts could be had again.

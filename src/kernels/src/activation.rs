@@ -5,7 +5,7 @@ use crate::{SMALL, rows};
 use rayon::prelude::*;
 
 /// The slope of GELU's inner function at zero: `2·√(2/π)`.
-const SLOPE: f32 = 1.595_769_1;
+const SLOPE: f32 = 1.595_769_2;
 const CUBIC: f32 = 0.044_715;
 
 /// SwiGLU (Shazeer 2020) of `x` `[rows, 2·hidden]`, the gate first, to `y` `[rows, hidden]`.

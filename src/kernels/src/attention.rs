@@ -81,6 +81,15 @@ impl Part {
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
 
+impl Shared {
+    /// # Safety
+    /// `place` must lie within what the pointer points to.
+    unsafe fn at(&self, place: usize) -> *mut f32 {
+        // SAFETY: as the caller promises.
+        unsafe { self.0.add(place) }
+    }
+}
+
 // SAFETY: tasks write disjoint columns (a key/value head and its query heads) of rows that outlive them.
 unsafe impl Send for Shared {}
 // SAFETY: likewise.
@@ -142,7 +151,6 @@ pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
     logs.par_chunks_mut(time).enumerate().for_each_init(
         || vec![0.0f32; BLOCK.min(time) * time],
         |scores, (task, logs)| {
-            let target = target;
             let (sequence, head) = (task / heads, task % heads);
             let group = head / (heads / kv_heads);
             for start in (0..time).step_by(BLOCK) {
@@ -162,7 +170,7 @@ pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
                         logs[start + row] = softmax(&mut scores[row * keys..(row + 1) * keys], seen);
                     }
                     let weights = Part { at: scores.as_ptr(), row: keys, column: 1 };
-                    let to = target.0.add(sizes.out(sequence, head) + start * out_width);
+                    let to = target.at(sizes.out(sequence, head) + start * out_width);
                     product(to, out_width, weights, value, (rows, head_dim, keys), 1.0, false);
                 }
             }
@@ -205,7 +213,6 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
     (0..batch * kv_heads).into_par_iter().for_each_init(
         || (vec![0.0f32; block], vec![0.0f32; block]),
         |(weights, slopes), task| {
-            let target = target;
             let (sequence, group) = (task / kv_heads, task % kv_heads);
             let qkv_at = |at: usize| Part { at: qkv[at..].as_ptr(), row: width, column: 1 };
             let (key, value) = (qkv_at(sizes.key(sequence, group)), qkv_at(sizes.value(sequence, group)));
@@ -234,14 +241,14 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
                         }
                         let weights = Part { at: weights.as_ptr(), row: keys, column: 1 };
                         let slopes = Part { at: slopes.as_ptr(), row: keys, column: 1 };
-                        let to = target.0.add(sizes.query(sequence, head) + start * width);
+                        let to = target.at(sizes.query(sequence, head) + start * width);
                         product(to, width, slopes, key, (rows, head_dim, keys), sizes.scale(), false);
                         // Keys that this block is the first to see hold nothing yet.
                         for (at, left, right, factor) in [
                             (sizes.key(sequence, group), slopes.transposed(), query, sizes.scale()),
                             (sizes.value(sequence, group), weights.transposed(), gradient, 1.0),
                         ] {
-                            let to = target.0.add(at);
+                            let to = target.at(at);
                             if start > 0 {
                                 product(to, width, left, right, (start, head_dim, rows), factor, true);
                             }

@@ -30,16 +30,17 @@ pub fn norm(
         return;
     }
     let many = (crate::SMALL / 2 / width).max(1);
-    let work = |(part, ((y, normal), scale)): (usize, ((&mut [f32], &mut [f32]), &mut [f32]))| {
+    let work = |part: usize, y: &mut [f32], normal: &mut [f32], scale: &mut [f32]| {
         let start = part * many * width;
         forward(kind == NormKind::Layer, &x[start..start + y.len()], gain, bias, epsilon, y, normal, scale);
     };
     if x.len() < crate::SMALL {
-        work((0, ((y, normal), scale)));
+        work(0, y, normal, scale);
         return;
     }
     let parts = y.par_chunks_mut(many * width).zip(normal.par_chunks_mut(many * width));
-    parts.zip(scale.par_chunks_mut(many)).enumerate().for_each(work);
+    let parts = parts.zip(scale.par_chunks_mut(many)).enumerate();
+    parts.for_each(|(part, ((y, normal), scale))| work(part, y, normal, scale));
 }
 
 vectorised! {
