@@ -35,6 +35,7 @@ use crate::plan::Plan;
 use crate::store::{Check, Device, Environment, Event, Lab, Object, Observer, Record, Run, RunFolder, Status};
 use indexmap::IndexMap;
 use signals::Stop;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -79,6 +80,7 @@ pub fn run(plan: &Plan, bench: &Bench<'_>, observer: &mut dyn Observer) -> Resul
         datasets: IndexMap::new(),
         tokenizers: IndexMap::new(),
         stages: IndexMap::new(),
+        doubted: BTreeSet::new(),
         measured: crate::evaluate::Measurements::new(),
         verdicts: gates::Verdicts::default(),
     };
@@ -133,6 +135,8 @@ struct Walk<'a> {
     datasets: IndexMap<String, PathBuf>,
     tokenizers: IndexMap<String, making::Trained>,
     stages: IndexMap<String, Object>,
+    /// Tokens whose unknown characters have been told of.
+    doubted: BTreeSet<String>,
     measured: crate::evaluate::Measurements,
     verdicts: gates::Verdicts,
 }
@@ -145,6 +149,10 @@ impl Walk<'_> {
         }
         for tokenizer in &plan.tokenizers {
             self.tokenizer(tokenizer)?;
+        }
+        // All texts become tokens before anything is trained: a sample that cannot be used is told now, not in an hour.
+        for stage in &plan.stages {
+            self.prepare(stage)?;
         }
         for stage in &plan.stages {
             self.stage(stage)?;

@@ -66,6 +66,20 @@ fn is_valid_loss(path: &[String]) -> bool {
 }
 
 impl Walk<'_> {
+    /// Makes the tokens that a stage will be trained and validated on, unless it has been trained.
+    pub(super) fn prepare(&mut self, planned: &PlannedStage) -> Result<(), Failure> {
+        let hash = self.hash_of(&planned.name, &planned.hash)?;
+        if self.bench.lab.find(ObjectKind::Stage, &hash, self.bench.check)?.is_some() {
+            return Ok(());
+        }
+        let (common, template) = (planned.spec.common(), planned.spec.template());
+        self.tokens(&common.data, &planned.tokenizer, template)?;
+        if let Some(every) = &common.validate {
+            self.tokens(&every.on, &planned.tokenizer, template)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn stage(&mut self, planned: &PlannedStage) -> Result<(), Failure> {
         self.stopped()?;
         let hash = self.hash_of(&planned.name, &planned.hash)?;

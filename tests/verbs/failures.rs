@@ -33,3 +33,21 @@ fn what_a_machine_failed_at_goes_on_with_the_same_command() {
     assert_eq!(errors.len(), 1, "{}", ran.err);
     assert!(ran.err.contains("the same command goes on from there"), "{}", ran.err);
 }
+
+#[test]
+fn a_sample_that_cannot_be_used_is_told_before_anything_is_trained() {
+    let stages = STAGES.replace("questions.train", "mine").replace(
+        "stage tuned",
+        "dataset mine = jsonl(\"mine.jsonl\", prompt = \"q\", response = \"a\")\n\nstage tuned",
+    );
+    let place = folder(&stages);
+    std::fs::write(
+        place.path().join("mine.jsonl"),
+        "{\"q\": \"Who?\", \"a\": \"Max.\"}\n{\"q\": \"Who?\", \"a\": \"\"}\n",
+    )
+    .unwrap();
+    let ran = exp(place.path(), &["run", "small.exp", "--device", "cpu", "--events", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("mine.jsonl:2") && ran.err.contains("`mine` as tokens of `pieces`"), "{}", ran.err);
+    assert!(!ran.err.contains("stage_started"), "{}", ran.err);
+}
