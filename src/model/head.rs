@@ -3,7 +3,7 @@
 //! Logits are `rows × vocabulary` numbers, by far the largest thing in a training step. Here they exist for one block of
 //! rows only: loss and gradient of a block are computed together, by hand, and the block is dropped.
 
-use super::host::{change, tensor};
+use super::host::{change, product, tensor};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use emberlab_kernels as kernels;
 
@@ -31,7 +31,7 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
     for (start, len) in blocks(rows, weight.dims()[0]) {
         let h = narrow(&hidden, start, len, rows);
         let (targets, weights) = (&targets[start..start + len], &weights[start..start + len]);
-        let mut logits = h.clone().matmul(weight.clone().transpose());
+        let mut logits = product(&h, false, &weight, true);
         let vocab = weight.dims()[0];
         match change(&mut logits, |logits| kernels::cross_entropy(logits, vocab, targets, weights)) {
             Some(rows) => losses.push(tensor(rows, [len, 1], &logits).sum_dim(0)),
@@ -44,12 +44,12 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
                 logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
             }
         }
-        let step = logits.clone().transpose().matmul(h);
+        let step = product(&logits, true, &h, false);
         sum = Some(match sum {
             Some(sum) => sum + step,
             None => step,
         });
-        hiddens.push(logits.matmul(weight.clone()));
+        hiddens.push(product(&logits, false, &weight, false));
     }
     HeadGradient {
         loss: Tensor::cat(losses, 0).sum_dim(0),
@@ -64,7 +64,7 @@ pub(crate) fn head_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
     let device = hidden.device();
     let parts = blocks(rows, weight.dims()[0]).into_iter().map(|(start, len)| {
         let h = narrow(&hidden, start, len, rows);
-        let (shifted, _, total) = exponentials(h.matmul(weight.clone().transpose()));
+        let (shifted, _, total) = exponentials(product(&h, false, &weight, true));
         shifted.gather(1, column_int(&targets[start..start + len], &device)) - total.log()
     });
     join(parts.collect())

@@ -5,6 +5,7 @@
 
 use burn::backend::{BackendTypes, Flex};
 use burn::tensor::{DType, Tensor, TensorData};
+use emberlab_kernels::{self as kernels, Matrix};
 
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
 
@@ -31,6 +32,21 @@ pub(super) fn tensor<const D: usize, const E: usize>(
     like: &Tensor<E>,
 ) -> Tensor<D> {
     Tensor::from_data(TensorData::new(numbers, dims), &like.device())
+}
+
+/// `left` times `right`, each the other way round if said so.
+pub(super) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
+    if let (Some(a), Some(b)) = (Host::of(left), Host::of(right)) {
+        fn matrix(host: &Host, [rows, columns]: [usize; 2], turned: bool) -> (Matrix<'_>, usize) {
+            let matrix = Matrix::new(host.numbers(), rows, columns);
+            if turned { (matrix.transposed(), columns) } else { (matrix, rows) }
+        }
+        let ((a, rows), (b, inner)) = (matrix(&a, left.dims(), left_turned), matrix(&b, right.dims(), right_turned));
+        let columns = right.dims().iter().product::<usize>() / inner.max(1);
+        return tensor(kernels::matmul(a, b), [rows, columns], left);
+    }
+    let turn = |x: &Tensor<2>, turned: bool| if turned { x.clone().transpose() } else { x.clone() };
+    turn(left, left_turned).matmul(turn(right, right_turned))
 }
 
 /// Changes the numbers of a tensor on the CPU, in place if nobody else holds it; one that lies elsewhere comes back as it was.

@@ -10,6 +10,7 @@ use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::generate::Cache;
+use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
 use burn::tensor::Tensor;
@@ -226,7 +227,7 @@ impl Pass<'_> {
     }
 
     fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let y = x.matmul(self.leaves[roles.weight].clone().transpose());
+        let y = product(&x, false, &self.leaves[roles.weight], true);
         match roles.bias {
             Some(bias) => y + self.leaves[bias].clone(),
             None => y,
@@ -235,11 +236,11 @@ impl Pass<'_> {
 
     /// The gradient of a linear layer's input `x`, given that of its output; the weights' go to `grads`.
     fn linear_back(&self, y: Tensor<2>, x: Tensor<2>, roles: LinearRoles, grads: &mut LeafGradients) -> Tensor<2> {
-        grads[roles.weight] = Some(y.clone().transpose().matmul(x));
+        grads[roles.weight] = Some(product(&y, true, &x, false));
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
-        y.matmul(self.leaves[roles.weight].clone())
+        product(&y, false, &self.leaves[roles.weight], false)
     }
 
     fn norm(&self, x: Tensor<2>, roles: NormRoles) -> (Tensor<2>, NormTape) {

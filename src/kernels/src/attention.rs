@@ -4,7 +4,7 @@
 //! may see, and going back computes them again from the logarithm of each row's sum.
 
 use crate::lanes::{exp, max, sum, vectorised};
-use gemm::Parallelism;
+use crate::matmul::{Part, product};
 use rayon::prelude::*;
 
 /// Queries of a block.
@@ -63,20 +63,6 @@ impl Heads {
     }
 }
 
-/// A matrix within a slice: where it starts, and how far apart its rows and columns are.
-#[derive(Clone, Copy)]
-struct Part {
-    at: *const f32,
-    row: usize,
-    column: usize,
-}
-
-impl Part {
-    fn transposed(self) -> Part {
-        Part { row: self.column, column: self.row, ..self }
-    }
-}
-
 /// A pointer that several threads write through, each to places of its own.
 #[derive(Clone, Copy)]
 struct Shared(*mut f32);
@@ -94,46 +80,6 @@ impl Shared {
 unsafe impl Send for Shared {}
 // SAFETY: likewise.
 unsafe impl Sync for Shared {}
-
-/// `to` `[rows, columns]` = `factor` · `left` `[rows, inner]` · `right` `[inner, columns]`, plus what it held if `adds`.
-///
-/// # Safety
-/// All three must be readable, and `to` writable by nobody else, over these sizes.
-#[allow(clippy::too_many_arguments, reason = "a product has three matrices and three sizes")]
-unsafe fn product(
-    to: *mut f32,
-    to_row: usize,
-    left: Part,
-    right: Part,
-    (rows, columns, inner): (usize, usize, usize),
-    factor: f32,
-    adds: bool,
-) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            to,
-            1,
-            to_row as isize,
-            adds,
-            left.at,
-            left.column as isize,
-            left.row as isize,
-            right.at,
-            right.column as isize,
-            right.row as isize,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
 
 /// Attention of the queries over the keys and values of `qkv` `[batch · time, width]`, every position over itself and what
 /// came before: `out` `[batch · time, heads · head_dim]`, and `logs` `[batch · heads · time]`, the logarithms of the sums.
@@ -164,14 +110,14 @@ pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
                     let key = Part { at: qkv.as_ptr().add(sizes.key(sequence, group)), row: width, column: 1 };
                     let value = Part { at: qkv.as_ptr().add(sizes.value(sequence, group)), row: width, column: 1 };
                     let sizes3 = (rows, keys, head_dim);
-                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, sizes.scale(), false);
+                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, sizes.scale(), false, 1);
                     for row in 0..rows {
                         let seen = start + row + 1;
                         logs[start + row] = softmax(&mut scores[row * keys..(row + 1) * keys], seen);
                     }
                     let weights = Part { at: scores.as_ptr(), row: keys, column: 1 };
                     let to = target.at(sizes.out(sequence, head) + start * out_width);
-                    product(to, out_width, weights, value, (rows, head_dim, keys), 1.0, false);
+                    product(to, out_width, weights, value, (rows, head_dim, keys), 1.0, false, 1);
                 }
             }
         },
@@ -229,8 +175,8 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
                     // and these columns are written by this task alone.
                     unsafe {
                         let scores = (rows, keys, head_dim);
-                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, sizes.scale(), false);
-                        product(slopes.as_mut_ptr(), keys, gradient, value.transposed(), scores, 1.0, false);
+                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, sizes.scale(), false, 1);
+                        product(slopes.as_mut_ptr(), keys, gradient, value.transposed(), scores, 1.0, false, 1);
                         for row in 0..rows {
                             let at = out_at + row * out_width;
                             let (row_out, row_y) = (&out[at..at + head_dim], &y[at..at + head_dim]);
@@ -242,7 +188,7 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
                         let weights = Part { at: weights.as_ptr(), row: keys, column: 1 };
                         let slopes = Part { at: slopes.as_ptr(), row: keys, column: 1 };
                         let to = target.at(sizes.query(sequence, head) + start * width);
-                        product(to, width, slopes, key, (rows, head_dim, keys), sizes.scale(), false);
+                        product(to, width, slopes, key, (rows, head_dim, keys), sizes.scale(), false, 1);
                         // Keys that this block is the first to see hold nothing yet.
                         for (at, left, right, factor) in [
                             (sizes.key(sequence, group), slopes.transposed(), query, sizes.scale()),
@@ -250,10 +196,10 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
                         ] {
                             let to = target.at(at);
                             if start > 0 {
-                                product(to, width, left, right, (start, head_dim, rows), factor, true);
+                                product(to, width, left, right, (start, head_dim, rows), factor, true, 1);
                             }
                             let late = Part { at: left.at.add(start * left.row), ..left };
-                            product(to.add(start * width), width, late, right, (rows, head_dim, rows), factor, adds);
+                            product(to.add(start * width), width, late, right, (rows, head_dim, rows), factor, adds, 1);
                         }
                     }
                 }

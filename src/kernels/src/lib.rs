@@ -11,6 +11,7 @@ mod adamw;
 mod attention;
 mod entropy;
 mod lanes;
+mod matmul;
 mod norm;
 mod rotary;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use activation::{gelu, gelu_back, relu, relu_back, swiglu, swiglu_back};
 pub use adamw::{Adamw, adamw};
 pub use attention::{Heads, attention, attention_back};
 pub use entropy::cross_entropy;
+pub use matmul::{Matrix, matmul};
 pub use norm::{NormKind, norm, norm_back};
 pub use rotary::turn;
 

@@ -229,3 +229,41 @@ fn large_inputs_are_cut_the_same_way_as_small_ones() {
     assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0])[0], losses[299]);
     assert_eq!(logits[299 * width..], one);
 }
+
+#[test]
+fn matmuls() {
+    for (m, n, k) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (130, 70, 300)] {
+        let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+        let turn = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            (0..columns).flat_map(|c| (0..rows).map(move |r| x[r * columns + c])).collect()
+        };
+        let (at, bt) = (turn(&a, m, k), turn(&b, k, n));
+        let exact: Vec<f64> = (0..m)
+            .flat_map(|i| (0..n).map(move |j| (i, j)))
+            .map(|(i, j)| (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum())
+            .collect();
+        let (a, at) = (Matrix::new(&a, m, k), Matrix::new(&at, k, m).transposed());
+        let (b, bt) = (Matrix::new(&b, k, n), Matrix::new(&bt, n, k).transposed());
+        for (left, right) in [(a, b), (a, bt), (at, b), (at, bt)] {
+            let ours = matmul(left, right);
+            for (x, y) in ours.iter().zip(&exact) {
+                assert!((f64::from(*x) - y).abs() < 1e-3, "{m} {n} {k}: {x} is not {y}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_product_is_the_same_for_any_number_of_threads() {
+    for (m, n, k) in [(1024, 384, 1152), (384, 384, 1024), (2048, 128, 352), (100, 1000, 777), (64, 4096, 128)] {
+        let (a, b) = (numbers(m * k, 3), numbers(k * n, 4));
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n)))
+        };
+        let one = with(1);
+        for threads in [2, 3, 4, 8] {
+            assert!(one == with(threads), "{m} {n} {k} with {threads} threads");
+        }
+    }
+}
