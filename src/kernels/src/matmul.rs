@@ -17,6 +17,9 @@ impl Part {
     }
 }
 
+/// Multiplications below which other threads cost more than they bring.
+const ALONE: usize = 1 << 18;
+
 /// A matrix that fills a slice row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -57,10 +60,12 @@ pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
     assert_eq!(inner, other, "columns of the left and rows of the right");
     let mut to = vec![0.0; rows * columns];
+    let work = rows.saturating_mul(columns).saturating_mul(inner);
+    let threads = if work < ALONE { 1 } else { rayon::current_num_threads() };
     // SAFETY: both matrices lie within their slices, and `to` was made for the result.
     unsafe {
         let sizes = (rows, columns, inner);
-        product(to.as_mut_ptr(), columns, left.part(), right.part(), sizes, 1.0, false, rayon::current_num_threads());
+        product(to.as_mut_ptr(), columns, left.part(), right.part(), sizes, 1.0, false, threads);
     }
     to
 }
