@@ -4,34 +4,31 @@
 pub const LANES: usize = 16;
 
 /// What the processor can do.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Level {
     /// AVX-512.
-    #[cfg(target_arch = "x86_64")]
     V4,
     /// AVX2.
-    #[cfg(target_arch = "x86_64")]
     V3,
     Plain,
 }
 
 /// The best level of this processor. The standard library remembers what it asked.
+#[cfg(target_arch = "x86_64")]
 #[inline]
 pub fn level() -> Level {
-    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl")
     {
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-        {
-            return Level::V4;
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return Level::V3;
-        }
+        Level::V4
+    } else if std::arch::is_x86_feature_detected!("avx2") {
+        Level::V3
+    } else {
+        Level::Plain
     }
-    Level::Plain
 }
 
 /// Compiles a function once for each [`Level`] and calls the best. Multiplications and additions are never fused, so all of
