@@ -6,7 +6,7 @@ use super::shared::LabArgs;
 use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::model::hugging::{self, Family, Specials};
-use crate::model::{Architecture, read_weights, write_weights_with};
+use crate::model::{Architecture, Layout, load_segments, named, write_weights_with};
 use crate::store::{Record, disk};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
@@ -45,8 +45,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let run = args.model.rsplit_once('.').map_or(args.model.as_str(), |(run, _)| run);
     let record = bench::run_named(&lab, run)?.current_record().map_err(bench::failed)?;
     let files = files(&stage, &architecture, family, &record)?;
-    let ours = read_weights(stage.weights()).map_err(|e| failed(e.to_string()))?;
-    let theirs = hugging::weights(family, &architecture, ours);
+    // Read as the network reads them: what is missing or misshaped is an error here, and never written as zeros.
+    let layout = Layout::new(&architecture);
+    let host = load_segments(&layout, stage.weights()).map_err(|e| failed(e.to_string()))?;
+    let theirs = hugging::weights(family, &architecture, named(&layout, &host));
     let unwritable = |e: std::io::Error| Failure::Write { path: args.to.display().to_string(), cause: e.to_string() };
     std::fs::create_dir_all(&args.to).map_err(unwritable)?;
     // The weights last: a folder with weights is whole.

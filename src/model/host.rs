@@ -9,14 +9,15 @@ use emberlab_kernels::{self as kernels, Matrix};
 
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
 
-/// A tensor on the CPU, in one piece.
+/// A tensor on the CPU, in one piece: [`Host::of`] makes no other, so its slice is never absent.
 pub(crate) struct Host(Primitive);
 
 impl Host {
     /// The tensor, if it lies on the CPU as f32.
     pub fn of<const D: usize>(x: &Tensor<D>) -> Option<Host> {
         let x = x.clone().try_into_primitive::<Flex>().ok()?;
-        (x.dtype() == DType::F32).then(|| Host(if x.is_contiguous() { x } else { x.to_contiguous() }))
+        let x = if x.is_contiguous() { x } else { x.to_contiguous() };
+        x.as_slice::<f32>().is_some().then_some(Host(x))
     }
 
     /// Its numbers, row-major.

@@ -56,12 +56,10 @@ pub fn family(a: &Architecture) -> Result<Family, String> {
 
 /// `config.json`.
 pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
-    let Specials { end, pad } = specials;
-    match family {
+    let own = match family {
         Family::Llama => json!({
             "architectures": ["LlamaForCausalLM"],
             "model_type": "llama",
-            "vocab_size": a.vocab,
             "hidden_size": a.width,
             "intermediate_size": a.hidden,
             "num_hidden_layers": a.layers,
@@ -76,18 +74,10 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
             "attention_bias": false,
             "mlp_bias": false,
             "attention_dropout": 0.0,
-            "initializer_range": a.init_std,
-            "tie_word_embeddings": a.tied,
-            "use_cache": true,
-            "bos_token_id": end,
-            "eos_token_id": end,
-            "pad_token_id": pad,
-            "torch_dtype": "float32",
         }),
         Family::Gpt2 => json!({
             "architectures": ["GPT2LMHeadModel"],
             "model_type": "gpt2",
-            "vocab_size": a.vocab,
             "n_positions": a.context,
             "n_ctx": a.context,
             "n_embd": a.width,
@@ -99,18 +89,23 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
             "resid_pdrop": a.dropout,
             "embd_pdrop": a.dropout,
             "attn_pdrop": a.dropout,
-            "initializer_range": a.init_std,
-            "tie_word_embeddings": a.tied,
-            "use_cache": true,
-            "bos_token_id": end,
-            "eos_token_id": end,
-            "pad_token_id": pad,
-            "torch_dtype": "float32",
         }),
-    }
+    };
+    let shared = json!({
+        "vocab_size": a.vocab,
+        "initializer_range": a.init_std,
+        "tie_word_embeddings": a.tied,
+        "use_cache": true,
+        "bos_token_id": specials.end,
+        "eos_token_id": specials.end,
+        "pad_token_id": specials.pad,
+        "torch_dtype": "float32",
+    });
+    let fields = [own, shared].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
+    Json::Object(fields.collect())
 }
 
-/// The weights under the family's names and in its layout, given ours.
+/// The weights under the family's names and in its layout, given ours: all of those that the network has.
 pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
     match family {
         // Our names are Llama's.

@@ -37,6 +37,17 @@ fn a_llama_is_written_whole_and_nothing_is_overwritten() {
     assert!(again.err.contains("is not empty"), "{}", again.err);
 }
 
+/// Every file below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            if entry.path().is_dir() { &mut folders } else { &mut found }.push(entry.path());
+        }
+    }
+    found
+}
+
 const SHAPES: &str = r#"
 model plain : decoder {
   layers = 1, heads = 2, width = 32, hidden = 40, context = 32 tokens
@@ -62,6 +73,23 @@ fn a_gpt2_lies_the_other_way_and_what_no_family_has_is_refused() {
     assert_eq!(find("transformer.h.0.mlp.c_proj.weight").shape, [40, 32]);
     assert!(find("transformer.h.0.attn.c_attn.bias").numbers.iter().all(|b| *b == 0.0));
     assert_eq!(find("transformer.wpe.weight").shape, [32, 32]);
+    // A weight under another name is missing, and is not written as zeros.
+    let learned = |w: &emberlab::model::Named| w.name.ends_with("embed_positions.weight");
+    let is_it = |p: &std::path::PathBuf| {
+        p.ends_with("weights.safetensors") && read_weights(p).is_ok_and(|w| w.iter().any(learned))
+    };
+    for stored in walk(&at.join(".emberlab")).into_iter().filter(is_it) {
+        let mut bytes = std::fs::read(&stored).unwrap();
+        let name = b"mlp.down_proj.weight";
+        let found = bytes.windows(name.len()).position(|w| w == name).unwrap();
+        bytes[found + 4] = b'b';
+        std::fs::remove_file(&stored).unwrap();
+        std::fs::write(&stored, bytes).unwrap();
+    }
+    let damaged = exp(at, &["export", "latest.a", "--to", "damaged"]);
+    assert_eq!(damaged.code, 3, "{}", damaged.err);
+    assert!(damaged.err.contains("`model.layers.0.mlp.down_proj.weight` is missing"), "{}", damaged.err);
+    assert!(!at.join("damaged/model.safetensors").exists());
     let refused = exp(at, &["export", "latest.b", "--to", "mixed"]);
     assert_eq!(refused.code, 2, "{}", refused.err);
     assert!(refused.err.contains("GPT-2 no `norm = rms`"), "{}", refused.err);
