@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod corpus;
 mod error;
+mod first;
 mod job;
 mod observer;
 mod optimizer;
@@ -26,8 +27,9 @@ mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
+pub use first::first_gradient;
 pub use job::{Job, Keep, Objective, Validation};
 pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
-pub use run::{Best, Outcome, Trained, train};
+pub use run::{Best, Outcome, Start, Trained, train};
 pub use schedule::{Schedule, ScheduleError, Shape};
 pub use stop::Stop;

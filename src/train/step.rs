@@ -52,6 +52,13 @@ pub(crate) struct Gradients {
     loss: Tensor<2>,
 }
 
+impl Gradients {
+    /// The gradients of the weights, one vector a segment.
+    pub fn to_host(self) -> Result<Vec<Vec<f32>>, ModelError> {
+        Params { flats: self.flats }.to_host()
+    }
+}
+
 impl Learner {
     pub fn new(architecture: Architecture, params: Params, job: &Job) -> Learner {
         let layout = Layout::new(&architecture);
