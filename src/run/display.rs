@@ -250,12 +250,12 @@ impl Stage {
     }
 }
 
-/// `pretrain: the first loss was known after 1.4 s, kernels took 0.9 s of it; computed twice, the first gradient had the
+/// `pretrain: the first loss was known after 1.42 s, kernels took 0.90 s of it; computed twice, the first gradient had the
 /// same bits`
 fn began(stage: &str, start: &Start) -> String {
-    let mut text = format!("{stage}: the first loss was known after {}", duration(start.first_step_seconds));
+    let mut text = format!("{stage}: the first loss was known after {:.2} s", start.first_step_seconds);
     if let Some(seconds) = start.compile_seconds {
-        text += &format!(", kernels took {} of it", duration(seconds));
+        text += &format!(", kernels took {seconds:.2} s of it");
     }
     match start.repeats {
         Some(true) => text += "; computed twice, the first gradient had the same bits",

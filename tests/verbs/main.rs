@@ -12,6 +12,7 @@ mod data;
 mod export;
 mod failures;
 mod generate;
+mod killed;
 mod memory;
 mod results;
 mod stops;

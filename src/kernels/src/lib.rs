@@ -9,6 +9,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod decode;
 mod entropy;
 mod lanes;
 mod matmul;
@@ -20,6 +21,7 @@ mod tests;
 pub use activation::{gelu, gelu_back, relu, relu_back, swiglu, swiglu_back};
 pub use adamw::{Adamw, adamw};
 pub use attention::{Heads, attention, attention_back};
+pub use decode::{CacheShape, attend, log_total};
 pub use entropy::cross_entropy;
 pub use matmul::{Matrix, matmul};
 pub use norm::{NormKind, norm, norm_back};
