@@ -26,7 +26,14 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     for d in &found {
         let level = device::promise(d.kind).level.name();
         let mark = if d.automatic { "→" } else { "" };
-        table.row([mark.to_owned(), d.name.clone(), d.adapter.clone(), d.driver.clone(), level.to_owned(), d.reason.clone()]);
+        table.row([
+            mark.to_owned(),
+            d.name.clone(),
+            d.adapter.clone(),
+            d.driver.clone(),
+            level.to_owned(),
+            d.reason.clone(),
+        ]);
     }
     screen.result(&table.render(None));
     screen.result(

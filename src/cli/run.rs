@@ -69,7 +69,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         stop: &stop,
         check: Check::Sizes,
     };
-    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet())).without_failures().verbose(screen.verbose > 0);
+    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet()))
+        .without_failures()
+        .verbose(screen.verbose > 0);
     let ran = run::run(&planned.plan, &bench, &mut display);
     display.finish();
     match ran {

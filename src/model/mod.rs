@@ -7,6 +7,7 @@
 
 mod architecture;
 mod attention;
+mod cache;
 mod decoder;
 mod dropout;
 mod error;
@@ -27,7 +28,7 @@ mod weights;
 pub use architecture::Architecture;
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use generate::{Finish, GenerateOptions, Generated};
+pub use generate::{Finish, GenerateOptions, Generated, Next};
 pub use layout::{Entry, Layout};
 pub use params::Params;
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};

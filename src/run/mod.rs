@@ -12,6 +12,7 @@ mod counts;
 pub mod display;
 mod failure;
 mod gates;
+mod growing;
 mod judge;
 mod judgement;
 mod making;
@@ -22,13 +23,15 @@ mod stage;
 mod status;
 mod training;
 pub mod view;
+mod write;
 
 pub use counts::LabCounts;
 pub use failure::Failure;
-pub use judge::{Model, Written};
+pub use judge::Model;
 pub use making::make_dataset;
 pub use stage::{StageFacts, WEIGHTS};
 pub use status::statuses;
+pub use write::{Reply, Show, Written};
 
 use crate::device::Chosen;
 use crate::plan::Plan;

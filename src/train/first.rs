@@ -34,7 +34,7 @@ pub fn first_gradient(job: &Job) -> Result<Vec<Named<'static>>, TrainError> {
         gradients = Some(learner.accumulate(gradients, part, weight, 0));
     }
     let host = match gradients {
-        Some(gradients) => gradients.to_host()?,
+        Some(gradients) => gradients.into_host()?,
         None => Vec::new(),
     };
     let named = crate::model::named(&layout, &host).into_iter();

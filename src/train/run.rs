@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 /// How a stage ended.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them a stage")]
 pub enum Outcome {
     Finished(Trained),
     /// A [`Stop`] was requested; the same job goes on from the checkpoint that was saved.
@@ -312,7 +313,7 @@ impl<'a> Run<'a> {
         let rows = batch.rows(0, job.micro_batch, job.sequence, time, job.pad);
         let gradient = || {
             let part = Part { batch: &rows, time, rows: 0..job.micro_batch as u64 };
-            self.learner.accumulate(None, part, weight, step).to_host()
+            self.learner.accumulate(None, part, weight, step).into_host()
         };
         let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
         let (first, second) = (gradient().map_err(failed)?, gradient().map_err(failed)?);

@@ -54,7 +54,7 @@ pub(crate) struct Gradients {
 
 impl Gradients {
     /// The gradients of the weights, one vector a segment.
-    pub fn to_host(self) -> Result<Vec<Vec<f32>>, ModelError> {
+    pub fn into_host(self) -> Result<Vec<Vec<f32>>, ModelError> {
         Params { flats: self.flats }.to_host()
     }
 }

@@ -91,7 +91,7 @@ fn until_it_saves(child: &mut Child, work: &Path, before: &BTreeSet<PathBuf>, wa
         }
         let parent = |path: &PathBuf| path.parent().map(Path::to_owned);
         scratch = scratch.or_else(|| named(work, "step-").iter().find_map(parent));
-        std::thread::sleep(Duration::from_micros(50));
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

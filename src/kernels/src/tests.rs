@@ -291,7 +291,8 @@ fn attention_over_a_cache() {
         let capacity = used + time + 3;
         let sizes = Heads { batch, time, heads, kv_heads, head_dim };
         let query = numbers(batch * heads * time * head_dim, 1);
-        let (keys, values) = (numbers(batch * kv_heads * capacity * head_dim, 2), numbers(batch * kv_heads * capacity * head_dim, 3));
+        let (keys, values) =
+            (numbers(batch * kv_heads * capacity * head_dim, 2), numbers(batch * kv_heads * capacity * head_dim, 3));
         let first: Vec<usize> = (0..batch).map(|b| b * 2).collect();
         let ours = attend(sizes, CacheShape { capacity, used, first: &first }, &query, &keys, &values);
         let mut exact = Vec::new();

@@ -1,7 +1,7 @@
 //! Generation and likelihoods agree with the plain forward pass.
 
 use crate::common::{cpu, gpt2, llama};
-use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError};
+use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError, Next};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
 
@@ -143,4 +143,54 @@ fn likelihoods_are_those_of_the_forward_pass_and_roll_over_long_sequences() {
             }
         }
     }
+}
+
+#[test]
+fn a_listener_hears_every_token_at_once_and_ends_a_text_or_all() {
+    let decoder = decoder(&llama());
+    let prompts: Vec<Vec<u32>> = (0..3).map(|i| tokens(i, 2 + i as usize)).collect();
+    let options = GenerateOptions { max_tokens: 8, batch: 2, ..GenerateOptions::default() };
+    let free = decoder.generate(&prompts, &options).unwrap();
+    let mut heard = vec![Vec::new(); 3];
+    let mut listener = |text: usize, token: u32| {
+        heard[text].push(token);
+        if text == 1 && heard[text].len() == 3 { Next::End } else { Next::GoOn }
+    };
+    let ended = decoder.generate_with(&prompts, &options, &mut listener).unwrap();
+    assert_eq!(ended.iter().map(|text| text.tokens.clone()).collect::<Vec<_>>(), heard);
+    assert_eq!((ended[1].tokens.as_slice(), ended[1].finish), (&free[1].tokens[..3], Finish::Stop));
+    assert_eq!((&ended[0], &ended[2]), (&free[0], &free[2]));
+    let mut count = 0;
+    let mut listener = |_, _| {
+        count += 1;
+        if count == 5 { Next::EndAll } else { Next::GoOn }
+    };
+    let interrupted = decoder.generate_with(&prompts, &options, &mut listener).unwrap();
+    assert!(interrupted.iter().all(|text| text.finish == Finish::Interrupted), "{interrupted:?}");
+    assert_eq!(interrupted.iter().map(|text| text.tokens.len()).sum::<usize>(), 5);
+}
+
+#[test]
+fn a_penalty_counts_the_prompt_and_all_of_a_rolling_text() {
+    let decoder = decoder(&llama());
+    let options = GenerateOptions { max_tokens: 20, roll: true, repetition_penalty: 1e6, ..GenerateOptions::default() };
+    let prompt = tokens(1, 4);
+    let text = decoder.generate(std::slice::from_ref(&prompt), &options).unwrap().remove(0);
+    assert!(text.rolls > 0, "{text:?}");
+    // Seen tokens have logits of nearly 0 or far below; of 24 tokens none comes twice while one unseen is above that.
+    let mut seen = prompt;
+    let first: Vec<u32> = text
+        .tokens
+        .iter()
+        .copied()
+        .take_while(|token| {
+            let new = !seen.contains(token);
+            seen.push(*token);
+            new
+        })
+        .collect();
+    assert!(first.len() >= 4, "{text:?}");
+    let free =
+        decoder.generate(&[tokens(1, 4)], &GenerateOptions { repetition_penalty: 1.0, ..options }).unwrap().remove(0);
+    assert_ne!(free.tokens, text.tokens);
 }
