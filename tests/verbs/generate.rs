@@ -5,7 +5,8 @@ use crate::{RUN, STAGES, exp, folder, json, trained};
 fn text(words: &[&str]) -> String {
     let (at, run, _) = trained();
     let stage = format!("{run}.pretrain");
-    let mut all = vec!["generate", &stage, "--prompt", "Once", "--max-tokens", "12", "--device", "cpu"];
+    let mut all = vec!["generate", &stage, "--prompt", "Once", "--device", "cpu"];
+    all.extend(if words.contains(&"--max-tokens") { &[][..] } else { &["--max-tokens", "12"] });
     all.extend(words);
     let ran = exp(at, &all);
     assert_eq!(ran.code, 0, "{words:?}: {}", ran.err);
