@@ -49,7 +49,32 @@ vectorised! {
         let mut blocks = right.chunks_exact(TOGETHER * inner);
         let mut outs = out.chunks_exact_mut(TOGETHER * rows);
         for (block, out) in (&mut blocks).zip(&mut outs) {
-            for (row, x) in left.chunks_exact(inner).enumerate() {
+            // Two rows at a time, so that what is loaded of the right is used twice; each sum is the same as alone.
+            let mut pairs = left.chunks_exact(2 * inner);
+            for (pair, xs) in (&mut pairs).enumerate() {
+                let (first, second) = xs.split_at(inner);
+                let mut lanes = [[[0.0f32; LANES]; TOGETHER]; 2];
+                let mut at = 0;
+                while at < whole {
+                    let (a, b) = (&first[at..at + LANES], &second[at..at + LANES]);
+                    for column in 0..TOGETHER {
+                        let w = &block[column * inner + at..column * inner + at + LANES];
+                        for lane in 0..LANES {
+                            lanes[0][column][lane] += a[lane] * w[lane];
+                            lanes[1][column][lane] += b[lane] * w[lane];
+                        }
+                    }
+                    at += LANES;
+                }
+                for (row, (x, lanes)) in [first, second].into_iter().zip(&lanes).enumerate() {
+                    for (column, lanes) in lanes.iter().enumerate() {
+                        let rest = sum(inner - whole, |i| x[whole + i] * block[column * inner + whole + i]);
+                        out[column * rows + 2 * pair + row] = sum(LANES, |i| lanes[i]) + rest;
+                    }
+                }
+            }
+            let x = pairs.remainder();
+            if !x.is_empty() {
                 let mut lanes = [[0.0f32; LANES]; TOGETHER];
                 let mut at = 0;
                 while at < whole {
@@ -64,7 +89,7 @@ vectorised! {
                 }
                 for (column, lanes) in lanes.iter().enumerate() {
                     let rest = sum(inner - whole, |i| x[whole + i] * block[column * inner + whole + i]);
-                    out[column * rows + row] = sum(LANES, |i| lanes[i]) + rest;
+                    out[column * rows + rows - 1] = sum(LANES, |i| lanes[i]) + rest;
                 }
             }
         }
@@ -85,6 +110,10 @@ pub struct CacheShape<'a> {
     pub used: usize,
     /// The first column that counts, for each sequence; those before it are padding.
     pub first: &'a [usize],
+    /// How many columns a query sees, its own included; absent: all.
+    pub window: Option<usize>,
+    /// What a score gains with each column, for each query head (ALiBi, Press et al. 2022); empty: nothing.
+    pub slopes: &'a [f32],
 }
 
 /// Attention of `query` `[batch, heads, time, head_dim]`, which stands in columns `used..used + time`, over `keys` and
@@ -95,12 +124,13 @@ pub struct CacheShape<'a> {
 /// When the slices do not fit the sizes.
 pub fn attend(sizes: Heads, cache: CacheShape<'_>, query: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
     let Heads { batch, time, heads, kv_heads, head_dim } = sizes;
-    let CacheShape { capacity, used, first } = cache;
+    let CacheShape { capacity, used, first, window, slopes } = cache;
     assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "key/value heads must divide the heads");
     assert_eq!(query.len(), batch * heads * time * head_dim, "queries");
     assert_eq!(keys.len(), batch * kv_heads * capacity * head_dim, "keys");
     assert_eq!(values.len(), keys.len(), "values");
     assert!(first.len() == batch && used + time <= capacity, "columns");
+    assert!(slopes.is_empty() || slopes.len() == heads, "slopes");
     let mut out = vec![0.0f32; query.len()];
     if time == 0 || head_dim == 0 {
         return out;
@@ -109,12 +139,15 @@ pub fn attend(sizes: Heads, cache: CacheShape<'_>, query: &[f32], keys: &[f32], 
     let head = |scores: &mut Vec<f32>, (task, out): (usize, &mut [f32])| {
         let (sequence, head) = (task / heads, task % heads);
         let from = (sequence * kv_heads + head / (heads / kv_heads)) * capacity;
+        let slope = slopes.get(head).copied().unwrap_or(0.0);
         let query = &query[task * time * head_dim..(task + 1) * time * head_dim];
         for (t, (query, out)) in query.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)).enumerate() {
             let column = used + t;
-            let seen = (from + first[sequence].min(column)) * head_dim..(from + column + 1) * head_dim;
+            let near = (column + 1).saturating_sub(window.unwrap_or(usize::MAX));
+            let begin = first[sequence].min(column).max(near);
+            let seen = (from + begin) * head_dim..(from + column + 1) * head_dim;
             scores.resize(seen.len() / head_dim, 0.0);
-            mix(query, &keys[seen.clone()], &values[seen], scale, scores, out);
+            mix(query, &keys[seen.clone()], &values[seen], scale, slope, scores, out);
         }
     };
     let tasks = time * head_dim;
@@ -129,10 +162,11 @@ pub fn attend(sizes: Heads, cache: CacheShape<'_>, query: &[f32], keys: &[f32], 
 
 vectorised! {
     /// One query over the keys and values that it sees.
-    fn mix(query: &[f32], keys: &[f32], values: &[f32], scale: f32, scores: &mut [f32], out: &mut [f32]) {
+    fn mix(query: &[f32], keys: &[f32], values: &[f32], scale: f32, slope: f32, scores: &mut [f32], out: &mut [f32]) {
         let head_dim = query.len();
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(head_dim)) {
-            *score = sum(head_dim, |i| query[i] * key[i]) * scale;
+        let last = scores.len() as f32 - 1.0;
+        for (place, (score, key)) in scores.iter_mut().zip(keys.chunks_exact(head_dim)).enumerate() {
+            *score = sum(head_dim, |i| query[i] * key[i]) * scale + slope * (place as f32 - last);
         }
         let peak = max(scores);
         for x in scores.iter_mut() {

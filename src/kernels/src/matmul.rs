@@ -20,8 +20,8 @@ impl Part {
 /// Multiplications below which other threads cost more than they bring.
 const ALONE: usize = 1 << 18;
 
-/// Rows of the left matrix up to which a product waits for the memory, and not for the arithmetic.
-const FEW: usize = 4;
+/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up.
+const FEW: usize = 16;
 
 /// A matrix that fills a slice row by row.
 #[derive(Clone, Copy, Debug)]

@@ -270,7 +270,9 @@ fn a_product_is_the_same_for_any_number_of_threads() {
 
 #[test]
 fn products_of_few_rows() {
-    for (rows, inner, columns) in [(1, 1, 1), (1, 37, 70), (2, 16, 9), (3, 100, 33), (4, 512, 300), (1, 0, 4)] {
+    for (rows, inner, columns) in
+        [(1, 1, 1), (1, 37, 70), (2, 16, 9), (3, 100, 33), (4, 512, 300), (1, 0, 4), (15, 40, 21), (16, 64, 130)]
+    {
         let (x, w) = (numbers(rows * inner, 1), numbers(columns * inner, 2));
         let exact: Vec<f64> = (0..rows * columns)
             .map(|i| {
@@ -293,18 +295,22 @@ fn attention_over_a_cache() {
         let query = numbers(batch * heads * time * head_dim, 1);
         let (keys, values) =
             (numbers(batch * kv_heads * capacity * head_dim, 2), numbers(batch * kv_heads * capacity * head_dim, 3));
+        let window = (used > 4).then_some(4);
+        let slopes: Vec<f32> = if heads > 2 { (0..heads).map(|h| 0.1 * h as f32).collect() } else { Vec::new() };
         let first: Vec<usize> = (0..batch).map(|b| b * 2).collect();
-        let ours = attend(sizes, CacheShape { capacity, used, first: &first }, &query, &keys, &values);
+        let ours = attend(sizes, CacheShape { capacity, used, first: &first, window, slopes: &slopes }, &query, &keys, &values);
         let mut exact = Vec::new();
         for b in 0..batch {
             for h in 0..heads {
                 let from = (b * kv_heads + h / (heads / kv_heads)) * capacity;
                 for t in 0..time {
                     let q = &query[((b * heads + h) * time + t) * head_dim..][..head_dim];
-                    let seen: Vec<usize> = (first[b].min(used + t)..=used + t).map(|c| (from + c) * head_dim).collect();
+                    let begin = first[b].min(used + t).max((used + t + 1).saturating_sub(window.unwrap_or(usize::MAX)));
+                    let seen: Vec<usize> = (begin..=used + t).map(|c| (from + c) * head_dim).collect();
                     let score = |at: &usize| {
                         let dot: f64 = (0..head_dim).map(|i| f64::from(q[i]) * f64::from(keys[at + i])).sum();
-                        (dot / (head_dim as f64).sqrt()).exp()
+                        let gain = slopes.get(h).map_or(0.0, |slope| f64::from(*slope)) * (at / head_dim) as f64;
+                        (dot / (head_dim as f64).sqrt() + gain).exp()
                     };
                     let total: f64 = seen.iter().map(score).sum();
                     for i in 0..head_dim {
