@@ -11,7 +11,7 @@
 
 use emberlab::device::choose;
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
-use emberlab::plan::spec::{self, Activation, Norm, Position};
+use emberlab::plan::spec;
 use emberlab::random::Stream;
 use std::time::Instant;
 
@@ -33,17 +33,7 @@ fn main() {
         head_dim: 64,
         hidden: 1024,
         context: 256,
-        vocab: None,
-        norm: Norm::Rms,
-        norm_epsilon: 1e-5,
-        position: Position::Rotary,
-        rope_theta: 10_000.0,
-        activation: Activation::Swiglu,
-        bias: false,
-        tied: true,
-        dropout: 0.0,
-        init_std: 0.02,
-        init_scaled: true,
+        ..spec::Decoder::default()
     };
     let architecture = Architecture::new(&llama, Some(VOCAB)).unwrap_or_else(|error| panic!("{error}"));
     let decoder = Decoder::fresh(architecture, 1, &device.device);

@@ -2,6 +2,8 @@
 
 use super::decoder::Decoder;
 use super::host::{Host, tensor};
+use super::position::alibi_slopes;
+use crate::plan::spec::Position;
 use burn::tensor::{Device, Tensor};
 use emberlab_kernels as kernels;
 
@@ -11,6 +13,10 @@ pub(crate) struct Cache {
     sizes: kernels::Heads,
     /// The first column of each text that is no padding.
     first: Vec<usize>,
+    /// How many columns a query of each block sees; absent: all.
+    windows: Vec<Option<usize>>,
+    /// Of ALiBi, one a query head; empty without it.
+    slopes: Vec<f32>,
     capacity: usize,
     /// Columns filled.
     used: usize,
@@ -39,7 +45,9 @@ impl Cache {
             let zeros = |device: &Device| Tensor::<4>::zeros([batch, a.kv_heads, capacity, a.head_dim], device);
             Store::Device((0..a.layers).map(|_| (zeros(&decoder.device), zeros(&decoder.device))).collect())
         };
-        Cache { store, sizes, first, capacity, used: 0 }
+        let windows = (0..a.layers).map(|layer| a.window_of(layer)).collect();
+        let slopes = if a.position == Position::Alibi { alibi_slopes(a.heads) } else { Vec::new() };
+        Cache { store, sizes, first, windows, slopes, capacity, used: 0 }
     }
 
     /// Whether [`Cache::attend`] works, which needs no mask.
@@ -77,8 +85,8 @@ impl Cache {
 
     /// On the host, stores new columns and attends over all: from `query` `[batch, heads, time, head_dim]` and `key` and
     /// `value` `[batch, kv_heads, time, head_dim]` to the heads' outputs side by side, `[batch · time, heads · head_dim]`.
-    /// Scores are scaled by the root of `head_dim`, and a query sees its own column and those before it. Nothing is done
-    /// on another device.
+    /// Scores are scaled by the root of `head_dim`, and a query sees its own column and those before it as far as the
+    /// block's window reaches. Nothing is done on another device.
     pub fn attend(&mut self, layer: usize, query: &Tensor<4>, key: &Tensor<4>, value: &Tensor<4>) -> Option<Tensor<2>> {
         let Store::Host(layers) = &mut self.store else { return None };
         let (q, k, v) = (Host::of(query)?, Host::of(key)?, Host::of(value)?);
@@ -91,7 +99,13 @@ impl Cache {
                 cache[self.used * head_dim..][..new].copy_from_slice(columns);
             }
         }
-        let shape = kernels::CacheShape { capacity: self.capacity, used: self.used, first: &self.first };
+        let shape = kernels::CacheShape {
+            capacity: self.capacity,
+            used: self.used,
+            first: &self.first,
+            window: self.windows.get(layer).copied().flatten(),
+            slopes: &self.slopes,
+        };
         let out = kernels::attend(sizes, shape, q.numbers(), keys, values);
         if time == 1 {
             return Some(tensor(out, [batch, heads * head_dim], query));

@@ -1,14 +1,16 @@
 //! Text from a network: batched, with cached keys and values.
 
-use super::attention::MASKED;
+use super::attention::{MASKED, Masks};
 use super::cache::Cache;
 use super::decoder::{Decoder, Input, check_tokens, int_vector};
 use super::error::ModelError;
+use super::head::capped;
 use super::host::product;
 use super::pass::Pass;
 use super::sampler::{Sampler, Seen};
 use crate::random::Stream;
 use burn::tensor::{Tensor, TensorData};
+use std::rc::Rc;
 
 /// How to generate.
 #[derive(Clone, PartialEq, Debug)]
@@ -220,6 +222,7 @@ impl Decoder {
             cache.fill(width);
             let last = hidden.reshape([batch, width, self.architecture.width]).narrow(1, width - 1, 1);
             let logits = product(&last.reshape([batch, self.architecture.width]), false, &head, true);
+            let logits = capped(logits, self.architecture.logit_cap);
             let logits = logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             ids = vec![0; batch];
             for (row, logits) in logits.chunks_exact(self.architecture.vocab).enumerate() {
@@ -282,10 +285,10 @@ impl Decoder {
             .collect();
         let positions = int_vector(&positions, &self.device);
         // On the host the cache knows what is seen.
-        let mask = if cache.on_host() {
-            Tensor::zeros([1, 1, 1, 1], &self.device)
+        let masks = if cache.on_host() {
+            Masks::given(&self.architecture, Tensor::zeros([1, 1, 1, 1], &self.device), None)
         } else {
-            self.mask(width, used, pads, cache)
+            self.masks(width, used, pads, cache)
         };
         Input {
             ids: int_vector(ids, &self.device),
@@ -293,24 +296,28 @@ impl Decoder {
             time: width,
             angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
-            mask,
+            masks: Rc::new(masks),
             causal: false,
         }
     }
 
     /// What columns `used..used + width` may not see, `[batch, 1, width, keys]`.
-    fn mask(&self, width: usize, used: usize, pads: &[usize], cache: &Cache) -> Tensor<4> {
+    fn masks(&self, width: usize, used: usize, pads: &[usize], cache: &Cache) -> Masks {
         let keys = cache.keys(used + width);
-        let mut mask = vec![0.0f32; pads.len() * width * keys];
-        for (row, mask) in mask.chunks_exact_mut(width * keys).enumerate() {
-            for (column, mask) in mask.chunks_exact_mut(keys).enumerate() {
-                // A padding column sees itself, so that its softmax is defined; nothing sees it.
-                let first = pads[row].min(used + column);
-                mask[..first].fill(MASKED);
-                mask[used + column + 1..].fill(MASKED);
+        let mask = |window: Option<usize>| {
+            let mut mask = vec![0.0f32; pads.len() * width * keys];
+            for (row, mask) in mask.chunks_exact_mut(width * keys).enumerate() {
+                for (column, mask) in mask.chunks_exact_mut(keys).enumerate() {
+                    // A padding column sees itself, so that its softmax is defined; nothing sees it.
+                    let near = (used + column + 1).saturating_sub(window.unwrap_or(usize::MAX));
+                    mask[..pads[row].min(used + column).max(near)].fill(MASKED);
+                    mask[used + column + 1..].fill(MASKED);
+                }
             }
-        }
-        Tensor::from_data(TensorData::new(mask, [pads.len(), 1, width, keys]), &self.device)
+            Tensor::from_data(TensorData::new(mask, [pads.len(), 1, width, keys]), &self.device)
+        };
+        let window = self.architecture.window;
+        Masks::given(&self.architecture, mask(None), window.map(|window| mask(Some(window))))
     }
 }
 

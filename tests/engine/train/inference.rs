@@ -27,7 +27,11 @@ fn all_logprobs(decoder: &Decoder, sequence: &[u32]) -> Vec<Vec<f32>> {
 
 #[test]
 fn greedy_text_with_a_cache_is_greedy_text_without() {
-    for spec in [llama(), gpt2(), spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() }] {
+    let windowed = spec::Decoder { window: Some(5), ..llama() };
+    let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(6), global_every: Some(2), ..llama() };
+    let absent = spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() };
+    let normed = spec::Decoder { qk_norm: spec::QkNorm::Head, logit_cap: Some(3.0), ..llama() };
+    for spec in [llama(), gpt2(), absent, windowed, alibi, normed] {
         let decoder = decoder(&spec);
         // Different lengths in one batch, so that padding matters.
         let prompts: Vec<Vec<u32>> = [1, 3, 7, 8].iter().map(|len| tokens(*len as u64, *len)).collect();
