@@ -51,7 +51,8 @@ impl Lab {
                 "budget": amount(3.0, "epochs"), "batch": amount(8.0, "documents"), "seed": 1})),
             "template": {"jinja": "{{ messages }}", "stop": ["<|user|>"]}});
         let metric = |name: &str| json!({"is": name});
-        let decoding = json!({"max_tokens": 64, "temperature": 0.0, "top_k": null, "top_p": 1.0, "seed": 0});
+        let decoding = json!({"max_tokens": 64, "temperature": 0.0, "top_k": null, "top_p": 1.0, "min_p": 0.0,
+            "repetition_penalty": 1.0, "stop": [], "seed": 0});
         let eval = |of: &[&str], on: Json, metrics: Vec<Json>| {
             let of: Vec<Json> = of.iter().map(|s| reference(s)).collect();
             json!({"of": of, "on": on, "metrics": metrics, "limit": null, "decoding": decoding, "template": null})
