@@ -161,6 +161,7 @@ impl Decoder {
             leaves: &leaves,
             dropout: None,
             adapter: None,
+            recompute: false,
         };
         let mut cache = Cache::new(self, batch, time + steps);
         let mut rows: Vec<Generated> = (0..batch)
@@ -256,6 +257,7 @@ impl Decoder {
             angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
             masks: Rc::new(masks),
+            starts: Vec::new(),
             causal: false,
         }
     }

@@ -118,6 +118,7 @@ impl Learner {
             leaves: &leaves,
             dropout: dropout.as_ref(),
             adapter: None,
+            recompute: false,
         };
         let input = self.input(&batch.inputs, time);
         let mut tape = Tape::default();
@@ -230,6 +231,7 @@ impl Learner {
             leaves: &leaves,
             dropout: None,
             adapter: None,
+            recompute: false,
         };
         let input = self.input(&batch.inputs, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
