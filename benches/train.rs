@@ -80,6 +80,7 @@ fn main() {
             sequence,
             steps,
             optimizer: &optimizer,
+            groups: &Default::default(),
             schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },
             clip: Some(1.0),
             keep: Keep::Last,

@@ -137,7 +137,8 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "pretrained" Pretrained
         "decoder" Decoder
         "stage" StageCommon  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel  "dpo" Dpo  "ppo" Ppo
-        "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "constant" ConstantSchedule
+        "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "lion" Lion
+        "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
         "linear" LinearSchedule  "cosine" CosineSchedule  "every" Every  "best" Best  "last" Last
         "eval" Eval  "decoding" Decoding  "perplexity" Perplexity  "bits_per_byte" BitsPerByte  "rouge_1" Rouge1
         "rouge_2" Rouge2  "rouge_l" RougeL  "token_f1" TokenF1  "exact_match" ExactMatch

@@ -5,6 +5,7 @@ use super::figures::{plural, thousands};
 use super::items::Items;
 use super::length::Step;
 use super::references::{reward, trained_on};
+use super::settings;
 use super::shape::{self, kindred};
 use super::spec::{Dataset, Keeping, Needs, Quantity, Schedule, Stage, Unit};
 use super::{Known, Rows, Shape};
@@ -31,6 +32,7 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
         if let Some(chain) = chains.get(name) {
             tokenizer(items, item, spec, chain, chains, problems);
             lengths(item, spec, chain, problems);
+            settings::check(item, spec, chain, problems);
         }
         data(items, item, spec, problems);
         keeping(item, spec, problems);

@@ -8,10 +8,14 @@ use super::graph::{Digest, Estimate, Known};
 use super::length::{Amounts, Budget, Rows, Step, length, row_length};
 use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
-use super::spec::{Decoder, Keeping, Optimizer, Stage};
+use super::remembered::remembered;
+use super::spec::{Decoder, Keeping, Stage, StageCommon};
 use super::unsupported;
 use crate::check::CheckedItem;
 use crate::diagnostics::Problems;
+
+/// Checkpoints that are kept.
+const CHECKPOINTS: u64 = 2;
 
 /// Everything that the cost of a stage follows from.
 pub(super) struct Costed<'a> {
@@ -81,7 +85,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
     });
     Estimate {
         parameters: parts.clone().map(|p| p.total()),
-        disk_bytes: parts.clone().map(|p| disk(&p, &common.optimizer, &common.keep)),
+        disk_bytes: parts.clone().map(|p| disk(of.model, &p, common)),
         parts,
         sequences: step.sequences,
         sequence,
@@ -127,13 +131,11 @@ fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
     Amounts { name: name.clone(), tokens, documents }
 }
 
-/// Bytes on disk at most: the weights that are handed on, those that were best so far, and two checkpoints to resume from
-/// (the last one and the one being written), each with weights and the optimiser's moments; all in f32.
-fn disk(parts: &Parameters, optimizer: &Optimizer, keep: &Keeping) -> u64 {
-    let moments = match optimizer {
-        Optimizer::Adamw(_) => 2,
-        Optimizer::Sgd(s) => u64::from(s.momentum != 0.0),
-    };
-    let best = u64::from(matches!(keep, Keeping::Best(_)));
-    parts.total().saturating_mul(4).saturating_mul(1 + best + 2 * (1 + moments))
+/// Bytes on disk at most: the weights that are handed on, those that were best so far, and the checkpoints to resume from
+/// (those that are kept and the one being written), each with weights and what the optimiser remembers; all in f32.
+fn disk(model: &Decoder, parts: &Parameters, common: &StageCommon) -> u64 {
+    let best = u64::from(matches!(common.keep, Keeping::Best(_)));
+    let checkpoint = parts.total().saturating_add(remembered(model, parts, &common.optimizer));
+    let weights = parts.total().saturating_mul(1 + best);
+    weights.saturating_add(checkpoint.saturating_mul(CHECKPOINTS + 1)).saturating_mul(4)
 }

@@ -8,6 +8,7 @@
 
 use super::Memory;
 use super::parameters::{parameters, size};
+use super::remembered::{matrices_at_once, remembered};
 use super::spec::{Activation, Decoder, Norm, Optimizer, Position};
 
 const F32: u64 = 4;
@@ -44,11 +45,8 @@ pub fn memory(
     let accumulated = micro_batch < sequences;
     let parts = parameters(model, vocab);
     let weights = parts.total().saturating_mul(F32);
-    let moments = match optimizer {
-        Optimizer::Adamw(_) => 2,
-        Optimizer::Sgd(s) if s.momentum != 0.0 => 1,
-        Optimizer::Sgd(_) => 0,
-    };
+    let moments = remembered(model, &parts, optimizer).saturating_mul(F32);
+    let matrices = parts.largest().saturating_mul(F32).saturating_mul(matrices_at_once(optimizer));
     // Gradients come matrix by matrix and are then laid end to end; accumulation holds the sum so far beside them. The
     // output matrix gathers its gradient piece by piece, and the embedding its own before a tied model adds the two.
     let layouts = if accumulated { 3 } else { 2 };
@@ -57,7 +55,7 @@ pub fn memory(
     Memory {
         weights,
         gradients: weights.saturating_mul(layouts).saturating_add(tables),
-        optimizer: weights.saturating_mul(moments).saturating_add(segment.saturating_mul(UPDATE_COPIES)),
+        optimizer: moments.saturating_add(segment.saturating_mul(UPDATE_COPIES)).saturating_add(matrices),
         activations: activations(model, vocab, sequence, micro_batch),
         batch: sequences.saturating_mul(sequence.saturating_mul(TOKEN).saturating_add(ROW)),
     }
@@ -139,7 +137,7 @@ fn feed_forward(model: &Decoder) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::published::{gpt2, llama};
-    use super::super::spec::{Adamw, Sgd};
+    use super::super::spec::{Adafactor, Adamw, Lion, Muon, MuonScale, Rest, Sgd};
     use super::*;
 
     fn adamw() -> Optimizer {
@@ -164,6 +162,38 @@ mod tests {
         let optimizer = |o: &Optimizer| memory(&gpt2(true), 50_257, 1024, 1, 1, o).optimizer;
         assert_eq!(optimizer(&sgd(0.9)) - optimizer(&sgd(0.0)), weights);
         assert_eq!(optimizer(&adamw()) - optimizer(&sgd(0.9)), weights);
+        let lion = Optimizer::Lion(Lion { lr: 1e-4, beta1: 0.9, beta2: 0.99, weight_decay: 1.0 });
+        assert_eq!(optimizer(&lion), optimizer(&sgd(0.9)));
+    }
+
+    /// Against numbers counted by hand for GPT-2: 12 blocks with matrices of 12·768² numbers, and 13 · 768 in biases.
+    #[test]
+    fn muon_and_adafactor_remember_less_than_adamw() {
+        let (model, parts) = (gpt2(true), parameters(&gpt2(true), 50_257));
+        let Optimizer::Adamw(rest) = adamw() else { unreachable!() };
+        let muon = Optimizer::Muon(Muon {
+            lr: 0.02,
+            momentum: 0.95,
+            nesterov: true,
+            iterations: 5,
+            scale: MuonScale::Shape,
+            weight_decay: 0.01,
+            rest: Rest::Adamw(rest),
+        });
+        let matrices = 12 * 12 * 768 * 768;
+        assert_eq!(remembered(&model, &parts, &muon), 2 * 124_439_808 - matrices);
+        let adafactor = Optimizer::Adafactor(Adafactor {
+            lr: 0.01,
+            decay_rate: 0.8,
+            threshold: 1.0,
+            min_scale: 1e-3,
+            weight_decay: 0.0,
+        });
+        // Query, key, value and output: 8 sides of 768; up and down: 5 each; and the two tables.
+        let sides = 12 * (8 + 10) * 768 + (50_257 + 768) + (1024 + 768);
+        let vectors = 12 * (4 + 4 + 5) * 768 + 2 * 768;
+        let bound = remembered(&model, &parts, &adafactor);
+        assert!(bound >= sides + vectors && bound < 124_439_808 / 100, "{bound} for {}", sides + vectors);
     }
 
     #[test]

@@ -181,6 +181,7 @@ impl Walk<'_> {
             sequence: amounts.sequence,
             steps: amounts.steps,
             optimizer: &common.optimizer,
+            groups: &common.groups,
             schedule: Schedule::resolve(&common.schedule, amounts.steps, amounts.tokens_per_step)
                 .map_err(|e| Failure::Stage { name: name.to_owned(), why: e.to_string() })?,
             clip: common.clip,

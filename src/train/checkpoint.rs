@@ -1,7 +1,7 @@
 //! Checkpoints: everything a stage needs to go on as if it had not stopped.
 //!
-//! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file per moment of the optimiser and
-//! `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
+//! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file for each thing that the optimiser remembers,
+//! and `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
 //! is checked when it is read. The last [`KEPT`] are kept: one that does not verify is passed by for the one before.
 
 use super::error::TrainError;
@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 /// Checkpoints kept in a folder.
 const KEPT: usize = 2;
 const STATE: &str = "state.json";
-const WEIGHTS: &str = "weights.safetensors";
-const VERSION: u32 = 3;
+/// What the file of the weights is called, as those of moments are called after them.
+pub(crate) const WEIGHTS: &str = "weights";
+const VERSION: u32 = 4;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
 pub(crate) type Fingerprint = BTreeMap<String, String>;
@@ -71,31 +72,24 @@ struct Sealed {
 /// A checkpoint that was read and verified.
 pub(crate) struct Restored {
     pub state: State,
-    pub weights: Params,
-    /// The optimiser's moments, in its order.
-    pub moments: Vec<Params>,
+    /// Of each file that was asked for, in that order.
+    pub numbers: Vec<Params>,
 }
 
-/// Writes a checkpoint and removes those that are no longer kept. `moments` are named.
+/// Writes a checkpoint and removes those that are no longer kept. Each of `files` has a name, and numbers that lie as a
+/// layout says.
 ///
 /// # Errors
 /// When the disk or the device fails; the checkpoints before it are untouched.
-pub(crate) fn save(
-    folder: &Path,
-    layout: &Layout,
-    weights: &Params,
-    moments: &[(&str, Params)],
-    mut state: State,
-) -> Result<PathBuf, TrainError> {
+pub(crate) fn save(folder: &Path, files: &[(&str, &Layout, &Params)], mut state: State) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("step-{:08}", state.step));
     let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
     fs::create_dir_all(folder).map_err(failed)?;
     let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
     state.version = VERSION;
     state.files.clear();
-    let named = std::iter::once((WEIGHTS.to_owned(), weights));
-    let named = named.chain(moments.iter().map(|(name, moment)| (format!("{name}.safetensors"), moment)));
-    for (name, params) in named {
+    for (name, layout, params) in files {
+        let name = file_name(name);
         let file = temporary.path().join(&name);
         crate::model::save_segments(layout, &params.to_host()?, &file)?;
         state.files.insert(name, hash_file(&file).map_err(failed)?);
@@ -123,8 +117,7 @@ pub(crate) fn save(
 /// When the newest that verifies belongs to another job, or the device fails.
 pub(crate) fn restore(
     folder: &Path,
-    layout: &Layout,
-    moments: &[&str],
+    files: &[(&str, &Layout)],
     job: &Fingerprint,
     device: &Device,
 ) -> Result<(Option<Restored>, Vec<String>), TrainError> {
@@ -141,18 +134,17 @@ pub(crate) fn restore(
         if let Some((field, was, is)) = difference(&state.job, job) {
             return Err(TrainError::OtherJob { path, field, was, is });
         }
-        let files = std::iter::once(WEIGHTS.to_owned()).chain(moments.iter().map(|name| format!("{name}.safetensors")));
-        let read: Result<Vec<Params>, String> =
-            files.map(|name| read_params(&path, &name, &state, layout, device)).collect();
-        match read {
-            Ok(mut read) => {
-                let weights = read.remove(0);
-                return Ok((Some(Restored { state, weights, moments: read }), notices));
-            }
+        let read = files.iter().map(|(name, layout)| read_params(&path, &file_name(name), &state, layout, device));
+        match read.collect() {
+            Ok(numbers) => return Ok((Some(Restored { state, numbers }), notices)),
             Err(cause) => notices.push(passed_by(&path, &cause)),
         }
     }
     Ok((None, notices))
+}
+
+fn file_name(name: &str) -> String {
+    format!("{name}.safetensors")
 }
 
 fn passed_by(path: &Path, cause: &str) -> String {

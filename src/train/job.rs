@@ -3,7 +3,7 @@
 use super::corpus::Corpus;
 use super::schedule::Schedule;
 use crate::device::Chosen;
-use crate::plan::spec::{Decoder, Optimizer};
+use crate::plan::spec::{Decoder, Groups, Optimizer};
 use std::path::Path;
 
 /// One training stage, with every amount resolved to steps, sequences and tokens.
@@ -24,6 +24,8 @@ pub struct Job<'a> {
     pub sequence: usize,
     pub steps: u64,
     pub optimizer: &'a Optimizer,
+    /// What parts of the network do differently.
+    pub groups: &'a Groups,
     pub schedule: Schedule,
     /// Largest global gradient norm; absent: no clipping.
     pub clip: Option<f64>,

@@ -1,11 +1,10 @@
 //! The training loop.
 
 use super::batch::Rows;
-use super::checkpoint::{self, Fingerprint, State};
+use super::checkpoint::{self, Fingerprint, Restored, State};
 use super::error::TrainError;
 use super::job::{Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
-use super::optimizer::Optimizer;
 use super::order::Order;
 use super::step::{Learner, Part};
 use super::stop::Stop;
@@ -121,6 +120,7 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("sequence", json!(job.sequence)),
         ("budget", json!(job.steps)),
         ("optimizer", json!(job.optimizer)),
+        ("groups", json!(job.groups)),
         ("schedule", json!(job.schedule)),
         ("clip", json!(job.clip)),
         ("keep", json!(job.keep)),
@@ -170,13 +170,15 @@ impl<'a> Run<'a> {
         };
         let init_hash = init.as_ref().map(|host| weights_hash(&crate::model::named(&layout, host)));
         let fingerprint = fingerprint(job, &architecture, init_hash.as_deref());
-        let names = Optimizer::moments(job.optimizer);
-        let (restored, notices) = checkpoint::restore(job.folder, &layout, names, &fingerprint, device)?;
+        let moments = super::optimizer::moments(job.optimizer, &layout);
+        let files = std::iter::once((checkpoint::WEIGHTS, &layout));
+        let files: Vec<_> = files.chain(moments.iter().map(|moment| (moment.name, &moment.layout))).collect();
+        let (restored, notices) = checkpoint::restore(job.folder, &files, &fingerprint, device)?;
         notices.iter().for_each(|notice| observer.notice(notice));
         let (params, moments, state, resumed_at) = match restored {
-            Some(restored) => {
-                let step = restored.state.step;
-                (restored.weights, restored.moments, restored.state, Some(step))
+            Some(Restored { state, mut numbers }) => {
+                let step = state.step;
+                (numbers.remove(0), numbers, state, Some(step))
             }
             None => {
                 let params = match init {
@@ -188,7 +190,7 @@ impl<'a> Run<'a> {
         };
         let facts = BatchFacts { parameters: layout.parameters(), ..rows.facts() };
         let mut learner = Learner::new(architecture, params, job);
-        moments.into_iter().enumerate().for_each(|(i, moment)| learner.optimizer.set_moment(i, moment));
+        learner.optimizer.restore(moments);
         if resumed_at.is_some() {
             let State { loss: train_loss, valid: valid_loss, tokens, met, .. } = state;
             observer.recall(&Heard { train_loss, valid_loss, tokens, met });
@@ -245,7 +247,8 @@ impl<'a> Run<'a> {
             let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
             gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
-        let lr = self.learner.optimizer.peak() * job.schedule.share(step);
+        let share = job.schedule.share(step);
+        let lr = self.learner.optimizer.peak() * share;
         self.state.place = self.order.place();
         self.state.order = self.order.hash(&self.state.order);
         self.state.tokens += batch.tokens;
@@ -253,7 +256,7 @@ impl<'a> Run<'a> {
         self.state.supervised_tokens += weight;
         self.state.step = step + 1;
         if let Some(gradients) = gradients {
-            let numbers = self.learner.step(gradients, lr, step);
+            let numbers = self.learner.step(gradients, share, step);
             let report = StepReport {
                 step: step + 1,
                 steps: job.steps,
@@ -363,11 +366,11 @@ impl<'a> Run<'a> {
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         self.report(observer)?;
         self.state.met = observer.met();
-        let names = Optimizer::moments(self.job.optimizer);
-        let moments: Vec<(&str, Params)> =
-            names.iter().enumerate().map(|(i, name)| (*name, self.learner.optimizer.moment(i))).collect();
-        let (layout, params) = (&self.learner.layout, &self.learner.params);
-        let path = checkpoint::save(self.job.folder, layout, params, &moments, self.state.clone())?;
+        let learner = &self.learner;
+        let moments: Vec<_> = learner.optimizer.moments().collect();
+        let files = std::iter::once((checkpoint::WEIGHTS, &learner.layout, &learner.params));
+        let files = files.chain(moments.iter().map(|(moment, numbers)| (moment.name, &moment.layout, numbers)));
+        let path = checkpoint::save(self.job.folder, &files.collect::<Vec<_>>(), self.state.clone())?;
         observer.checkpoint(self.state.step, &path);
         self.clock = Instant::now();
         Ok(())

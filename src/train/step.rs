@@ -59,7 +59,7 @@ impl Learner {
         Learner {
             shapes: RefCell::default(),
             leaves: Some(params.leaves(&layout)),
-            optimizer: Optimizer::new(job.optimizer, &layout, &params),
+            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
             seed: job.seed,
@@ -113,8 +113,8 @@ impl Learner {
         shape.input(ids, &self.device)
     }
 
-    /// Clips, steps, and returns the loss and the gradient's norm as `[1, 2]`, still on the device.
-    pub fn step(&mut self, gradients: Gradients, lr: f64, step: u64) -> Tensor<2> {
+    /// Clips, steps at `share` of the peak rates, and returns the loss and the gradient's norm as `[1, 2]`, still on the device.
+    pub fn step(&mut self, gradients: Gradients, share: f64, step: u64) -> Tensor<2> {
         let squares = gradients.flats.iter().map(|flat| {
             let rows = flat.dims()[0] / ROW;
             let flat = flat.clone().reshape([rows, ROW]);
@@ -130,7 +130,7 @@ impl Learner {
             None => gradients.flats,
         };
         self.leaves = None;
-        self.optimizer.update(&mut self.params, flats, lr, step);
+        self.optimizer.update(&mut self.params, flats, share, step, None);
         self.leaves = Some(self.params.leaves(&self.layout));
         Tensor::cat(vec![gradients.loss, norm], 1)
     }

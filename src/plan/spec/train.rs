@@ -34,6 +34,8 @@ pub struct StageCommon {
     /// Tokens in a sequence; absent: the model's context.
     pub sequence: Option<i64>,
     pub optimizer: Optimizer,
+    /// What parts of the network do differently.
+    pub groups: Groups,
     pub schedule: Schedule,
     /// Largest global gradient norm; absent: no clipping.
     pub clip: Option<f64>,
@@ -136,9 +138,12 @@ pub struct Template {
 pub enum Optimizer {
     Adamw(Adamw),
     Sgd(Sgd),
+    Lion(Lion),
+    Muon(Muon),
+    Adafactor(Adafactor),
 }
 
-/// AdamW with decoupled decay on matrices only (Loshchilov & Hutter 2019).
+/// AdamW with decoupled decay (Loshchilov & Hutter 2019).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adamw {
@@ -155,6 +160,93 @@ pub struct Sgd {
     pub lr: f64,
     pub momentum: f64,
     pub weight_decay: f64,
+}
+
+/// Steps of one size, by the sign of a mean of gradients (Chen et al. 2023).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lion {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+}
+
+/// Orthogonal steps for the matrices of the blocks (Jordan et al. 2024).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Muon {
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    /// Of Newton and Schulz.
+    pub iterations: i64,
+    pub scale: MuonScale,
+    pub weight_decay: f64,
+    /// For embeddings, the output matrix and vectors.
+    pub rest: Rest,
+}
+
+/// What an orthogonal step is multiplied with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MuonScale {
+    /// √max(1, rows / columns).
+    Shape,
+    /// 0.2·√max(rows, columns): about the size of AdamW's steps.
+    Rms,
+}
+
+/// What steps the weights that another optimiser leaves.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Rest {
+    Adamw(Adamw),
+}
+
+/// Adam without momentum and with factored squares (Shazeer & Stern 2018).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adafactor {
+    pub lr: f64,
+    pub decay_rate: f64,
+    pub threshold: f64,
+    pub min_scale: f64,
+    pub weight_decay: f64,
+}
+
+/// What the parts of a network do differently.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    pub embedding: Group,
+    pub hidden: Group,
+    pub head: Group,
+    pub vectors: Group,
+}
+
+/// What one part does differently.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Times the learning rate.
+    pub rate: f64,
+    /// Times the weight decay.
+    pub decay: f64,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { rate: 1.0, decay: 1.0 }
+    }
+}
+
+impl Default for Groups {
+    /// Vectors do not decay.
+    fn default() -> Groups {
+        let vectors = Group { decay: 0.0, ..Group::default() };
+        Groups { embedding: Group::default(), hidden: Group::default(), head: Group::default(), vectors }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -15,5 +15,6 @@ mod golden;
 mod inference;
 mod kill;
 mod learn;
+mod optimizers;
 mod resume;
 mod shakespeare;

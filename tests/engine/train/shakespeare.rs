@@ -51,6 +51,7 @@ fn reach(model: &Decoder, bound: f64) {
         sequence: 64,
         steps: 2000,
         optimizer: &optimizer,
+        groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 100, steps: 2000 },
         clip: Some(1.0),
         keep: Keep::Last,
