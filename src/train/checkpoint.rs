@@ -2,7 +2,7 @@
 //!
 //! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file for each thing that the optimiser remembers,
 //! and `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
-//! is checked when it is read. The last [`KEPT`] are kept: one that does not verify is passed by for the one before.
+//! is checked when it is read. The last few are kept: one that does not verify is passed by for the one before.
 
 use super::error::TrainError;
 use super::order::Place;
@@ -13,11 +13,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Checkpoints kept in a folder.
-const KEPT: usize = 2;
 const STATE: &str = "state.json";
-/// What the file of the weights is called, as those of moments are called after them.
-pub(crate) const WEIGHTS: &str = "weights";
 const VERSION: u32 = 4;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
@@ -52,6 +48,21 @@ pub(crate) struct State {
     pub best_loss: Option<f64>,
     /// Step of the last validation.
     pub validated: Option<u64>,
+    /// Losses of the latest steps, for [`State::limit`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "exact_list")]
+    pub recent: Vec<f64>,
+    /// The loss from which on a step is taken for a spike, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exact_option")]
+    pub limit: Option<f64>,
+    /// Steps that were left out.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Of those, the latest, without one between them that was not.
+    #[serde(default)]
+    pub skipped_in_a_row: u64,
+    /// Times that the stage went back to a checkpoint.
+    #[serde(default)]
+    pub rolled_back: u64,
     /// See [`Observer::met`](super::Observer::met).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<u64>,
@@ -76,12 +87,17 @@ pub(crate) struct Restored {
     pub numbers: Vec<Params>,
 }
 
-/// Writes a checkpoint and removes those that are no longer kept. Each of `files` has a name, and numbers that lie as a
+/// Writes a checkpoint and removes all but the last `kept`. Each of `files` has a name, and numbers that lie as a
 /// layout says.
 ///
 /// # Errors
 /// When the disk or the device fails; the checkpoints before it are untouched.
-pub(crate) fn save(folder: &Path, files: &[(&str, &Layout, &Params)], mut state: State) -> Result<PathBuf, TrainError> {
+pub(crate) fn save(
+    folder: &Path,
+    files: &[(&str, &Layout, Params)],
+    mut state: State,
+    kept: usize,
+) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("step-{:08}", state.step));
     let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
     fs::create_dir_all(folder).map_err(failed)?;
@@ -105,7 +121,7 @@ pub(crate) fn save(folder: &Path, files: &[(&str, &Layout, &Params)], mut state:
     }
     fs::rename(temporary.keep(), &path).map_err(failed)?;
     sync_folder(folder).map_err(failed)?;
-    for (_, old) in list(folder).into_iter().rev().skip(KEPT) {
+    for (_, old) in list(folder).into_iter().rev().skip(kept.max(1)) {
         fs::remove_dir_all(&old).map_err(failed)?;
     }
     Ok(path)
@@ -227,6 +243,20 @@ mod exact_option {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
         Option::<String>::deserialize(deserializer)?.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
+/// As [`exact`], for a list of numbers.
+mod exact_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(f64::to_string).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }
 }
 

@@ -22,6 +22,7 @@ mod schedule;
 mod step;
 mod stop;
 mod validate;
+mod watch;
 mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};

@@ -244,6 +244,7 @@ fn every_other_leaf_changes_exactly_its_dependents() {
                 "license",
                 "because",
                 "checkpoint",
+                "checkpoints",
                 "micro_batch",
                 "files",
                 "authors",

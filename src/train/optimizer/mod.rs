@@ -134,7 +134,7 @@ impl Optimizer {
 }
 
 /// What an optimiser remembers.
-pub(crate) fn moments(spec: &Spec, layout: &Layout) -> Vec<Moment> {
+fn moments(spec: &Spec, layout: &Layout) -> Vec<Moment> {
     let of = |name, slot, parts: &dyn Fn(Part) -> bool, shape: &dyn Fn(&[usize]) -> Vec<usize>| {
         let found = layout.segments.iter().enumerate().filter(|(_, segment)| parts(segment.part));
         let segments: Vec<usize> = found.map(|(number, _)| number).collect();
@@ -179,7 +179,7 @@ fn group(groups: &Groups, part: Part) -> &Group {
 }
 
 /// Puts back what a tensor `was`, unless `good` holds.
-fn keep_if(now: &mut Tensor<1>, good: &Tensor<1, Bool>, was: Tensor<1>) {
+pub(super) fn keep_if(now: &mut Tensor<1>, good: &Tensor<1, Bool>, was: Tensor<1>) {
     let dims = now.dims();
     now.inplace(|now| was.mask_where(good.clone().expand(dims), now));
 }
