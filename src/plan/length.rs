@@ -232,7 +232,7 @@ mod tests {
         let step = Step { growth: Some(Growth { from: 8, steps: 100 }), ..given(0.0, Unit::Steps, Rows::Packed).step };
         let grown = |budget: Budget| length(&Budget { step, ..budget });
         let l = grown(given(1e7, Unit::Tokens, Rows::Packed));
-        let text = "10 M tokens ÷ 16,384 tokens a step (from 2,048 on, over 100 steps) = 654 steps";
+        let text = "10 M tokens ÷ 16,384 tokens a step (from 2,048 on, over 100 steps) = 655 steps";
         assert_eq!(l.derivation, text);
         // No more than the budget, and no step less than fits.
         let Known::Value(tokens) = l.tokens else { panic!("unknown") };

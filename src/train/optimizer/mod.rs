@@ -197,3 +197,61 @@ fn fill(mut pieces: Vec<Tensor<1>>, len: usize, like: &Tensor<1>) -> Tensor<1> {
     }
     Tensor::cat(pieces, 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Architecture;
+    use crate::plan::spec;
+    use burn::tensor::TensorData;
+
+    fn numbers(params: &Params) -> Vec<Vec<f32>> {
+        params.to_host().unwrap()
+    }
+
+    /// What a GPU does with a step that leaps, on the CPU.
+    #[test]
+    fn a_step_that_is_not_good_changes_nothing_and_a_good_one_everything() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let json = r#"{"layers":1,"heads":2,"kv_heads":1,"width":8,"head_dim":4,"hidden":12,"context":8,"vocab":20,
+            "norm":"rms","norm_epsilon":1e-5,"position":"rotary","rope_theta":1e4,"activation":"swiglu","bias":true,
+            "tied":false,"dropout":0.0,"init_std":0.1,"init_scaled":true}"#;
+        let model: spec::Decoder = serde_json::from_str(json).unwrap();
+        let layout = Layout::new(&Architecture::new(&model, None).unwrap());
+        let adamw = r#"{"is":"adamw","lr":0.1,"beta1":0.9,"beta2":0.95,"epsilon":1e-8,"weight_decay":0.1}"#;
+        let sgd = r#"{"is":"sgd","lr":0.1,"momentum":0.9,"weight_decay":0.1}"#;
+        let lion = r#"{"is":"lion","lr":0.1,"beta1":0.9,"beta2":0.99,"weight_decay":0.1}"#;
+        let muon = format!(
+            r#"{{"is":"muon","lr":0.1,"momentum":0.9,"nesterov":false,"iterations":3,"scale":"rms","weight_decay":0.1,
+            "rest":{adamw}}}"#
+        );
+        let adafactor =
+            r#"{"is":"adafactor","lr":0.1,"decay_rate":0.8,"threshold":1.0,"min_scale":0.001,"weight_decay":0.1}"#;
+        for text in [adamw, sgd, lion, &muon, adafactor] {
+            let spec: Spec = serde_json::from_str(text).unwrap();
+            let run = |flags: [Option<bool>; 3]| {
+                let mut params = Params::fresh(&layout, 3, &device);
+                let mut optimizer = Optimizer::new(&spec, &Groups::default(), &layout, &device);
+                for (step, flag) in flags.into_iter().enumerate() {
+                    // The second gradient is not a number.
+                    let number = if step == 1 { f32::NAN } else { 0.5 };
+                    let gradients = layout.segments.iter().map(|segment| {
+                        Tensor::from_data(TensorData::new(vec![number; segment.len], [segment.len]), &device)
+                    });
+                    let flag = flag.map(|flag| Tensor::<1, Bool>::from_data(TensorData::from([flag]), &device));
+                    if flag.is_some() || step != 1 {
+                        optimizer.update(&mut params, gradients.collect(), 1.0, step as u64, flag.as_ref());
+                    }
+                }
+                let state: Vec<_> = optimizer.moments().map(|(_, moment)| numbers(&moment)).collect();
+                (numbers(&params), state)
+            };
+            let told = run([Some(true), Some(false), Some(true)]);
+            let padded =
+                |(weights, _): &(Vec<Vec<f32>>, Vec<Vec<Vec<f32>>>)| weights.iter().flatten().all(|x| x.is_finite());
+            assert!(padded(&told), "{text}");
+            assert!(told == run([None, None, None]), "{text}");
+            assert!(told.0 != numbers(&Params::fresh(&layout, 3, &device)), "{text}");
+        }
+    }
+}

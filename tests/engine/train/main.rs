@@ -18,3 +18,4 @@ mod learn;
 mod optimizers;
 mod resume;
 mod shakespeare;
+mod watch;

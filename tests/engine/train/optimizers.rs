@@ -14,6 +14,9 @@ struct Golden {
     #[serde(default)]
     groups: Groups,
     losses: Vec<f64>,
+    penalties: Vec<f64>,
+    z_loss: f64,
+    ema: Option<f64>,
     grad_norms: Vec<f64>,
     clip: f64,
     warmup: u64,
@@ -49,12 +52,16 @@ fn check(name: &str) {
         groups: &golden.groups,
         schedule: Schedule { shape: Shape::Cosine { floor: golden.floor }, warmup: golden.warmup, steps: 10 },
         clip: Some(golden.clip),
+        z_loss: golden.z_loss,
+        ema: golden.ema,
         ..setting.job()
     };
     let mut log = Log::default();
     let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
     for (i, step) in log.steps.iter().enumerate() {
         assert!((step.loss - golden.losses[i]).abs() < 2e-5, "{name}: loss {} and {}", step.loss, golden.losses[i]);
+        let (penalty, expected) = (step.z_loss, golden.penalties[i]);
+        assert!((penalty - expected).abs() <= 1e-5 * expected, "{name}: z-loss {penalty} and {expected}");
         let (norm, expected) = (step.grad_norm, golden.grad_norms[i]);
         assert!((norm - expected).abs() < 1e-4 * expected, "{name}: norm {norm} and {expected}");
     }
@@ -95,6 +102,11 @@ fn momentum_and_decay_are_those_of_pytorch() {
 #[test]
 fn parts_have_rates_and_decays_of_their_own() {
     check("groups");
+}
+
+#[test]
+fn the_z_loss_and_the_average_of_the_weights_are_those_of_pytorch() {
+    check("penalty");
 }
 
 /// Every optimiser, with settings under which nothing it remembers can be forgotten unnoticed.
