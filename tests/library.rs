@@ -135,7 +135,7 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "collapse_whitespace" CollapseWhitespace  "keep" Keep  "redact" Redact  "dedup" Dedup  "take" Take
         "shuffle" Shuffle  "mix" Mix  "share" MixPart  "split" Split
         "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "pretrained" Pretrained
-        "decoder" Decoder
+        "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
         "stage" StageCommon  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel  "dpo" Dpo  "ppo" Ppo
         "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "lion" Lion
         "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
@@ -152,8 +152,18 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Schemas that reach the plan through those that extend them, and the one that rules see.
-const OPEN: [&str; 9] =
-    ["dataset", "tokenizer", "model", "optimizer", "schedule", "keeping", "metric", "search", "stopping"];
+const OPEN: [&str; 10] = [
+    "dataset",
+    "tokenizer",
+    "model",
+    "rope_scaling",
+    "optimizer",
+    "schedule",
+    "keeping",
+    "metric",
+    "search",
+    "stopping",
+];
 
 #[test]
 fn schemas_and_rust_types_have_the_same_fields() {
@@ -205,6 +215,7 @@ fn variants_are_called_like_their_schemas() {
                 "dataset" => knows::<spec::Dataset>(name),
                 "tokenizer" => knows::<spec::Tokenizer>(name),
                 "model" => knows::<spec::Model>(name),
+                "rope_scaling" => knows::<spec::RopeScaling>(name),
                 "stage" => knows::<spec::Stage>(name),
                 "optimizer" => knows::<spec::Optimizer>(name),
                 "schedule" => knows::<spec::Schedule>(name),

@@ -1,7 +1,7 @@
 //! What an optimiser remembers.
 
 use super::parameters::{Parameters, size};
-use super::spec::{Activation, Decoder, Optimizer};
+use super::spec::{Decoder, Optimizer};
 
 /// Numbers that an optimiser keeps from step to step, at most.
 pub(super) fn remembered(model: &Decoder, parts: &Parameters, optimizer: &Optimizer) -> u64 {
@@ -30,14 +30,12 @@ pub(super) fn remembered(model: &Decoder, parts: &Parameters, optimizer: &Optimi
 
 /// Numbers of the biases of all linear layers.
 fn biases(model: &Decoder) -> u64 {
-    if !model.bias {
-        return 0;
-    }
     let [width, hidden] = [model.width, model.hidden].map(size);
     let heads = size(model.heads).saturating_add(size(model.kv_heads).saturating_mul(2));
-    let into = if model.activation == Activation::Swiglu { 2 } else { 1 };
-    let block = heads.saturating_mul(size(model.head_dim)).saturating_add(width.saturating_mul(2));
-    block.saturating_add(hidden.saturating_mul(into)).saturating_mul(size(model.layers))
+    let attention = if model.qkv_bias { heads.saturating_mul(size(model.head_dim)) } else { 0 };
+    let into = if model.activation.gated() { 2 } else { 1 };
+    let rest = if model.bias { width.saturating_mul(2).saturating_add(hidden.saturating_mul(into)) } else { 0 };
+    attention.saturating_add(rest).saturating_mul(size(model.layers))
 }
 
 /// Tensors of the size of the largest matrix that an update makes besides those of a segment: where a matrix is taken by

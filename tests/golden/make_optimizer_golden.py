@@ -28,7 +28,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from make_model_golden import ADAMW, CLIP, FLOOR, STEPS, VOCAB, WARMUP, llama, share
+from make_model_golden import ADAMW, CLIP, FLOOR, STEPS, VOCAB, WARMUP, llama_like, share
 
 real_to = torch.Tensor.to
 
@@ -89,7 +89,7 @@ def groups(model, decay, settings=None):
 
 def run(name, make, settings, start, facts, folder, z=0.0, ema=None):
     torch.manual_seed(20)
-    model, _, names = llama(tied=False, theta=10000.0, kv_heads=2, head_dim=6)()
+    model, _, names = llama_like("Llama")()
     with torch.no_grad():
         for key, p in model.named_parameters():
             p.copy_(start[f"before/{key}"])

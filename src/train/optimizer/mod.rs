@@ -213,10 +213,18 @@ mod tests {
     #[test]
     fn a_step_that_is_not_good_changes_nothing_and_a_good_one_everything() {
         let device = crate::device::choose(Some("cpu")).unwrap().device;
-        let json = r#"{"layers":1,"heads":2,"kv_heads":1,"width":8,"head_dim":4,"hidden":12,"context":8,"vocab":20,
-            "norm":"rms","norm_epsilon":1e-5,"position":"rotary","rope_theta":1e4,"activation":"swiglu","bias":true,
-            "tied":false,"dropout":0.0,"init_std":0.1,"init_scaled":true}"#;
-        let model: spec::Decoder = serde_json::from_str(json).unwrap();
+        let model = spec::Decoder {
+            layers: 1,
+            heads: 2,
+            kv_heads: 1,
+            width: 8,
+            head_dim: 4,
+            hidden: 12,
+            vocab: Some(20),
+            tied: false,
+            bias: true,
+            ..spec::Decoder::default()
+        };
         let layout = Layout::new(&Architecture::new(&model, None).unwrap());
         let adamw = r#"{"is":"adamw","lr":0.1,"beta1":0.9,"beta2":0.95,"epsilon":1e-8,"weight_decay":0.1}"#;
         let sgd = r#"{"is":"sgd","lr":0.1,"momentum":0.9,"weight_decay":0.1}"#;

@@ -17,7 +17,7 @@ fn with_strange_places() -> MemoryCorpus {
     let mut last = 0;
     let tokens = (0..4_000u32).map(|i| {
         last = (last * 5 + 3) % 24;
-        if (i / 16) % 50 == 13 { 24 + draws.below(24) as u32 } else { last }
+        if (i / 16) % 40 == 13 { 24 + draws.below(24) as u32 } else { last }
     });
     MemoryCorpus::new(&[tokens.collect()])
 }
@@ -30,7 +30,7 @@ fn leaping<'a>(setting: &'a Setting, spike: Option<&'a Spike>) -> Job<'a> {
         micro_batch: 1,
         steps: 80,
         schedule: Schedule { shape: Shape::Constant, warmup: 4, steps: 80 },
-        checkpoint: 10,
+        checkpoint: 5,
         on_spike: spike,
         ..setting.job()
     }
@@ -41,7 +41,7 @@ fn setting(folder: &Path) -> Setting {
 }
 
 fn spike(action: OnSpike) -> Spike {
-    Spike { factor: 1.5, window: 8, action }
+    Spike { factor: 3.0, window: 8, action }
 }
 
 /// Stops once a step has been reached.
