@@ -14,6 +14,7 @@ mod failures;
 mod generate;
 mod memory;
 mod results;
+mod settings;
 mod stops;
 
 use serde_json::Value as Json;

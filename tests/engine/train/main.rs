@@ -15,5 +15,7 @@ mod golden;
 mod inference;
 mod kill;
 mod learn;
+mod optimizers;
 mod resume;
 mod shakespeare;
+mod watch;
