@@ -8,6 +8,7 @@
 mod adapter;
 mod architecture;
 mod attention;
+mod cache;
 mod decoder;
 mod dropout;
 mod error;
@@ -30,7 +31,7 @@ mod weights;
 pub use architecture::Architecture;
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use generate::{Finish, GenerateOptions, Generated};
+pub use generate::{Finish, GenerateOptions, Generated, Next};
 pub use layout::{Entry, Layout};
 pub use params::Params;
 pub use part::Part;

@@ -7,10 +7,10 @@
 use super::adapter::Adapter;
 use super::architecture::Architecture;
 use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attention_back};
+use super::cache::Cache;
 use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
-use super::generate::Cache;
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
@@ -70,6 +70,8 @@ struct BlockTape {
 enum HeadsTape {
     Kernel(Box<KernelTape>),
     Composed(Box<AttentionTape>),
+    /// Of cached keys and values, which nobody goes back through.
+    Cached,
 }
 
 /// Gradients by leaf; a leaf that took no part has none.
@@ -160,7 +162,7 @@ impl Pass<'_> {
         mut qkv: Tensor<2>,
         input: &Input,
         layer: usize,
-        cache: Option<&mut Cache>,
+        mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
         if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
@@ -171,6 +173,9 @@ impl Pass<'_> {
         }
         let device = qkv.device();
         let (query, key, value) = self.heads(qkv, input, layer);
+        if let Some(y) = cache.as_deref_mut().and_then(|cache| cache.attend(layer, &query, &key, &value)) {
+            return (y, HeadsTape::Cached);
+        }
         let (key, value) = match cache {
             Some(cache) => cache.extend(layer, key, value),
             None => (key, value),
@@ -249,6 +254,7 @@ impl Pass<'_> {
         let a = self.architecture;
         let tape = match tape {
             HeadsTape::Composed(tape) => *tape,
+            HeadsTape::Cached => return Tensor::zeros([y.dims()[0], a.query_width() + 2 * a.kv_width()], &y.device()),
             HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
                 Some(qkv) => return qkv,
                 // A tensor does not leave the CPU on its own; if one did, the parts could be had again.
