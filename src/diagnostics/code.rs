@@ -117,6 +117,7 @@ catalogue! {
     E0611 Error "stage starts from or learns from the wrong kind of stage"
     E0612 Error "warm-up is longer than the stage"
     E0613 Error "nothing to run"
+    E0614 Error "setting does not fit the stage"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"

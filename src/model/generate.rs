@@ -203,7 +203,14 @@ impl Decoder {
         let steps = options.max_tokens.min(self.architecture.context - time.min(self.architecture.context));
         let leaves = self.params.leaves(&self.layout);
         let head = self.head(&leaves);
-        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves: &leaves,
+            dropout: None,
+            adapter: None,
+            recompute: false,
+        };
         let mut cache = Cache::new(self, time + steps, pads.clone());
         let mut rows = vec![Generated::begin(Finish::Length); batch];
         let mut done = vec![steps == 0; batch];
@@ -297,6 +304,7 @@ impl Decoder {
             angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
             masks: Rc::new(masks),
+            starts: Vec::new(),
             causal: false,
         }
     }

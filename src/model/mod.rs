@@ -5,6 +5,7 @@
 //! and the checkpoints then work on whole vectors instead of hundreds of small ones.
 #![allow(clippy::disallowed_methods, reason = "weights are read and written here, in folders that the store hands out")]
 
+mod adapter;
 mod architecture;
 mod attention;
 mod cache;
@@ -20,6 +21,7 @@ mod layout;
 mod likelihood;
 mod norm;
 mod params;
+mod part;
 mod pass;
 mod position;
 mod qk_norm;
@@ -32,11 +34,13 @@ pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated, Next};
 pub use layout::{Entry, Layout};
 pub use params::Params;
+pub use part::Part;
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 
+pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
 pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};
-pub(crate) use host::{Host, change as change_on_host};
+pub(crate) use host::{Host, change as change_on_host, product};
 pub(crate) use pass::{LeafGradients, Pass, Tape};

@@ -9,6 +9,6 @@ pub const DATA: u32 = 1;
 /// Training tokenizers and encoding.
 pub const TOKENIZER: u32 = 1;
 /// Initial weights, data order, losses and updates.
-pub const TRAINING: u32 = 2;
+pub const TRAINING: u32 = 3;
 /// Decoding and metrics.
 pub const EVALUATION: u32 = 2;

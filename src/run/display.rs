@@ -428,6 +428,8 @@ mod tests {
             step,
             tokens: step * 1600,
             supervised: step * 1600,
+            z_loss: None,
+            skipped: false,
             loss: 3.25,
             lr: 1e-3,
             grad_norm: 1.0,

@@ -182,15 +182,21 @@ impl Walk<'_> {
                 tokens: every.tokens.and_then(|t| u64::try_from(t).ok()),
             }),
             batch: amounts.batch,
+            growth: amounts.step.growth,
             micro_batch: amounts.micro_batch,
             sequence: amounts.sequence,
             steps: amounts.steps,
             optimizer: &common.optimizer,
-            schedule: Schedule::resolve(&common.schedule, amounts.steps, amounts.tokens_per_step)
+            groups: &common.groups,
+            schedule: Schedule::resolve(&common.schedule, amounts.steps, |tokens| amounts.steps_for(tokens))
                 .map_err(|e| Failure::Stage { name: name.to_owned(), why: e.to_string() })?,
             clip: common.clip,
+            z_loss: common.z_loss,
+            ema: common.ema,
+            on_spike: common.on_spike.as_ref(),
             keep: if matches!(common.keep, Keeping::Best(_)) { Keep::Best } else { Keep::Last },
             checkpoint: u64::try_from(common.checkpoint).unwrap_or(0),
+            checkpoints: usize::try_from(common.checkpoints).unwrap_or(1),
             seed: self.plan.seed(common.seed),
             pad,
             folder: &draft.scratch(),
@@ -201,7 +207,7 @@ impl Walk<'_> {
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
         let outcome = train::train(&job, &mut reporter, &stop);
-        let Reported { until, warnings, failure } = reporter.finish();
+        let Reported { until, mut warnings, failure } = reporter.finish();
         if let Some(failure) = failure {
             return Err(failure.into());
         }
@@ -209,6 +215,7 @@ impl Walk<'_> {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
             Outcome::Finished(trained) => trained,
         };
+        warnings.extend(super::training::troubles(name, &trained));
         // What a row is follows from the tokens and the length; which rows were seen, and when, the training has noted.
         let data_order = plan::digest(
             "data order",
@@ -275,6 +282,8 @@ struct Amounts {
     micro_batch: usize,
     sequence: usize,
     steps: u64,
+    step: plan::Step,
+    /// Of a full step.
     tokens_per_step: u64,
     /// Not whole where a step runs over the end of an epoch.
     steps_per_epoch: f64,
@@ -284,7 +293,7 @@ impl Amounts {
     fn of(planned: &PlannedStage, corpus: &Shards, vocab: usize) -> Result<Amounts, Failure> {
         let common = planned.spec.common();
         let sequence = planned.estimate.sequence;
-        let step = plan::Step::of(common.batch, sequence);
+        let step = plan::Step::of(common.batch, sequence).growing(common.growth.as_ref());
         let rows = if matches!(planned.spec, Stage::Sft(_)) { plan::Rows::Padded } else { plan::Rows::Packed };
         let length = plan::length(&plan::Budget {
             budget: common.budget,
@@ -326,12 +335,23 @@ impl Amounts {
             micro_batch: micro.clamp(1, step.sequences.max(1)) as usize,
             sequence: sequence as usize,
             steps: steps.max(1),
+            step,
             tokens_per_step,
             steps_per_epoch,
         })
     }
 
-    /// Steps between validations.
+    /// Steps that read so many tokens.
+    fn steps_for(&self, tokens: f64) -> f64 {
+        match self.step.growth {
+            None => tokens / self.tokens_per_step.max(1) as f64,
+            Some(_) => {
+                self.step.for_sequences(tokens * self.step.sequences as f64 / self.tokens_per_step.max(1) as f64)
+            }
+        }
+    }
+
+    /// Steps between validations; of a batch that grows, of the full one.
     fn period(&self, period: Quantity) -> u64 {
         let steps = match period.unit {
             Unit::Tokens => period.amount / self.tokens_per_step.max(1) as f64,

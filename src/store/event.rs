@@ -85,6 +85,12 @@ pub enum Event {
         /// Mean loss in nats a supervised token.
         #[serde(with = "finite")]
         loss: f64,
+        /// What is learnt from beside it, where that is anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        z_loss: Option<f64>,
+        /// Whether the step was left out because its loss leapt or was not finite.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        skipped: bool,
         #[serde(with = "finite")]
         lr: f64,
         /// Global gradient norm before clipping.

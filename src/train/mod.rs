@@ -23,6 +23,7 @@ mod schedule;
 mod step;
 mod stop;
 mod validate;
+mod watch;
 mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};

@@ -16,6 +16,7 @@ mod generate;
 mod killed;
 mod memory;
 mod results;
+mod settings;
 mod stops;
 
 use serde_json::Value as Json;

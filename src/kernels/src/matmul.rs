@@ -65,13 +65,19 @@ pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     if rows <= FEW && !left.turned && right.turned {
         return crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns);
     }
-    let mut to = vec![0.0; rows * columns];
+    // Every place is written before the vector has a length, so nothing needs to be zeroed first.
+    let mut to = Vec::with_capacity(rows * columns);
     let work = rows.saturating_mul(columns).saturating_mul(inner);
     let threads = if work < ALONE { 1 } else { rayon::current_num_threads() };
-    // SAFETY: both matrices lie within their slices, and `to` was made for the result.
+    if inner == 0 {
+        to.resize(rows * columns, 0.0);
+        return to;
+    }
+    // SAFETY: both matrices lie within their slices, `to` was made for the result, and the product fills all of it.
     unsafe {
         let sizes = (rows, columns, inner);
         product(to.as_mut_ptr(), columns, left.part(), right.part(), sizes, 1.0, false, threads);
+        to.set_len(rows * columns);
     }
     to
 }

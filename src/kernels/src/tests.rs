@@ -261,18 +261,34 @@ fn cross_entropies() {
     let (rows, vocab) = (4, 37);
     let x = numbers(rows * vocab, 1);
     let (targets, weights) = ([0, 36, 5, 5], [0.5, 0.25, 0.0, 1.0]);
+    let normaliser = |x: &[f64]| x.iter().map(|v| v.exp()).sum::<f64>().ln();
     let plain = |x: &[f64]| -> Vec<f64> {
-        x.chunks(vocab)
-            .enumerate()
-            .map(|(r, x)| {
-                (x.iter().map(|v| v.exp()).sum::<f64>().ln() - x[targets[r] as usize]) * f64::from(weights[r])
-            })
-            .collect()
+        let rows = x.chunks(vocab).enumerate();
+        rows.map(|(r, x)| (normaliser(x) - x[targets[r] as usize]) * f64::from(weights[r])).collect()
     };
-    let mut logits = x.clone();
-    let losses = cross_entropy(&mut logits, vocab, &targets, &weights);
-    close(&losses, &plain(&x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), "losses");
-    close(&logits, &gradient(plain, &x, &[1.0; 4]), "gradient");
+    let exact: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+    for z in [0.0, 0.1] {
+        let squares = |x: &[f64]| -> Vec<f64> {
+            let rows = x.chunks(vocab).zip(weights);
+            rows.map(|(x, weight)| f64::from(z) * normaliser(x).powi(2) * f64::from(weight)).collect()
+        };
+        let mut logits = x.clone();
+        let (losses, penalties) = cross_entropy(&mut logits, vocab, &targets, &weights, z);
+        close(&losses, &plain(&exact), "losses");
+        close(&penalties, &squares(&exact), "penalties");
+        let both = |x: &[f64]| -> Vec<f64> { plain(x).iter().zip(squares(x)).map(|(a, b)| a + b).collect() };
+        close(&logits, &gradient(both, &x, &[1.0; 4]), "gradient");
+    }
+}
+
+#[test]
+fn lion_steps() {
+    let step = Lion { beta1: 0.9, beta2: 0.99, rate: 0.5, decay: 0.75 };
+    let (mut weights, gradients, mut momentum) = ([1.0, 1.0, 1.0], [2.0, -2.0, 0.0], [-1.0, 0.0, 0.0]);
+    lion(step, &mut weights, &gradients, &mut momentum);
+    // Directions -0.7, -0.2 and none.
+    assert_eq!(weights, [1.25, 1.25, 0.75]);
+    close(&momentum, &[-0.97, -0.02, 0.0], "momentum");
 }
 
 #[test]
@@ -308,9 +324,9 @@ fn large_inputs_are_cut_the_same_way_as_small_ones() {
     assert_eq!(all[299 * width / 2..], one);
     let targets = vec![3; rows];
     let mut logits = x.clone();
-    let losses = cross_entropy(&mut logits, width, &targets, &vec![1.0; rows]);
+    let (losses, _) = cross_entropy(&mut logits, width, &targets, &vec![1.0; rows], 0.0);
     let mut one = x[299 * width..].to_vec();
-    assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0])[0], losses[299]);
+    assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0], 0.0).0[0], losses[299]);
     assert_eq!(logits[299 * width..], one);
 }
 

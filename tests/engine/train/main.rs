@@ -14,5 +14,7 @@ mod devices;
 mod golden;
 mod inference;
 mod learn;
+mod optimizers;
 mod resume;
 mod shakespeare;
+mod watch;
