@@ -5,8 +5,10 @@
 //! and the checkpoints then work on whole vectors instead of hundreds of small ones.
 #![allow(clippy::disallowed_methods, reason = "weights are read and written here, in folders that the store hands out")]
 
+mod adapter;
 mod architecture;
 mod attention;
+mod cache;
 mod decoder;
 mod dropout;
 mod error;
@@ -29,13 +31,14 @@ mod weights;
 pub use architecture::Architecture;
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use generate::{Finish, GenerateOptions, Generated};
+pub use generate::{Finish, GenerateOptions, Generated, Next};
 pub use layout::{Entry, Layout};
 pub use params::Params;
 pub use part::Part;
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 
+pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
 pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};

@@ -4,12 +4,13 @@
 //! softmax and the norms keep one tensor each instead of one an operation, and parts of a tensor get their gradients
 //! without a tensor of zeros the size of the whole. The tests hold it against burn's autodiff and against PyTorch.
 
+use super::adapter::Adapter;
 use super::architecture::Architecture;
 use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attention_back};
+use super::cache::Cache;
 use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
-use super::generate::Cache;
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
@@ -22,6 +23,11 @@ pub(crate) struct Pass<'a> {
     pub layout: &'a Layout,
     pub leaves: &'a [Tensor<2>],
     pub dropout: Option<&'a Dropout>,
+    /// Adapters of a network that stays as it is; their leaves follow the network's.
+    pub adapter: Option<&'a Adapter>,
+    /// Whether the tape keeps only what goes into a block, and the way back computes the block again (Chen et al. 2016):
+    /// the memory of one block instead of all, for one more forward pass.
+    pub recompute: bool,
 }
 
 /// What a forward pass leaves for the way back.
@@ -29,8 +35,15 @@ pub(crate) struct Pass<'a> {
 pub(crate) struct Tape {
     /// Dropout of the embeddings.
     drop: Option<Tensor<2>>,
-    blocks: Vec<BlockTape>,
+    blocks: Vec<Kept>,
     norm: Option<NormTape>,
+}
+
+/// What is kept of a block.
+enum Kept {
+    Tape(Box<BlockTape>),
+    /// What went in, and which mask of the dropout came next.
+    Input(Tensor<2>, u64),
 }
 
 struct BlockTape {
@@ -57,6 +70,8 @@ struct BlockTape {
 enum HeadsTape {
     Kernel(Box<KernelTape>),
     Composed(Box<AttentionTape>),
+    /// Of cached keys and values, which nobody goes back through.
+    Cached,
 }
 
 /// Gradients by leaf; a leaf that took no part has none.
@@ -88,10 +103,11 @@ impl Pass<'_> {
     ) -> Tensor<2> {
         let (mut x, drop) = self.drop(x);
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
+            let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(x.clone(), self.place()));
             let (y, block) = self.block(x, input, roles, layer, cache.as_deref_mut());
             x = y;
             if let Some(tape) = tape.as_deref_mut() {
-                tape.blocks.push(block);
+                tape.blocks.push(kept.unwrap_or_else(|| Kept::Tape(Box::new(block))));
             }
         }
         let (y, norm) = self.norm(x, self.layout.roles.norm);
@@ -146,7 +162,7 @@ impl Pass<'_> {
         mut qkv: Tensor<2>,
         input: &Input,
         layer: usize,
-        cache: Option<&mut Cache>,
+        mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
         if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
@@ -157,6 +173,9 @@ impl Pass<'_> {
         }
         let device = qkv.device();
         let (query, key, value) = self.heads(qkv, input, layer);
+        if let Some(y) = cache.as_deref_mut().and_then(|cache| cache.attend(layer, &query, &key, &value)) {
+            return (y, HeadsTape::Cached);
+        }
         let (key, value) = match cache {
             Some(cache) => cache.extend(layer, key, value),
             None => (key, value),
@@ -190,6 +209,15 @@ impl Pass<'_> {
             None => hidden,
         };
         for (layer, (roles, block)) in self.layout.roles.blocks.iter().zip(tape.blocks).enumerate().rev() {
+            let block = match block {
+                Kept::Tape(block) => *block,
+                Kept::Input(x, place) => {
+                    if let Some(dropout) = self.dropout {
+                        dropout.go_to(place);
+                    }
+                    self.block(x, input, roles, layer, None).1
+                }
+            };
             x = self.block_back(x, input, roles, layer, block, &mut grads);
         }
         (times(x, tape.drop), grads)
@@ -226,6 +254,7 @@ impl Pass<'_> {
         let a = self.architecture;
         let tape = match tape {
             HeadsTape::Composed(tape) => *tape,
+            HeadsTape::Cached => return Tensor::zeros([y.dims()[0], a.query_width() + 2 * a.kv_width()], &y.device()),
             HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
                 Some(qkv) => return qkv,
                 // A tensor does not leave the CPU on its own; if one did, the parts could be had again.
@@ -244,7 +273,10 @@ impl Pass<'_> {
     }
 
     fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let y = product(&x, false, &self.leaves[roles.weight], true);
+        let mut y = product(&x, false, &self.leaves[roles.weight], true);
+        if let Some(adapter) = self.adapter_of(roles.weight) {
+            y = adapter.forward(roles.weight, &x, y, self.leaves);
+        }
         match roles.bias {
             Some(bias) => y + self.leaves[bias].clone(),
             None => y,
@@ -253,11 +285,24 @@ impl Pass<'_> {
 
     /// The gradient of a linear layer's input `x`, given that of its output; the weights' go to `grads`.
     fn linear_back(&self, y: Tensor<2>, x: Tensor<2>, roles: LinearRoles, grads: &mut LeafGradients) -> Tensor<2> {
+        if let Some(adapter) = self.adapter_of(roles.weight) {
+            let gradients = adapter.back(roles.weight, &x, &y, self.leaves);
+            gradients.leaves.into_iter().for_each(|(leaf, gradient)| grads[leaf] = Some(gradient));
+            return gradients.x;
+        }
+        if self.adapter.is_some() {
+            return product(&y, false, &self.leaves[roles.weight], false);
+        }
         grads[roles.weight] = Some(product(&y, true, &x, false));
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
         product(&y, false, &self.leaves[roles.weight], false)
+    }
+
+    /// The adapters, if this leaf has any.
+    fn adapter_of(&self, leaf: LeafId) -> Option<&Adapter> {
+        self.adapter.filter(|adapter| !adapter.of(leaf).is_empty())
     }
 
     fn norm(&self, x: Tensor<2>, roles: NormRoles) -> (Tensor<2>, NormTape) {
@@ -318,6 +363,11 @@ impl Pass<'_> {
         let (x, [query, key]) = qk_norm_back(self.architecture, tape, y, gains);
         (grads[leaves[0]], grads[leaves[1]]) = (Some(query), Some(key));
         x
+    }
+
+    /// Which mask of the dropout comes next.
+    fn place(&self) -> u64 {
+        self.dropout.map_or(0, Dropout::place)
     }
 
     /// Applies dropout and returns its mask.
@@ -401,10 +451,28 @@ mod tests {
             let dropout = || Dropout::new(architecture.dropout, 1, 0, 0..2);
 
             let drop = dropout();
-            let pass = Pass { architecture: &architecture, layout: &layout, leaves: &plain, dropout: drop.as_ref() };
+            let pass = Pass {
+                architecture: &architecture,
+                layout: &layout,
+                leaves: &plain,
+                dropout: drop.as_ref(),
+                adapter: None,
+                recompute: false,
+            };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
             let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+
+            // Computing blocks again changes no bit.
+            let drop = dropout();
+            let again = Pass { dropout: drop.as_ref(), recompute: true, ..pass };
+            let mut tape = Tape::default();
+            again.blocks(x.clone(), &input, None, Some(&mut tape));
+            let (x_again, leaves_again) = again.back(seed.clone(), &input, tape);
+            assert_eq!(x_again.to_data(), x_by_hand.to_data());
+            for (a, b) in leaves_again.into_iter().zip(&leaves_by_hand) {
+                assert_eq!(a.map(|a| a.to_data()), b.as_ref().map(Tensor::to_data));
+            }
 
             let leaves: Vec<Tensor<2>> = plain.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
             let drop = dropout();
@@ -422,6 +490,109 @@ mod tests {
                     (Some(a), Some(b)) => close(a, b, &format!("leaf {id}")),
                     (a, b) => assert!(a.is_none() && b.is_none(), "leaf {id} of {architecture:?}"),
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn adapters_go_back_as_autodiff_does_and_merge_into_the_same_network() {
+        use crate::plan::spec::{Lora, LoraTarget};
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let all = [
+            LoraTarget::Query,
+            LoraTarget::Key,
+            LoraTarget::Value,
+            LoraTarget::Output,
+            LoraTarget::Gate,
+            LoraTarget::Up,
+            LoraTarget::Down,
+        ];
+        let some = [LoraTarget::Query, LoraTarget::Value, LoraTarget::Up];
+        for architecture in architectures().into_iter().filter(|a| a.dropout == 0.0) {
+            for (magnitude, on) in [(false, &all[..]), (false, &some), (true, &all), (true, &some)] {
+                let layout = Layout::new(&architecture);
+                let spec = Lora { rank: 3, alpha: 6.0, on: on.to_vec(), rank_stabilized: magnitude, magnitude };
+                let adapter = Adapter::new(&spec, &architecture, &layout);
+                let network = Params::fresh(&layout, 1, &device).leaves(&layout);
+                let mut host = Params::fresh_host(&adapter.layout, 2);
+                // What starts as zeros would hide mistakes.
+                host.iter_mut().flatten().enumerate().for_each(|(i, x)| *x += 0.3 * (i as f32 * 0.7).sin());
+                let trained = Params::from_host(host, &device).leaves(&adapter.layout);
+                let leaves: Vec<Tensor<2>> = network.iter().chain(&trained).cloned().collect();
+                let draw = |purpose: &str| {
+                    let mut draws = Stream::new(1, purpose).at(0);
+                    let numbers: Vec<f32> = (0..16 * 12).map(|_| draws.normal() as f32).collect();
+                    Tensor::<2>::from_data(TensorData::new(numbers, [16, 12]), &device)
+                };
+                let (x, seed) = (draw("input"), draw("seed"));
+                let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
+                let pass = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves: &leaves,
+                    dropout: None,
+                    adapter: Some(&adapter),
+                    recompute: false,
+                };
+                let mut tape = Tape::default();
+                let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
+                let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+                let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
+                    assert!(a.all_close(b, Some(1e-4), Some(1e-4)), "{what} of {spec:?} on {architecture:?}");
+                };
+
+                let merged = adapter.merged(&leaves);
+                let pass = Pass { leaves: &merged, adapter: None, ..pass };
+                close(by_hand.clone(), pass.blocks(x.clone(), &input, None, None), "merged");
+
+                let leaves: Vec<Tensor<2>> = leaves.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+                let pass = Pass { leaves: &leaves, adapter: Some(&adapter), ..pass };
+                let x = x.autodiff().require_grad();
+                let hidden = pass.blocks(x.clone(), &input, None, None);
+                let grads = (hidden.clone() * seed).sum().backward();
+                close(by_hand, hidden.inner(), "hidden");
+                close(x_by_hand, x.grad(&grads).unwrap(), "input");
+                for (id, by_hand) in leaves_by_hand.into_iter().enumerate().skip(network.len()) {
+                    close(leaves[id].grad(&grads).unwrap(), by_hand.unwrap(), &format!("leaf {id}"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn documents_in_one_row_are_as_if_each_were_alone() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        for architecture in architectures().into_iter().filter(|a| a.dropout == 0.0) {
+            let layout = Layout::new(&architecture);
+            let leaves = Params::fresh(&layout, 1, &device).leaves(&layout);
+            let (ids, lens) = ([3, 1, 4, 1, 5, 9, 2, 6], [3, 1, 4]);
+            let starts: Vec<u32> = [0, 0, 0, 3, 4, 4, 4, 4].to_vec();
+            let width = architecture.width;
+            let run = |leaves: &[Tensor<2>], input: &Input| {
+                let base = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves,
+                    dropout: None,
+                    adapter: None,
+                    recompute: false,
+                };
+                base.blocks(base.embed(input), input, None, None)
+            };
+            let shape = InputShape::new(&architecture, 8, &device);
+            let packed = shape.documents(&architecture, &ids, starts.clone(), &device);
+            let together = run(&leaves, &packed);
+            // By burn's operations, as a GPU would.
+            let traced: Vec<Tensor<2>> = leaves.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+            let composed = run(&traced, &packed).inner();
+            assert!(composed.all_close(together.clone(), Some(1e-4), Some(1e-4)), "{architecture:?}");
+            let mut at = 0;
+            for len in lens {
+                let input = InputShape::new(&architecture, len, &device).input(&ids[at..at + len], &device);
+                let (alone, part) = (run(&leaves, &input), together.clone().narrow(0, at, len));
+                assert_eq!(alone.dims(), [len, width]);
+                assert!(alone.all_close(part, Some(1e-4), Some(1e-4)), "{len} tokens of {architecture:?}");
+                at += len;
             }
         }
     }

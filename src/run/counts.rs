@@ -189,6 +189,7 @@ mod tests {
             positions,
             shape: Some(shape),
             warnings: Vec::new(),
+            start: None,
         }
     }
 

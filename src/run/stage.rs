@@ -5,7 +5,7 @@ use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
 use crate::plan::spec::{Keeping, Quantity, Stage, Unit};
 use crate::plan::{self, Known, PlannedStage};
-use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult};
+use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
 use crate::tokenizer::Shards;
 use crate::train::{self, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
@@ -45,6 +45,9 @@ pub struct StageFacts {
     /// What the reader should know of the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Objects of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -103,6 +106,7 @@ impl Walk<'_> {
             peak_memory_bytes: facts.peak_memory_bytes,
             weights_hash: facts.weights_hash.clone(),
             data_order: Some(facts.data_order.clone()),
+            start: facts.start.filter(|_| !cached),
         })?;
         let checkpoint = CheckpointRef {
             object: crate::store::ObjectRef { kind: ObjectKind::Stage, hash: hash.clone() },
@@ -125,6 +129,7 @@ impl Walk<'_> {
                 weights_hash: facts.weights_hash,
                 data_order: Some(facts.data_order),
                 warnings: facts.warnings,
+                start: facts.start,
             },
         );
         self.stages.insert(planned.name.clone(), object);
@@ -247,6 +252,11 @@ impl Walk<'_> {
             positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
             warnings,
+            start: trained.start.map(|start| Start {
+                first_step_seconds: start.first_step_seconds,
+                compile_seconds: start.compile_seconds,
+                repeats: start.repeats,
+            }),
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),

@@ -2,7 +2,7 @@
 
 use super::environment::Device;
 use super::object::ObjectKind;
-use super::record::{Estimate, Status};
+use super::record::{Estimate, Start, Status};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -141,6 +141,9 @@ pub enum Event {
         weights_hash: String,
         /// blake3 over the ids of the samples in the order they were trained on.
         data_order: Option<String>,
+        /// Absent where it was found cached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<Start>,
     },
     EvalStarted {
         eval: String,

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use super::batch::Rows;
+use super::batch::{Batch, Rows};
 use super::checkpoint::{self, Fingerprint, Restored, State};
 use super::error::TrainError;
 use super::job::{Job, Keep};
@@ -11,16 +11,17 @@ use super::stop::Stop;
 use super::validate::validate;
 use super::watch::{self, Verdict};
 use crate::device::Kind;
-use crate::model::{Architecture, Layout, Params, weights_hash};
+use crate::model::{Architecture, Layout, ModelError, Params, weights_hash};
 use crate::plan::Step;
 use crate::plan::spec::OnSpike;
 use burn::tensor::Tensor;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How a stage ended.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them a stage")]
 pub enum Outcome {
     Finished(Trained),
     /// A [`Stop`] was requested; the same job goes on from the checkpoint that was saved.
@@ -61,6 +62,20 @@ pub struct Trained {
     pub rolled_back: u64,
     /// Step a checkpoint was resumed at, if one was.
     pub resumed_at: Option<u64>,
+    /// How training began in this process; absent where no step was left.
+    pub start: Option<Start>,
+}
+
+/// How training began.
+#[derive(Clone, Copy, PartialEq, Debug, Default, serde::Serialize)]
+pub struct Start {
+    /// Seconds from the beginning until the loss of the first step was known.
+    pub first_step_seconds: f64,
+    /// How much longer the first step took than the second: what compiling kernels costs. Absent on the CPU, which compiles
+    /// none, and where there was no second step.
+    pub compile_seconds: Option<f64>,
+    /// Whether the first gradient, computed twice, had the same bits. Absent on the CPU, where tests prove it.
+    pub repeats: Option<bool>,
 }
 
 /// The lowest validation loss.
@@ -93,7 +108,7 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
 }
 
 /// Refuses a job that cannot work, before anything is spent.
-fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
+pub(super) fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
     let positive = |field, value: u64| match value {
         0 => Err(TrainError::Field { field, value, requirement: "it must be at least 1".into() }),
         _ => Ok(()),
@@ -169,6 +184,12 @@ struct Run<'a> {
     /// Step of the last checkpoint.
     saved: u64,
     clock: Instant,
+    /// Steps done by this process.
+    steps_here: u64,
+    began: Instant,
+    first: Option<Start>,
+    /// Seconds of the first step alone.
+    first_alone: f64,
     /// Tokens at the last time the clock was read.
     clocked_tokens: u64,
 }
@@ -183,6 +204,7 @@ impl<'a> Run<'a> {
         stop: &'a Stop,
         observer: &mut dyn Observer,
     ) -> Result<Run<'a>, TrainError> {
+        let began = Instant::now();
         let layout = Layout::new(&architecture);
         let device = &job.device.device;
         let init = match job.init {
@@ -230,6 +252,10 @@ impl<'a> Run<'a> {
             pending: Vec::new(),
             stop,
             clock: Instant::now(),
+            steps_here: 0,
+            began,
+            first: None,
+            first_alone: 0.0,
         };
         // A stage that may have to go back has something to go back to from its first step on.
         if resumed_at.is_none() && run.rolls_back() {
@@ -245,7 +271,7 @@ impl<'a> Run<'a> {
             return Ok(false);
         }
         while !self.at_end() {
-            if !self.step()? || !self.after_step(observer)? || (self.stop.requested() && !self.at_end()) {
+            if !self.step(observer)? || !self.after_step(observer)? || (self.stop.requested() && !self.at_end()) {
                 return Ok(false);
             }
         }
@@ -258,8 +284,9 @@ impl<'a> Run<'a> {
 
     /// One optimiser step; `false` if a stop was requested within it. What it had computed is then dropped: whoever goes on
     /// from the state before it computes the same.
-    fn step(&mut self) -> Result<bool, TrainError> {
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
+        let start = Instant::now();
         let count = self.sequences(step);
         let batch = self.order.next(count);
         let (weight, time) = (batch.weight(), batch.time(job.sequence));
@@ -274,6 +301,8 @@ impl<'a> Run<'a> {
             let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
             gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
+        let repeats = self.repeats(&batch, weight)?;
+        let start = start + repeats.map_or(Duration::ZERO, |(_, seconds)| seconds);
         let share = job.schedule.share(step);
         let lr = self.learner.optimizer.peak() * share;
         self.state.place = self.order.place();
@@ -300,6 +329,8 @@ impl<'a> Run<'a> {
             self.pending.push((report, numbers));
         }
         self.check_device()?;
+        self.steps_here += 1;
+        self.notice_start(start, repeats.map(|(same, _)| same), observer)?;
         Ok(true)
     }
 
@@ -307,6 +338,53 @@ impl<'a> Run<'a> {
     fn sequences(&self, step: u64) -> usize {
         let (sequences, sequence) = (self.job.batch as u64, self.job.sequence as u64);
         Step { sequences, sequence, growth: self.job.growth }.sequences_at(step) as usize
+    }
+
+    /// On a GPU, before the first step of this process: whether the gradient of its first rows, computed twice, has the
+    /// same bits, and how long that took.
+    fn repeats(&self, batch: &Batch, weight: u64) -> Result<Option<(bool, Duration)>, TrainError> {
+        let (job, step) = (self.job, self.state.step);
+        if job.device.kind == Kind::Cpu || self.steps_here > 0 {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let time = batch.time(job.sequence);
+        let rows = batch.rows(0, job.micro_batch, job.sequence, time, job.pad);
+        let gradient = || {
+            let part = Part { batch: &rows, time, rows: 0..job.micro_batch as u64 };
+            self.learner.accumulate(None, part, weight, step).to_host()
+        };
+        let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
+        let (first, second) = (gradient().map_err(failed)?, gradient().map_err(failed)?);
+        let bits = |numbers: &[Vec<f32>]| numbers.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let same = first.0.to_bits() == second.0.to_bits() && bits(&first.1) == bits(&second.1);
+        Ok(Some((same, began.elapsed())))
+    }
+
+    /// Waits for the first two steps of this process, and notes how long they took.
+    fn notice_start(
+        &mut self,
+        start: Instant,
+        repeats: Option<bool>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        if self.steps_here > 2 {
+            return Ok(());
+        }
+        self.report(observer)?;
+        let seconds = start.elapsed().as_secs_f64();
+        match &mut self.first {
+            None => {
+                self.first_alone = seconds;
+                let first_step_seconds = self.began.elapsed().as_secs_f64();
+                self.first = Some(Start { first_step_seconds, compile_seconds: None, repeats });
+            }
+            Some(first) if self.job.device.kind != Kind::Cpu => {
+                first.compile_seconds = Some((self.first_alone - seconds).max(0.0));
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// Whether the step last done is followed by a validation that has not been made.
@@ -516,6 +594,7 @@ impl<'a> Run<'a> {
             skipped: self.state.skipped,
             rolled_back: self.state.rolled_back,
             resumed_at: self.resumed_at,
+            start: self.first,
         }))
     }
 

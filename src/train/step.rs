@@ -144,8 +144,14 @@ impl Learner {
         let roles = &self.layout.roles;
         let leaves = self.leaves();
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
-        let pass =
-            Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves: &leaves,
+            dropout: dropout.as_ref(),
+            adapter: None,
+            recompute: false,
+        };
         let input = self.input(&batch.inputs, time);
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
@@ -324,7 +330,14 @@ impl Learner {
 
     /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout, with the weights in `leaves`.
     pub fn loss(&self, leaves: &[Tensor<2>], batch: &Batch, time: usize) -> Tensor<2> {
-        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves,
+            dropout: None,
+            adapter: None,
+            recompute: false,
+        };
         let input = self.input(&batch.inputs, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;

@@ -8,10 +8,12 @@
     reason = "tests prepare files and fail by panicking"
 )]
 
+mod chat;
 mod data;
 mod export;
 mod failures;
 mod generate;
+mod killed;
 mod memory;
 mod results;
 mod settings;

@@ -9,6 +9,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod decode;
 mod entropy;
 mod groups;
 mod lanes;
@@ -24,6 +25,7 @@ pub use activation::{
 };
 pub use adamw::{Adamw, adamw};
 pub use attention::{Heads, View, attention, attention_back};
+pub use decode::{CacheShape, attend, log_total};
 pub use entropy::cross_entropy;
 pub use groups::{Group, norm_groups, norm_groups_back};
 pub use lion::{Lion, lion};

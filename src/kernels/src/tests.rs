@@ -367,3 +367,73 @@ fn a_product_is_the_same_for_any_number_of_threads() {
         }
     }
 }
+
+#[test]
+fn products_of_few_rows() {
+    for (rows, inner, columns) in
+        [(1, 1, 1), (1, 37, 70), (2, 16, 9), (3, 100, 33), (4, 512, 300), (1, 0, 4), (15, 40, 21), (16, 64, 130)]
+    {
+        let (x, w) = (numbers(rows * inner, 1), numbers(columns * inner, 2));
+        let exact: Vec<f64> = (0..rows * columns)
+            .map(|i| {
+                let (row, column) = (i / columns, i % columns);
+                (0..inner).map(|k| f64::from(x[row * inner + k]) * f64::from(w[column * inner + k])).sum()
+            })
+            .collect();
+        let ours = matmul(Matrix::new(&x, rows, inner), Matrix::new(&w, columns, inner).transposed());
+        close(&ours, &exact, &format!("{rows} × {inner} × {columns}"));
+    }
+}
+
+#[test]
+fn attention_over_a_cache() {
+    for (batch, time, heads, kv_heads, head_dim, used) in
+        [(1, 1, 1, 1, 1, 0), (2, 1, 4, 2, 8, 5), (3, 3, 2, 1, 5, 0), (2, 1, 6, 6, 64, 40)]
+    {
+        let capacity = used + time + 3;
+        let sizes = Heads { batch, time, heads, kv_heads, head_dim };
+        let query = numbers(batch * heads * time * head_dim, 1);
+        let (keys, values) =
+            (numbers(batch * kv_heads * capacity * head_dim, 2), numbers(batch * kv_heads * capacity * head_dim, 3));
+        let window = (used > 4).then_some(4);
+        let slopes: Vec<f32> = if heads > 2 { (0..heads).map(|h| 0.1 * h as f32).collect() } else { Vec::new() };
+        let first: Vec<usize> = (0..batch).map(|b| b * 2).collect();
+        let ours = attend(
+            sizes,
+            CacheShape { capacity, used, first: &first, window, slopes: &slopes },
+            &query,
+            &keys,
+            &values,
+        );
+        let mut exact = Vec::new();
+        for b in 0..batch {
+            for h in 0..heads {
+                let from = (b * kv_heads + h / (heads / kv_heads)) * capacity;
+                for t in 0..time {
+                    let q = &query[((b * heads + h) * time + t) * head_dim..][..head_dim];
+                    let begin = first[b].min(used + t).max((used + t + 1).saturating_sub(window.unwrap_or(usize::MAX)));
+                    let seen: Vec<usize> = (begin..=used + t).map(|c| (from + c) * head_dim).collect();
+                    let score = |at: &usize| {
+                        let dot: f64 = (0..head_dim).map(|i| f64::from(q[i]) * f64::from(keys[at + i])).sum();
+                        let gain = slopes.get(h).map_or(0.0, |slope| f64::from(*slope)) * (at / head_dim) as f64;
+                        (dot / (head_dim as f64).sqrt() + gain).exp()
+                    };
+                    let total: f64 = seen.iter().map(score).sum();
+                    for i in 0..head_dim {
+                        exact.push(seen.iter().map(|at| score(at) / total * f64::from(values[at + i])).sum());
+                    }
+                }
+            }
+        }
+        close(&ours, &exact, &format!("{sizes:?}"));
+    }
+}
+
+#[test]
+fn the_logarithm_of_a_sum() {
+    for len in [1, 5, 16, 1000] {
+        let x = numbers(len, 4);
+        let exact = x.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+        close(&[log_total(&x)], &[exact], "log_total");
+    }
+}

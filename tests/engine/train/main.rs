@@ -13,7 +13,6 @@ mod common;
 mod devices;
 mod golden;
 mod inference;
-mod kill;
 mod learn;
 mod optimizers;
 mod resume;
