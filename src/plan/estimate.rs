@@ -11,7 +11,7 @@ use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
 use super::remembered::remembered;
 use super::settings;
-use super::spec::{Decoder, Keeping, Stage, StageCommon};
+use super::spec::{Decoder, Keeping, OnSpike, Stage, StageCommon};
 use super::unsupported;
 use crate::check::CheckedItem;
 use crate::diagnostics::Problems;
@@ -137,7 +137,9 @@ fn disk(model: &Decoder, parts: &Parameters, common: &StageCommon) -> u64 {
     let best = u64::from(matches!(common.keep, Keeping::Best(_)));
     let weights = parts.total().saturating_mul(1 + u64::from(common.ema.is_some()));
     let checkpoint = weights.saturating_add(remembered(model, parts, &common.optimizer));
-    let kept = super::parameters::size(common.checkpoints);
+    // A stage that may go back keeps the one it would go back to besides.
+    let goes_back = common.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::RollBack);
+    let kept = super::parameters::size(common.checkpoints).saturating_add(u64::from(goes_back));
     let weights = parts.total().saturating_mul(1 + best);
     weights.saturating_add(checkpoint.saturating_mul(kept.saturating_add(1))).saturating_mul(4)
 }

@@ -60,6 +60,9 @@ pub(crate) struct State {
     /// Of those, the latest, without one between them that was not.
     #[serde(default)]
     pub skipped_in_a_row: u64,
+    /// Times that the stage went back to the checkpoint that it would go back to now.
+    #[serde(default)]
+    pub returns: u64,
     /// Times that the stage went back to a checkpoint.
     #[serde(default)]
     pub rolled_back: u64,
@@ -87,7 +90,8 @@ pub(crate) struct Restored {
     pub numbers: Vec<Params>,
 }
 
-/// Writes a checkpoint and removes all but the last `kept`. Each of `files` has a name, and numbers that lie as a
+/// Writes a checkpoint and removes those that `keeps` does not hold for, given the steps of all
+/// from the newest on and which of them is meant. Each of `files` has a name, and numbers that lie as a
 /// layout says.
 ///
 /// # Errors
@@ -96,7 +100,7 @@ pub(crate) fn save(
     folder: &Path,
     files: &[(&str, &Layout, Params)],
     mut state: State,
-    kept: usize,
+    keeps: impl Fn(&[u64], usize) -> bool,
 ) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("step-{:08}", state.step));
     let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
@@ -121,13 +125,15 @@ pub(crate) fn save(
     }
     fs::rename(temporary.keep(), &path).map_err(failed)?;
     sync_folder(folder).map_err(failed)?;
-    for (_, old) in list(folder).into_iter().rev().skip(kept.max(1)) {
-        fs::remove_dir_all(&old).map_err(failed)?;
+    let (steps, paths): (Vec<u64>, Vec<PathBuf>) = list(folder).into_iter().rev().unzip();
+    for (i, old) in paths.iter().enumerate().filter(|(i, _)| !keeps(&steps, *i)) {
+        debug_assert!(i > 0, "the one just written is kept");
+        fs::remove_dir_all(old).map_err(failed)?;
     }
     Ok(path)
 }
 
-/// The newest checkpoint of a folder that verifies, and notices about those that do not.
+/// The newest checkpoint of a folder that is wanted, by its step, and verifies; and notices about those that do not.
 ///
 /// # Errors
 /// When the newest that verifies belongs to another job, or the device fails.
@@ -136,10 +142,11 @@ pub(crate) fn restore(
     files: &[(&str, &Layout)],
     job: &Fingerprint,
     device: &Device,
+    wanted: impl Fn(u64) -> bool,
 ) -> Result<(Option<Restored>, Vec<String>), TrainError> {
     let mut notices = Vec::new();
     remove_unfinished(folder);
-    for (_, path) in list(folder).into_iter().rev() {
+    for (_, path) in list(folder).into_iter().rev().filter(|(step, _)| wanted(*step)) {
         let state = match read_state(&path) {
             Ok(state) => state,
             Err(cause) => {

@@ -181,9 +181,8 @@ struct Run<'a> {
     last_finite: Option<(u64, f64)>,
     /// Why the stage goes back to its last checkpoint, as soon as it may.
     fallen: Option<String>,
-    /// Step of the last checkpoint, and how often the stage went back to it.
+    /// Step of the last checkpoint.
     saved: u64,
-    returns: u64,
     clock: Instant,
     /// Steps done by this process.
     steps_here: u64,
@@ -222,7 +221,7 @@ impl<'a> Run<'a> {
         let (restored, notices) = {
             let files = learner.files();
             let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
-            checkpoint::restore(job.folder, &files, &fingerprint, device)?
+            checkpoint::restore(job.folder, &files, &fingerprint, device, |_| true)?
         };
         notices.iter().for_each(|notice| observer.notice(notice));
         let (state, resumed_at) = match restored {
@@ -248,7 +247,6 @@ impl<'a> Run<'a> {
             clocked_tokens: state.tokens,
             state,
             saved: resumed_at.unwrap_or(0),
-            returns: 0,
             fallen: None,
             resumed_at,
             pending: Vec::new(),
@@ -260,7 +258,7 @@ impl<'a> Run<'a> {
             first_alone: 0.0,
         };
         // A stage that may have to go back has something to go back to from its first step on.
-        if resumed_at.is_none() && job.on_spike.is_some_and(|spike| spike.action == OnSpike::RollBack) {
+        if resumed_at.is_none() && run.rolls_back() {
             run.save(observer)?;
         }
         Ok(run)
@@ -475,6 +473,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Whether an uninterrupted stage has a checkpoint at this step: only to those a stage goes back, so that one which was
+    /// stopped, and saved where it was, goes back to where any other does.
+    fn scheduled(&self, step: u64) -> bool {
+        step == 0 || (self.job.checkpoint > 0 && step.is_multiple_of(self.job.checkpoint))
+    }
+
+    fn rolls_back(&self) -> bool {
+        self.job.on_spike.is_some_and(|spike| spike.action == OnSpike::RollBack)
+    }
+
     /// Goes back to the last checkpoint, and on from there with data that has not been read: the same would end the same.
     fn roll_back(&mut self, why: &str, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let step = self.state.step;
@@ -482,12 +490,12 @@ impl<'a> Run<'a> {
         let (restored, notices) = {
             let files = self.learner.files();
             let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
-            checkpoint::restore(self.job.folder, &files, &self.state.job, device)?
+            checkpoint::restore(self.job.folder, &files, &self.state.job, device, |step| self.scheduled(step))?
         };
         notices.iter().for_each(|notice| observer.notice(notice));
         let Restored { state, numbers } = restored.ok_or(TrainError::NothingToGoBackTo { step })?;
-        self.returns = if state.step == self.saved { self.returns + 1 } else { 1 };
-        if self.returns > watch::RETURNS {
+        let returns = self.state.returns + 1;
+        if returns > watch::RETURNS {
             return Err(TrainError::Unstable { checkpoint: state.step, times: watch::RETURNS, step });
         }
         self.learner.restore(numbers);
@@ -497,7 +505,7 @@ impl<'a> Run<'a> {
         let (best_step, best_loss) = (self.state.best_step, self.state.best_loss);
         let rolled_back = self.state.rolled_back + 1;
         let place = self.order.place();
-        self.state = State { place, seconds: self.state.seconds, best_step, best_loss, rolled_back, ..state };
+        self.state = State { place, seconds: self.state.seconds, best_step, best_loss, returns, rolled_back, ..state };
         observer.notice(&format!(
             "{why}: the stage goes back to the checkpoint of step {}, and on past the data read since",
             self.state.step
@@ -543,11 +551,16 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.state.met = observer.met();
-        let (state, kept) = (self.state.clone(), self.job.checkpoints);
-        let path = checkpoint::save(self.job.folder, &self.learner.files(), state, kept)?;
-        if self.saved != self.state.step {
-            (self.saved, self.returns) = (self.state.step, 0);
+        if self.scheduled(self.state.step) && self.saved != self.state.step {
+            self.state.returns = 0;
         }
+        // The last few, and the one that the stage would go back to.
+        let keeps = |steps: &[u64], i: usize| {
+            let target = steps.iter().position(|step| self.scheduled(*step));
+            i < self.job.checkpoints || (self.rolls_back() && target == Some(i))
+        };
+        let path = checkpoint::save(self.job.folder, &self.learner.files(), self.state.clone(), keeps)?;
+        self.saved = self.state.step;
         observer.checkpoint(self.state.step, &path);
         self.clock = Instant::now();
         Ok(())

@@ -149,7 +149,7 @@ fn settings_of_training_fit_the_network_and_the_length() {
     refused(
         |lab| lab.common("pretrain")["groups"]["head"]["rate"] = json!(0.5),
         &["E0614 `pretrain` gives rates for an output matrix that `teller` does not have\n  \
-           [groups.head] for an output matrix of its own\n  [tied] the output shares the embedding"],
+           [groups.head.rate] for an output matrix of its own\n  [tied] the output shares the embedding"],
     );
     let grows = |lab: &mut Lab, from, over| {
         lab.common("pretrain")["growth"] = json!({"from": amount(from, "documents"), "over": amount(over, "steps")});
@@ -181,8 +181,8 @@ fn settings_of_training_fit_the_network_and_the_length() {
             let points = [point(0.5, "ratio", 1.0), point(100.0, "steps", 0.5)];
             lab.common("pretrain")["schedule"] = json!({"is": "piecewise", "points": points});
         },
-        &["E0614 the points of `pretrain` are out of order\n  [schedule.points.1] at step 100\n  \
-           [schedule.points.0] comes before this, and lies at step 305"],
+        &["E0614 the points of `pretrain` are out of order\n  [schedule.points.1.at] at step 100\n  \
+           [schedule.points.0.at] comes before this, and lies at step 305"],
     );
 }
 

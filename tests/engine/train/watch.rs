@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A text in which every so often there is a stretch of tokens that stand nowhere else.
-fn with_strange_places() -> MemoryCorpus {
+fn with_strange_places(period: u32, first: u32) -> MemoryCorpus {
     let mut draws = Stream::new(1, "strange corpus").at(0);
     let mut last = 0;
     let tokens = (0..4_000u32).map(|i| {
         last = (last * 5 + 3) % 24;
-        if (i / 16) % 40 == 13 { 24 + draws.below(24) as u32 } else { last }
+        if (i / 16) % period == first { 24 + draws.below(24) as u32 } else { last }
     });
     MemoryCorpus::new(&[tokens.collect()])
 }
@@ -37,7 +37,7 @@ fn leaping<'a>(setting: &'a Setting, spike: Option<&'a Spike>) -> Job<'a> {
 }
 
 fn setting(folder: &Path) -> Setting {
-    Setting { corpus: with_strange_places(), ..Setting::new(llama(), folder) }
+    Setting { corpus: with_strange_places(24, 10), ..Setting::new(llama(), folder) }
 }
 
 fn spike(action: OnSpike) -> Spike {
@@ -106,7 +106,7 @@ fn a_leap_stops_the_stage_if_it_should() {
     let (setting, spike) = (setting(folder.path()), spike(OnSpike::Stop));
     let error = train(&leaping(&setting, Some(&spike)), &mut Log::default(), &Stop::new()).unwrap_err();
     println!("{error}");
-    assert!(matches!(error, TrainError::Spike { step: 9.., factor: 1.5, .. }), "{error}");
+    assert!(matches!(error, TrainError::Spike { step: 9.., factor: 3.0, .. }), "{error}");
 }
 
 #[test]
@@ -129,17 +129,23 @@ fn a_step_that_leaps_is_left_out_and_stopping_changes_nothing() {
 
 #[test]
 fn a_leap_rolls_the_stage_back_past_its_data_and_stopping_changes_nothing() {
-    let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let spike = spike(OnSpike::RollBack);
-    let whole = trained(&leaping(&setting(one.path()), Some(&spike)), &[]);
-    println!("{:?} {:?}", whole.0.resumed, whole.0.notices);
-    assert!(whole.1.rolled_back > 0 && whole.1.steps == 80);
-    assert_eq!(whole.0.notices.len() as u64, whole.1.rolled_back);
-    // What was undone is not counted: every step sees one sequence.
-    assert_eq!(whole.1.tokens, 80 * 16);
-    let fallen = whole.0.resumed.iter().flatten().copied().min().unwrap();
-    let parts = trained(&leaping(&setting(two.path()), Some(&spike)), &[2, fallen + 3, 50, 71]);
-    same(&whole, &parts);
+    let mut rolled_back = 0;
+    for (period, first) in [(16, 10), (16, 13), (20, 1), (20, 7), (24, 10), (28, 10), (32, 4)] {
+        let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let corpus = || with_strange_places(period, first);
+        let whole = Setting { corpus: corpus(), ..Setting::new(llama(), one.path()) };
+        let whole = trained(&leaping(&whole, Some(&spike)), &[]);
+        println!("{:?} {:?}", whole.0.resumed, whole.0.notices);
+        rolled_back += whole.1.rolled_back;
+        assert_eq!((whole.1.steps, whole.0.notices.len() as u64), (80, whole.1.rolled_back));
+        // What was undone is not counted: every step sees one sequence.
+        assert_eq!(whole.1.tokens, 80 * 16);
+        let fallen = whole.0.resumed.iter().flatten().copied().min().unwrap_or(20);
+        let parts = Setting { corpus: corpus(), ..Setting::new(llama(), two.path()) };
+        same(&whole, &trained(&leaping(&parts, Some(&spike)), &[2, fallen + 1, fallen + 3, 50, 51, 71]));
+    }
+    assert!(rolled_back > 5, "{rolled_back}");
 }
 
 #[test]
