@@ -280,8 +280,7 @@ impl Checker<'_> {
                     .help(format!("write one of {}", names.join(", ")));
             }
             Value::Schema(id) if self.schema(*id).is_family => {
-                let members: Vec<&str> =
-                    self.schemas.iter().filter(|s| s.base == Some(*id)).map(|s| &*s.name).collect();
+                let members = self.members(*id);
                 return Problem::new(Code::E0304, span, format!("`{}` is a family", self.schema(*id).name))
                     .label("which one?")
                     .help(format!("write one of {}", members.join(", ")));

@@ -15,6 +15,7 @@ mod generate;
 mod head;
 mod host;
 pub mod hugging;
+mod import;
 mod layout;
 mod likelihood;
 mod norm;
@@ -22,14 +23,17 @@ mod params;
 mod pass;
 mod position;
 mod sampler;
+mod stream;
 mod weights;
 
 pub use architecture::Architecture;
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated};
+pub use import::{Imported, Shards, import};
 pub use layout::{Entry, Layout};
 pub use params::Params;
+pub use stream::{Described, NumberFormat, write_stream};
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 

@@ -90,7 +90,7 @@ pub fn read_weights(path: &Path) -> Result<Vec<Named<'static>>, ModelError> {
     Ok(weights)
 }
 
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+pub(super) fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let half =
         |convert: fn(u16) -> f32| bytes.chunks_exact(2).map(|b| convert(u16::from_le_bytes([b[0], b[1]]))).collect();
     match dtype {

@@ -8,7 +8,7 @@ use super::graph::{Digest, Estimate, Known};
 use super::length::{Amounts, Budget, Rows, Step, length, row_length};
 use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
-use super::spec::{Decoder, Keeping, Optimizer, Stage};
+use super::spec::{Decoder, Keeping, Optimizer, Stage, Training};
 use super::unsupported;
 use crate::check::CheckedItem;
 use crate::diagnostics::Problems;
@@ -17,6 +17,7 @@ use crate::diagnostics::Problems;
 pub(super) struct Costed<'a> {
     pub item: &'a CheckedItem,
     pub stage: &'a Stage,
+    pub training: &'a Training,
     pub model: &'a Decoder,
     /// How the training data is called, and its identity.
     pub data: (String, Known<Digest>),
@@ -28,8 +29,8 @@ pub(super) struct Costed<'a> {
 
 /// Prices a stage; reports a budget that buys no step, and what does not come within it.
 pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut Problems) -> Estimate {
-    let common = of.stage.common();
-    let sequence = sequence(of.stage, of.model);
+    let common = of.training;
+    let sequence = sequence(common, of.model);
     let step = Step::of(common.batch, sequence);
     let vocab = match of.model.vocab {
         Some(rows) => Known::Value(super::parameters::size(rows)),
@@ -69,7 +70,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         tokens_per_second: speed.clone(),
     });
     checks::budget(of.item, common.budget, &length.steps, &length.derivation, problems);
-    checks::pace(of.item, of.stage, &length.steps, step, rows, problems);
+    checks::pace(of.item, common, &length.steps, step, rows, problems);
     let row = row(of, counts, sequence);
     let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.sequences).saturating_mul(row));
     let mut derivation = length.derivation;

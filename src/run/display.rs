@@ -279,6 +279,9 @@ fn sentence(event: &Event) -> Option<String> {
             text += &tokens.map(|t| format!(", {} tokens", count(t as f64))).unwrap_or_default();
             text + &resumed_from.map(|s| format!(", going on from step {s}")).unwrap_or_default()
         }
+        Event::StageFinished { stage, cached, steps: 0, seconds, .. } => {
+            if *cached { format!("{stage}: already read") } else { format!("{stage}: read in {}", duration(*seconds)) }
+        }
         Event::StageFinished { stage, cached: true, train_loss, .. } => {
             format!("{stage}: already trained, loss {train_loss:.3}")
         }

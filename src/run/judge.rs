@@ -47,9 +47,14 @@ impl<'a> Model<'a> {
         device: &Chosen,
     ) -> Result<Model<'a>, ModelError> {
         let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
-        let context = architecture.context;
         let decoder = Decoder::load(architecture, weights, &device.device)?;
-        Ok(Model { decoder, context, tokenizer, chat, asked: 0, encoded: Cell::default() })
+        Ok(Model::of(decoder, tokenizer, chat))
+    }
+
+    /// A network that is loaded.
+    pub fn of(decoder: Decoder, tokenizer: &'a Tokenizer, chat: Option<Chat>) -> Model<'a> {
+        let context = decoder.architecture.context;
+        Model { decoder, context, tokenizer, chat, asked: 0, encoded: Cell::default() }
     }
 
     /// The text of a prompt as the chat template writes it; without a template the prompt itself.
@@ -106,9 +111,12 @@ impl<'a> Model<'a> {
     }
 
     fn encoded(&self, prompt: &str) -> Result<Vec<u32>, String> {
-        let mut ids = self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?;
+        // A chat template writes itself what a text begins with.
+        let begin = self.tokenizer.begin().filter(|_| self.chat.is_none());
+        let mut ids: Vec<u32> = begin.into_iter().collect();
+        ids.extend(self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?);
         if ids.is_empty() {
-            ids.push(self.tokenizer.end());
+            ids.push(self.tokenizer.start());
         }
         Ok(ids)
     }
@@ -121,6 +129,7 @@ impl<'a> Model<'a> {
     ) -> Result<Vec<(String, Generated)>, String> {
         let texts = self.chat.as_ref().map(Chat::stop).unwrap_or_default();
         let mut stop = vec![self.tokenizer.end()];
+        stop.extend(self.tokenizer.stops());
         stop.extend(texts.iter().filter_map(|t| self.tokenizer.id(t)));
         let options = GenerateOptions {
             max_tokens: usize::try_from(decoding.max_tokens).unwrap_or(1),
@@ -145,12 +154,13 @@ impl<'a> Model<'a> {
             .collect()
     }
 
-    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that ends texts.
+    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that
+    /// begins texts, or else the one that ends them.
     ///
     /// # Errors
     /// When the text cannot be encoded, or the device fails.
     pub fn likelihood(&self, text: &str) -> Result<(Vec<u32>, Vec<f32>), String> {
-        let mut ids = vec![self.tokenizer.end()];
+        let mut ids = vec![self.tokenizer.start()];
         ids.extend(self.tokenizer.encode(text).map_err(|e| e.to_string())?);
         let mut scores = self.decoder.logprobs(&[ids.clone()], 1, None).map_err(|e| e.to_string())?;
         ids.remove(0);
@@ -168,7 +178,7 @@ impl Judged for Model<'_> {
     }
 
     fn start(&self) -> u32 {
-        self.tokenizer.end()
+        self.tokenizer.start()
     }
 
     fn logprobs(&mut self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, String> {

@@ -12,6 +12,7 @@ mod counts;
 pub mod display;
 mod failure;
 mod gates;
+mod import;
 mod judge;
 mod judgement;
 mod making;

@@ -40,7 +40,7 @@ impl Walk<'_> {
             |why: String| Failure::Stage { name: name.to_owned(), why: format!("cannot write samples: {why}") };
         let chat = match planned.spec.template() {
             Some(template) => {
-                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
+                Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?)
             }
             None => None,
         };

@@ -17,7 +17,8 @@ pub struct Encoded {
 
 /// Writes the tokens of all records, each followed by the token that ends it.
 ///
-/// Without a chat template each record is its text, and every token carries loss. With one, each must be a sample; the
+/// Without a chat template each record is its text, after the token that begins texts where the tokenizer has one, and
+/// every token carries loss. With one, each must be a sample; the
 /// tokens of its response and of what ends it carry loss, and the others do not. The outcome is the same for any number
 /// of threads.
 ///
@@ -56,7 +57,8 @@ pub fn write(
 
 fn encode_record(tokenizer: &Tokenizer, chat: Option<&Chat>, record: &Record) -> Result<Encoded, TokenizerError> {
     let Some(chat) = chat else {
-        let mut ids = tokenizer.encode(&record.text)?;
+        let mut ids: Vec<u32> = tokenizer.begin().into_iter().collect();
+        ids.extend(tokenizer.encode(&record.text)?);
         ids.push(tokenizer.end());
         return Ok(Encoded { supervised: vec![true; ids.len()], ids });
     };
