@@ -62,7 +62,9 @@ impl Checker<'_> {
         self.report(
             Problem::new(Code::E0503, span, "this stage trains nothing, so no loss is measured in it")
                 .also(declared, "this stage")
-                .help("judge it with an `eval`, and name that: `eval fluency { of = …, on = …, metrics = [perplexity] }`"),
+                .help(
+                    "judge it with an `eval`, and name that: `eval fluency { of = …, on = …, metrics = [perplexity] }`",
+                ),
         );
         true
     }

@@ -221,7 +221,9 @@ impl Checker<'_> {
 
     /// The schemas that a family stands for: those that extend it, or a family that does.
     pub(super) fn members(&self, family: SchemaId) -> Vec<String> {
-        let below = |s: &&SchemaInfo| s.base.is_some_and(|b| b == family || self.schema(b).is_family && self.extends(b, family));
+        let below = |s: &&SchemaInfo| {
+            s.base.is_some_and(|b| b == family || self.schema(b).is_family && self.extends(b, family))
+        };
         self.schemas.iter().filter(|s| !s.is_family).filter(below).map(|s| s.name.to_string()).collect()
     }
 

@@ -52,7 +52,8 @@ impl From<Dtype> for NumberFormat {
 /// A size in bytes: `5GB`, `64 MiB`, `1000`.
 fn size(text: &str) -> Result<u64, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '_'));
-    let number: f64 = text[..text.len() - unit.len()].replace('_', "").parse().map_err(|_| "it begins with a number")?;
+    let number: f64 =
+        text[..text.len() - unit.len()].replace('_', "").parse().map_err(|_| "it begins with a number")?;
     let factor = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
         "kb" => 1e3,
@@ -225,7 +226,8 @@ fn published_tokenizer(stage: &Stage) -> Result<Vec<(String, Vec<u8>)>, Failure>
     const ABOUT: &str = "tokenizer_config.json";
     files.retain(|(name, _)| name != "chat_template.jinja");
     let about = files.iter().position(|(name, _)| name == ABOUT);
-    let mut fields = about.map_or_else(|| json!({}), |i| serde_json::from_slice(&files[i].1).unwrap_or_else(|_| json!({})));
+    let mut fields =
+        about.map_or_else(|| json!({}), |i| serde_json::from_slice(&files[i].1).unwrap_or_else(|_| json!({})));
     fields["chat_template"] = json!(template.map(|t| &t.jinja));
     files.retain(|(name, _)| name != ABOUT);
     files.push((ABOUT.to_owned(), pretty(&fields)?));

@@ -151,8 +151,8 @@ fn tokenizer_of(lab: &Lab, plan: &Plan, name: &str) -> Result<(Object, Tokenizer
     };
     let object = object(lab, ObjectKind::Tokenizer, planned.hash.value(), name)?;
     let file = object.file("tokenizer.json").map_err(bench::failed)?;
-    let tokenizer = Tokenizer::load_as(&file, &planned.spec)
-        .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+    let tokenizer =
+        Tokenizer::load_as(&file, &planned.spec).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     Ok((object, tokenizer))
 }
 

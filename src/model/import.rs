@@ -71,7 +71,10 @@ impl Shards {
     /// The numbers of one weight of ours.
     fn weight(&self, place: &Place) -> Result<Vec<f32>, ModelError> {
         let Some(shard) = self.files.get(place.file) else {
-            return Err(ModelError::Mismatch { path: PathBuf::new(), problems: vec![format!("`{}` is missing", place.name)] });
+            return Err(ModelError::Mismatch {
+                path: PathBuf::new(),
+                problems: vec![format!("`{}` is missing", place.name)],
+            });
         };
         let failed = |cause: String| ModelError::Format { path: shard.path.clone(), cause };
         let info = shard.metadata.info(&place.tensor).ok_or_else(|| failed(format!("`{}` is gone", place.tensor)))?;

@@ -115,7 +115,12 @@ pub fn write_stream(
     for (index, tensor) in tensors.iter().enumerate() {
         let numbers = numbers(index)?;
         if numbers.len() as u64 != tensor.numbers() {
-            return Err(failed(format!("`{}` has {} numbers and the shape {:?}", tensor.name, numbers.len(), tensor.shape)));
+            return Err(failed(format!(
+                "`{}` has {} numbers and the shape {:?}",
+                tensor.name,
+                numbers.len(),
+                tensor.shape
+            )));
         }
         let bytes = format.encode(&numbers).map_err(|x| {
             let name = &tensor.name;
@@ -169,7 +174,9 @@ mod tests {
         ] {
             assert_eq!(encode(NumberFormat::Bf16, f32::from_bits(bits)), rounded, "{bits:x}");
         }
-        for (x, bits) in [(1.0, 0x3c00), (65504.0, 0x7bff), (5.960_464_5e-8, 1), (2.0e-8, 0), (1.0 + 1.0 / 2048.0, 0x3c00)] {
+        for (x, bits) in
+            [(1.0, 0x3c00), (65504.0, 0x7bff), (5.960_464_5e-8, 1), (2.0e-8, 0), (1.0 + 1.0 / 2048.0, 0x3c00)]
+        {
             assert_eq!(encode(NumberFormat::F16, x), bits, "{x}");
         }
         assert_eq!(NumberFormat::F16.encode(&[1.0, 1e5]), Err(1e5));
@@ -189,7 +196,9 @@ mod tests {
             assert_eq!(read.iter().map(|w| w.name.as_ref()).collect::<Vec<_>>(), ["a", "b"]);
             assert_eq!(read[1].numbers.as_ref(), [0.0, 0.5, 1.0, 1.5]);
         }
-        let short = write_stream(&folder.path().join("x"), &BTreeMap::new(), NumberFormat::F32, &tensors, &mut |_| Ok(vec![0.0]));
+        let short = write_stream(&folder.path().join("x"), &BTreeMap::new(), NumberFormat::F32, &tensors, &mut |_| {
+            Ok(vec![0.0])
+        });
         assert!(short.is_err() && !folder.path().join("x").exists());
     }
 }

@@ -79,7 +79,9 @@ impl<'a> Inputs<'a> {
             let found = self.seen.entry(pattern.clone()).or_insert_with(|| self.world.inputs("", &pattern)).clone();
             match found {
                 Ok(inputs) if inputs.is_empty() => {
-                    reason.get_or_insert_with(|| format!("`{path}`, which `{}` reads, has not been looked at", item.name));
+                    reason.get_or_insert_with(|| {
+                        format!("`{path}`, which `{}` reads, has not been looked at", item.name)
+                    });
                 }
                 Ok(inputs) => all.extend(inputs),
                 Err(error) => {

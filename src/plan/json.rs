@@ -21,12 +21,15 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .known("hash", &stage.hash)
                 .status()
                 .known("parameters", &e.parameters)
-                .put_some("published", stage.published.as_ref().map(|p| {
-                    json!({
-                        "model_type": p.model_type, "context": stage.model.context, "vocab": stage.model.vocab,
-                        "dtypes": p.dtypes, "files": p.weights.len(), "chat_template": p.template.is_some(),
-                    })
-                }))
+                .put_some(
+                    "published",
+                    stage.published.as_ref().map(|p| {
+                        json!({
+                            "model_type": p.model_type, "context": stage.model.context, "vocab": stage.model.vocab,
+                            "dtypes": p.dtypes, "files": p.weights.len(), "chat_template": p.template.is_some(),
+                        })
+                    }),
+                )
                 .known("tokens", &e.tokens)
                 .known("steps", &e.steps)
                 .known("epochs", &e.epochs)

@@ -6,8 +6,9 @@ use super::graph::{Digest, Estimate, Known, Memory, PlannedStage, PlannedTokeniz
 use super::hugging::{self, Folder};
 use super::inputs::Found;
 use super::items::{Item, Items};
+use super::parameters::{parameters, size};
 use super::spec::{self, Stage, Template};
-use super::{Plan, meaning, parameters, version};
+use super::{Plan, meaning, version};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
 use crate::source::{Input, World};
@@ -56,7 +57,11 @@ impl Folders {
 fn unknown_fields(from: &CheckedItem, folder: &Folder) -> Problem {
     let fields = folder.unknown.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
     let several = folder.unknown.len() > 1;
-    let message = format!("the `config.json` of `{}` sets {fields}, which {} not known", from.name, if several { "are" } else { "is" });
+    let message = format!(
+        "the `config.json` of `{}` sets {fields}, which {} not known",
+        from.name,
+        if several { "are" } else { "is" }
+    );
     Problem::new(Code::W1012, from.span_of("folder"), message)
         .label("this folder")
         .note("if it changes what the network computes, the results are not those of the published network")
@@ -85,7 +90,7 @@ impl Build<'_> {
             name: tokenizer.clone(),
             spec,
             hash: tokenizer_hash,
-            vocab: Known::Value(parameters::size(folder.tokenizer.vocab)),
+            vocab: Known::Value(size(folder.tokenizer.vocab)),
             inputs: words.inputs.value().cloned().unwrap_or_default(),
             depends_on: Vec::new(),
             facts,
@@ -93,7 +98,8 @@ impl Build<'_> {
         });
         let mut facts = facts::of_files(&weights);
         facts.push(facts::of_version("import", version::IMPORT));
-        let inputs: Vec<Input> = [weights, about].into_iter().filter_map(|f| f.inputs.value().cloned()).flatten().collect();
+        let inputs: Vec<Input> =
+            [weights, about].into_iter().filter_map(|f| f.inputs.value().cloned()).flatten().collect();
         self.stages.push(PlannedStage {
             name: from.name.clone(),
             spec: item.spec.clone(),
@@ -118,15 +124,15 @@ impl Build<'_> {
 
 /// Nothing is trained; the weights are written down once, matrix by matrix.
 fn estimate(folder: &Folder) -> Estimate {
-    let vocab = parameters::size(folder.decoder.vocab.unwrap_or(0));
-    let parts = parameters::parameters(&folder.decoder, vocab);
+    let vocab = size(folder.decoder.vocab.unwrap_or(0));
+    let parts = parameters(&folder.decoder, vocab);
     let bytes = |numbers: u64| numbers.saturating_mul(4);
     let nothing = || "a published network is not trained".to_owned();
     Estimate {
         parameters: Known::Value(parts.total()),
         parts: Known::Value(parts),
         sequences: 0,
-        sequence: parameters::size(folder.decoder.context),
+        sequence: size(folder.decoder.context),
         micro_batch: Known::Unknown(nothing()),
         tokens: Known::Value(0),
         steps: Known::Value(0),

@@ -3,9 +3,9 @@
 use super::stage::{StageFacts, WEIGHTS};
 use super::{Failure, Walk};
 use crate::model::{self, Shards};
+use crate::plan::PlannedStage;
 use crate::plan::hugging::{self, Folder};
 use crate::plan::spec::Stage;
-use crate::plan::PlannedStage;
 use crate::source::disk::DiskWorld;
 use crate::store::{Draft, Event, Object};
 use std::time::Instant;
@@ -80,7 +80,10 @@ impl Walk<'_> {
         let world = DiskWorld::new(self.bench.base);
         let folder = hugging::read(&world, &pretrained.folder).map_err(|fault| failed(fault.to_string()))?;
         if folder.decoder != planned.model {
-            return Err(failed(format!("`{}` has changed since the plan was made; run the command again", pretrained.folder)));
+            return Err(failed(format!(
+                "`{}` has changed since the plan was made; run the command again",
+                pretrained.folder
+            )));
         }
         Ok(folder)
     }

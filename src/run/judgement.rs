@@ -89,15 +89,11 @@ impl Walk<'_> {
             return Err(failed(format!("stage `{}` has not run", stage.name)));
         };
         let chat = match template {
-            Some(template) => {
-                Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?)
-            }
+            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
             None => None,
         };
         let rendering = match template {
-            Some(template) => {
-                Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?)
-            }
+            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
             None => None,
         };
         let mut model = Model::load(&stage.model, &weights.file(WEIGHTS)?, &trained.tokenizer, chat, self.bench.device)

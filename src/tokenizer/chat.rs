@@ -1,7 +1,7 @@
 //! Chat templates: a prompt and a response as the text that a model sees, and which of it is trained on.
 
-use super::{Tokenizer, TokenizerError};
 use super::json::{from_json, to_json};
+use super::{Tokenizer, TokenizerError};
 use crate::plan::spec::Template;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};

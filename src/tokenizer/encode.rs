@@ -69,8 +69,14 @@ fn encode_record(tokenizer: &Tokenizer, chat: Option<&Chat>, record: &Record) ->
     if response.trim().is_empty() || !encoded.supervised.contains(&true) {
         return Err(TokenizerError::NothingSupervised { place: record.source.clone() });
     }
-    // A template may write the end itself; without one a model would not learn to stop.
-    if encoded.ids.last() != Some(&tokenizer.end()) {
+    // A template may write the end itself; without one a model would not learn to stop. Published templates write more after
+    // it, such as a line break before the next turn.
+    let is_end = |id: &u32| *id == tokenizer.end() || tokenizer.stops().contains(id);
+    let ends = match tokenizer.published() {
+        Some(_) => encoded.ids.iter().zip(&encoded.supervised).any(|(id, supervised)| *supervised && is_end(id)),
+        None => encoded.ids.last() == Some(&tokenizer.end()),
+    };
+    if !ends {
         encoded.ids.push(tokenizer.end());
         encoded.supervised.push(true);
     }

@@ -13,6 +13,7 @@ mod export;
 mod failures;
 mod generate;
 mod memory;
+mod pretrained;
 mod results;
 mod stops;
 

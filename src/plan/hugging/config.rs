@@ -18,15 +18,58 @@ pub(super) struct Read {
 
 /// Fields that change no result of a decoder: bookkeeping, training habits of `transformers`, and heads of other tasks.
 const HARMLESS: &[&str] = &[
-    "_name_or_path", "_attn_implementation", "_attn_implementation_autoset", "architectures", "attn_implementation",
-    "auto_map", "bos_token_id", "cache_implementation", "chunk_size_feed_forward", "dtype", "embedding_size",
-    "eos_token_id", "finetuning_task", "id2label", "is_llama_config", "label2id", "max_length", "max_window_layers",
-    "model_type", "n_ctx", "output_attentions", "output_hidden_states", "output_scores", "pad_token_id",
-    "pretraining_tp", "problem_type", "reorder_and_upcast_attn", "return_dict", "return_dict_in_generate",
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
-    "task_specific_params", "temperature", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript",
-    "transformers.js_config", "transformers_version", "use_cache", "gradient_checkpointing", "do_sample",
-    "unsloth_version", "unsloth_fixed", "num_return_sequences", "repetition_penalty", "min_length", "num_beams",
+    "_name_or_path",
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "architectures",
+    "attn_implementation",
+    "auto_map",
+    "bos_token_id",
+    "cache_implementation",
+    "chunk_size_feed_forward",
+    "dtype",
+    "embedding_size",
+    "eos_token_id",
+    "finetuning_task",
+    "id2label",
+    "is_llama_config",
+    "label2id",
+    "max_length",
+    "max_window_layers",
+    "model_type",
+    "n_ctx",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "pad_token_id",
+    "pretraining_tp",
+    "problem_type",
+    "reorder_and_upcast_attn",
+    "return_dict",
+    "return_dict_in_generate",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
+    "temperature",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torch_dtype",
+    "torchscript",
+    "transformers.js_config",
+    "transformers_version",
+    "use_cache",
+    "gradient_checkpointing",
+    "do_sample",
+    "unsloth_version",
+    "unsloth_fixed",
+    "num_return_sequences",
+    "repetition_penalty",
+    "min_length",
+    "num_beams",
 ];
 
 /// The network that a configuration describes.
@@ -55,8 +98,11 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
     let Fields { used, wrong, .. } = fields;
     if !wrong.is_empty() {
         let message = format!("the network of `{folder}` cannot be computed: {}", listed(&wrong));
-        let mut fault = refused(message, "choose a model without it, or a version of Emberlab that computes it".to_owned());
-        fault.notes.push("a network that is computed in another way than it was trained gives wrong results".to_owned());
+        let mut fault =
+            refused(message, "choose a model without it, or a version of Emberlab that computes it".to_owned());
+        fault
+            .notes
+            .push("a network that is computed in another way than it was trained gives wrong results".to_owned());
         return Err(fault);
     }
     let off = |value: &Json| match value {
@@ -67,7 +113,8 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
         _ => false,
     };
     let is_known = |name: &str| used.contains(name) || HARMLESS.contains(&name);
-    let unknown = config.iter().filter(|(name, value)| !is_known(name) && !off(value)).map(|(n, _)| n.clone()).collect();
+    let unknown =
+        config.iter().filter(|(name, value)| !is_known(name) && !off(value)).map(|(n, _)| n.clone()).collect();
     Ok(Read { family: *family, model_type: model_type.to_owned(), decoder, unknown })
 }
 
@@ -140,7 +187,8 @@ impl Fields<'_> {
             self.size("head_dim", 8_192)
         } else {
             if heads > 0 && width % heads != 0 {
-                self.wrong.push(format!("`hidden_size` is {width}, which `num_attention_heads`, {heads}, does not divide"));
+                self.wrong
+                    .push(format!("`hidden_size` is {width}, which `num_attention_heads`, {heads}, does not divide"));
             }
             width / heads.max(1)
         };

@@ -59,7 +59,8 @@ pub(super) fn read(world: &dyn World, file: &str) -> Result<Vec<Stored>, Fault> 
     let mut entries: Vec<(String, Entry)> = Vec::new();
     for (name, value) in head {
         if name != "__metadata__" {
-            let entry = Entry::deserialize(value).map_err(|e| bad(format!("the entry of `{name}` is malformed ({e})")))?;
+            let entry =
+                Entry::deserialize(value).map_err(|e| bad(format!("the entry of `{name}` is malformed ({e})")))?;
             entries.push((name, entry));
         }
     }

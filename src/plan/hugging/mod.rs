@@ -144,7 +144,8 @@ fn shards(world: &dyn World, folder: &str, about: &mut Vec<String>) -> Result<Ve
         let plain = !file.is_empty() && file != "." && file != ".." && !file.contains(['/', '\\', ':', '\0']);
         if !plain {
             let message = format!("`{}` says that `{tensor}` lies in `{file}`", at(INDEX));
-            let help = "download the model again from where it is published: an index names files beside it and no others";
+            let help =
+                "download the model again from where it is published: an index names files beside it and no others";
             return Err(Fault::new(Code::E0614, message, help));
         }
         if !files.iter().any(|f| f == file) {
@@ -155,7 +156,11 @@ fn shards(world: &dyn World, folder: &str, about: &mut Vec<String>) -> Result<Ve
     let missing: Vec<String> = files.iter().filter(|f| !exists(world, &at(f))).map(|f| format!("`{f}`")).collect();
     if !missing.is_empty() {
         let message = format!("`{folder}` lacks {}, which its index names", listed(&missing));
-        return Err(Fault::new(Code::E0614, message, "download the rest of the model; each shard holds part of the weights"));
+        return Err(Fault::new(
+            Code::E0614,
+            message,
+            "download the rest of the model; each shard holds part of the weights",
+        ));
     }
     Ok(files.iter().map(|f| at(f)).collect())
 }
@@ -165,7 +170,10 @@ fn absent(world: &dyn World, folder: &str) -> Fault {
     let there = [WEIGHTS, INDEX, "tokenizer.json", "pytorch_model.bin"].iter().any(|name| exists(world, &at(name)));
     let (message, help) = if there {
         let message = format!("`{folder}` has no `config.json`");
-        (message, "download the `config.json` that the model is published with: it says what network the weights are of")
+        (
+            message,
+            "download the `config.json` that the model is published with: it says what network the weights are of",
+        )
     } else {
         let message = format!("there is no model in `{folder}`");
         (

@@ -16,8 +16,7 @@ pub enum Family {
 }
 
 /// The values of `model_type` that can be read, and the family that each is to us.
-pub const READABLE: &[(&str, Family)] =
-    &[("gpt2", Family::Gpt2), ("llama", Family::Llama), ("mistral", Family::Llama)];
+pub const READABLE: &[(&str, Family)] = &[("gpt2", Family::Gpt2), ("llama", Family::Llama), ("mistral", Family::Llama)];
 
 /// Where one weight of ours is found.
 #[derive(Clone, PartialEq, Eq, Debug)]

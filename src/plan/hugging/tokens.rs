@@ -87,7 +87,12 @@ impl Entries {
 ///
 /// # Errors
 /// When there is none, it cannot be read, no token ends a text, or it has more entries than the network has embeddings.
-pub(super) fn read(world: &dyn World, folder: &str, config: &Map<String, Json>, network: &Decoder) -> Result<Read, Fault> {
+pub(super) fn read(
+    world: &dyn World,
+    folder: &str,
+    config: &Map<String, Json>,
+    network: &Decoder,
+) -> Result<Read, Fault> {
     let at = |name: &str| path::join(folder, name);
     let unusable = |message: String, help: String| Fault::new(Code::E0617, message, help);
     let file = at(TOKENIZER);
@@ -116,7 +121,8 @@ pub(super) fn read(world: &dyn World, folder: &str, config: &Map<String, Json>, 
     let (vocab, rows) = (entries.count(), u64::try_from(network.vocab.unwrap_or(0)).unwrap_or(0));
     if vocab > rows {
         let message = format!("the tokenizer of `{folder}` has {vocab} entries, and the network {rows} embeddings");
-        let help = "download tokenizer and weights of one and the same model; tokens beyond the last embedding cannot be read";
+        let help =
+            "download tokenizer and weights of one and the same model; tokens beyond the last embedding cannot be read";
         return Err(Fault::new(Code::E0607, message, help));
     }
     let named = |field: &str| {
