@@ -30,17 +30,7 @@ fn llama(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
         head_dim: width / heads,
         hidden: (width * 8 / 3 + 31) / 32 * 32,
         context,
-        vocab: None,
-        norm: Norm::Rms,
-        norm_epsilon: 1e-5,
-        position: Position::Rotary,
-        rope_theta: 10_000.0,
-        activation: Activation::Swiglu,
-        bias: false,
-        tied: true,
-        dropout: 0.0,
-        init_std: 0.02,
-        init_scaled: true,
+        ..Decoder::default()
     }
 }
 

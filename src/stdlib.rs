@@ -39,6 +39,8 @@ const FILES: &[(&str, &str)] = embed! {
     "data/clean.exp"
     "models/gpt2.exp"
     "models/llama.exp"
+    "models/olmo.exp"
+    "models/qwen.exp"
     "optim.exp"
     "suites.exp"
     "tokenizers.exp"

@@ -85,16 +85,41 @@ fn an_experiment_opens_with_what_it_teaches() {
     }
 }
 
-#[test]
-fn published_presets_check() {
-    let names = [("gpt2", "small_bias"), ("gpt2", "xl"), ("llama", "smollm_135m"), ("llama", "llama3_8b")];
-    for (module, preset) in names {
-        let text = format!("use std.models.{module}\nmodel mine from {module}.{preset} {{}}\n");
-        let world = MemoryWorld::with("main.exp", &text);
-        let (checked, problems) = check_file(&world, "main.exp", &Options::default());
-        assert!(!problems.any_error(), "{module}.{preset}");
-        assert!(checked.items.iter().any(|i| i.name == "mine"));
+/// The presets of a module of `std.models` and the numbers of parameters their documentation opens with.
+fn presets(text: &str) -> Vec<(String, u64)> {
+    let mut stated = None;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        if let Some(words) = line.strip_prefix("## ") {
+            let count = words.split_once(" parameters").map(|(count, _)| count.replace(',', ""));
+            stated = stated.or(count.and_then(|count| count.parse().ok()));
+        } else if let Some(name) = line.strip_prefix("model ").and_then(|line| line.split([' ', ':']).next()) {
+            found.extend(stated.take().map(|count| (name.to_owned(), count)));
+        } else {
+            stated = None;
+        }
     }
+    found
+}
+
+#[test]
+fn published_presets_have_as_many_parameters_as_published() {
+    let mut seen = 0;
+    for module in ["gpt2", "llama", "olmo", "qwen"] {
+        let text = emberlab::stdlib::file(&format!("std/models/{module}.exp")).expect("the module");
+        for (preset, count) in presets(text) {
+            let text = format!("use std.models.{module}\nmodel mine from {module}.{preset} {{}}\n");
+            let world = MemoryWorld::with("main.exp", &text);
+            let (checked, problems) = check_file(&world, "main.exp", &Options::default());
+            assert!(!problems.any_error(), "{module}.{preset}");
+            let mine = checked.items.iter().find(|i| i.name == "mine").expect("the model");
+            let spec::Model::Decoder(decoder) = serde_json::from_value(mine.json.clone()).expect("a decoder");
+            let vocab = decoder.vocab.expect("a published vocabulary").unsigned_abs();
+            assert_eq!(emberlab::plan::parameters(&decoder, vocab).total(), count, "{module}.{preset}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "only {seen} presets state their parameters");
 }
 
 #[test]

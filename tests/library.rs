@@ -135,8 +135,9 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "collapse_whitespace" CollapseWhitespace  "keep" Keep  "redact" Redact  "dedup" Dedup  "take" Take
         "shuffle" Shuffle  "mix" Mix  "share" MixPart  "split" Split
         "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "tokenizer_json" TokenizerJson
-        "decoder" Decoder
-        "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel  "dpo" Dpo  "ppo" Ppo
+        "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
+        "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
+        "dpo" Dpo  "ppo" Ppo
         "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "constant" ConstantSchedule
         "linear" LinearSchedule  "cosine" CosineSchedule  "every" Every  "best" Best  "last" Last
         "eval" Eval  "decoding" Decoding  "perplexity" Perplexity  "bits_per_byte" BitsPerByte  "rouge_1" Rouge1
@@ -149,8 +150,19 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Schemas that reach the plan through those that extend them, and the one that rules see.
-const OPEN: [&str; 10] =
-    ["dataset", "tokenizer", "model", "stage", "optimizer", "schedule", "keeping", "metric", "search", "stopping"];
+const OPEN: [&str; 11] = [
+    "dataset",
+    "tokenizer",
+    "model",
+    "rope_scaling",
+    "stage",
+    "optimizer",
+    "schedule",
+    "keeping",
+    "metric",
+    "search",
+    "stopping",
+];
 
 #[test]
 fn schemas_and_rust_types_have_the_same_fields() {
@@ -202,6 +214,7 @@ fn variants_are_called_like_their_schemas() {
                 "dataset" => knows::<spec::Dataset>(name),
                 "tokenizer" => knows::<spec::Tokenizer>(name),
                 "model" => knows::<spec::Model>(name),
+                "rope_scaling" => knows::<spec::RopeScaling>(name),
                 // What training stages have in common is no stage by itself.
                 "stage" if name == "training" => true,
                 "stage" | "training" => knows::<spec::Stage>(name),

@@ -106,14 +106,14 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         screen.document(&json!({
             "schema_version": 1,
             "to": args.to.display().to_string(),
-            "family": family_name(family),
+            "family": family.model_type(),
             "parameters": architecture.parameters(),
             "dtype": format.torch(),
             "files": names,
         }));
     } else {
         screen.result(&format!("{}\n", args.to.display()));
-        screen.note(&format!("{} as a {} of `transformers`", stage.planned().name, family_name(family)));
+        screen.note(&format!("{} as a {} of `transformers`", stage.planned().name, family.model_type()));
     }
     Ok(Exit::Done)
 }
@@ -160,13 +160,6 @@ fn shards(theirs: &[Named<'_>], format: NumberFormat, most: u64, to: &Path) -> R
         names.push(name);
     }
     Ok(names)
-}
-
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::Gpt2 => "gpt2",
-        Family::Llama => "llama",
-    }
 }
 
 /// Everything but the weights: name and contents.
@@ -284,7 +277,7 @@ fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Rec
     let _ = writeln!(
         out,
         "A {} of {} parameters with a context of {} tokens, the stage `{}` of run `{}` (plan `{}`).\n",
-        family_name(family),
+        family.model_type(),
         architecture.parameters(),
         architecture.context,
         planned.name,

@@ -1,7 +1,7 @@
 //! A network's sizes and choices, checked once so that nothing below has to.
 
 use super::error::ModelError;
-use crate::plan::spec::{self, Activation, Norm, Position};
+use crate::plan::spec::{self, Activation, Norm, NormPlace, Position, QkNorm, RopeScaling};
 
 /// The sizes and choices of a decoder.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -15,11 +15,19 @@ pub struct Architecture {
     pub context: usize,
     pub vocab: usize,
     pub norm: Norm,
+    pub norm_place: NormPlace,
     pub norm_epsilon: f64,
+    pub qk_norm: QkNorm,
     pub position: Position,
     pub rope_theta: f64,
+    pub rope_scaling: Option<RopeScaling>,
+    pub nope_every: Option<usize>,
+    pub window: Option<usize>,
+    pub global_every: Option<usize>,
     pub activation: Activation,
     pub bias: bool,
+    pub qkv_bias: bool,
+    pub logit_cap: Option<f64>,
     pub tied: bool,
     pub dropout: f64,
     pub init_std: f64,
@@ -44,6 +52,7 @@ impl Architecture {
             Ok(size) if size > 0 => Ok(size),
             _ => Err(ModelError::Size { field, value, requirement: "it must be at least 1".into() }),
         };
+        let some = |field, value: Option<i64>| value.map(|value| size(field, value)).transpose();
         let architecture = Architecture {
             layers: size("layers", spec.layers)?,
             heads: size("heads", spec.heads)?,
@@ -54,11 +63,19 @@ impl Architecture {
             context: size("context", spec.context)?,
             vocab: size("vocab", vocab)?,
             norm: spec.norm,
+            norm_place: spec.norm_place,
             norm_epsilon: spec.norm_epsilon,
+            qk_norm: spec.qk_norm,
             position: spec.position,
             rope_theta: spec.rope_theta,
+            rope_scaling: spec.rope_scaling,
+            nope_every: some("nope_every", spec.nope_every)?,
+            window: some("window", spec.window)?,
+            global_every: some("global_every", spec.global_every)?,
             activation: spec.activation,
             bias: spec.bias,
+            qkv_bias: spec.qkv_bias,
+            logit_cap: spec.logit_cap,
             tied: spec.tied,
             dropout: spec.dropout,
             init_std: spec.init_std,
@@ -87,7 +104,17 @@ impl Architecture {
 
     /// Whether the feed-forward layer multiplies by a gate.
     pub(crate) fn gated(&self) -> bool {
-        self.activation == Activation::Swiglu
+        self.activation.gated()
+    }
+
+    /// Whether the block `layer`, counted from 0, turns its queries and keys.
+    pub(crate) fn rotary(&self, layer: usize) -> bool {
+        self.position == Position::Rotary && self.nope_every.is_none_or(|every| !(layer + 1).is_multiple_of(every))
+    }
+
+    /// Tokens that the queries of the block `layer` see, their own among them; absent: all before them.
+    pub(crate) fn window_of(&self, layer: usize) -> Option<usize> {
+        self.window.filter(|_| self.global_every.is_none_or(|every| !(layer + 1).is_multiple_of(every)))
     }
 
     /// Trainable numbers, exactly.

@@ -1,13 +1,61 @@
 //! Scaled dot-product attention, forward and back.
 
+use super::architecture::Architecture;
 use super::decoder::Input;
 use super::host::{Host, change, tensor};
+use super::position::alibi_slopes;
+use crate::plan::spec::Position;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use emberlab_kernels as kernels;
+use std::cell::OnceCell;
 
 /// Added to a score that must not count. Its exponential is zero, and unlike an infinity it survives shader compilers
 /// that assume there are none.
 pub(crate) const MASKED: f32 = -1e9;
+
+/// What is added to attention scores. The masks of whole rows are made when they are first asked for: the kernels of the CPU
+/// never do, and they have as many numbers as there are pairs of positions.
+#[derive(Debug)]
+pub(crate) struct Masks {
+    time: usize,
+    window: Option<usize>,
+    device: Device,
+    all: OnceCell<Tensor<4>>,
+    local: OnceCell<Tensor<4>>,
+    /// What scores gain with the place of their key, `[1, heads, 1, keys]`.
+    pub alibi: Option<Tensor<4>>,
+}
+
+impl Masks {
+    /// Under which position `t` of a row of `time` sees positions `0..=t`, as far as a window reaches.
+    pub fn causal(a: &Architecture, time: usize, device: &Device) -> Masks {
+        let (all, local) = (OnceCell::new(), OnceCell::new());
+        Masks { time, window: a.window, device: device.clone(), all, local, alibi: alibi(a, time, device) }
+    }
+
+    /// Given masks `[batch, 1, time, keys]`: of a block that sees everything, and of one with a window.
+    pub fn given(a: &Architecture, all: Tensor<4>, local: Option<Tensor<4>>) -> Masks {
+        let ([_, _, time, keys], device) = (all.dims(), all.device());
+        let local = local.map_or_else(OnceCell::new, OnceCell::from);
+        Masks { time, window: a.window, alibi: alibi(a, keys, &device), device, all: OnceCell::from(all), local }
+    }
+
+    /// The mask of a block that has a window or has none, `[1 or batch, 1, time, keys]`.
+    pub fn get(&self, windowed: bool) -> Tensor<4> {
+        let mask = |window| causal_mask(self.time, window, &self.device);
+        match self.window.filter(|_| windowed) {
+            Some(window) => self.local.get_or_init(|| mask(Some(window))).clone(),
+            None => self.all.get_or_init(|| mask(None)).clone(),
+        }
+    }
+}
+
+fn alibi(a: &Architecture, keys: usize, device: &Device) -> Option<Tensor<4>> {
+    let slopes = (a.position == Position::Alibi).then(|| alibi_slopes(a.heads))?;
+    // A softmax does not change with what all scores of a query gain, so the place of the key does for the distance.
+    let gains: Vec<f32> = slopes.iter().flat_map(|slope| (0..keys).map(move |key| slope * key as f32)).collect();
+    Some(Tensor::from_data(TensorData::new(gains, [1, a.heads, 1, keys]), device))
+}
 
 /// What going back through attention needs. Queries are scaled, and grouped as described at [`attention`].
 #[derive(Clone, Debug)]
@@ -22,8 +70,8 @@ pub(super) struct AttentionTape {
 }
 
 /// Attention of `query` `[batch, heads, time, head_dim]` over `key` and `value` `[batch, kv_heads, keys, head_dim]`,
-/// with `mask` added to the scores (`[1 or batch, 1, time, keys]`) and the weights multiplied with `drop`, the mask of a
-/// dropout.
+/// with `mask` (`[1 or batch, 1, time, keys]`) and `alibi` (`[1, heads, 1, keys]`) added to the scores, and the weights
+/// multiplied with `drop`, the mask of a dropout.
 ///
 /// Several query heads share a key/value head when there are fewer of those (Ainslie et al. 2023): their queries become
 /// more rows of one product, so keys and values are never repeated.
@@ -32,6 +80,7 @@ pub(super) fn attention(
     key: Tensor<4>,
     value: Tensor<4>,
     mask: Tensor<4>,
+    alibi: Option<Tensor<4>>,
     drop: impl FnOnce([usize; 4]) -> Option<Tensor<4>>,
 ) -> (Tensor<4>, AttentionTape) {
     let [batch, heads, time, head_dim] = query.dims();
@@ -39,6 +88,10 @@ pub(super) fn attention(
     let rows = heads / kv_heads * time;
     let query = query.mul_scalar(scale(head_dim)).reshape([batch, kv_heads, rows, head_dim]);
     let scores = query.clone().matmul(key.clone().swap_dims(2, 3)).reshape([batch, heads, time, keys]) + mask;
+    let scores = match alibi {
+        Some(alibi) => scores + alibi,
+        None => scores,
+    };
     let weights = activation::softmax(scores, 3);
     let drop = drop([batch, heads, time, keys]);
     let dropped = dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]);
@@ -69,65 +122,86 @@ pub(super) fn attention_back(tape: AttentionTape, output: Tensor<4>) -> (Tensor<
     (query, key_gradient, value_gradient)
 }
 
+/// What the kernel of the CPU needs to know of a block.
+#[derive(Clone, Debug)]
+pub(super) struct Sight {
+    pub sizes: kernels::Heads,
+    pub window: Option<usize>,
+    /// Whether queries and keys are turned.
+    pub rotary: bool,
+    slopes: Vec<f32>,
+}
+
+impl Sight {
+    /// Of the block `layer`, where its attention is one that the kernel computes.
+    pub fn of(a: &Architecture, input: &Input, layer: usize) -> Option<Sight> {
+        if !input.causal {
+            return None;
+        }
+        let Architecture { heads, kv_heads, head_dim, .. } = *a;
+        let sizes = kernels::Heads { batch: input.batch, time: input.time, heads, kv_heads, head_dim };
+        let slopes = if a.position == Position::Alibi { alibi_slopes(heads) } else { Vec::new() };
+        Some(Sight { sizes, window: a.window_of(layer), rotary: a.rotary(layer), slopes })
+    }
+
+    fn view(&self) -> kernels::View<'_> {
+        let causal = kernels::View::causal(self.sizes.head_dim);
+        kernels::View { window: self.window, slopes: &self.slopes, ..causal }
+    }
+}
+
 /// What going back needs where a kernel went forward: queries, keys and values as [`kernels::Heads`] lays them, turned.
 #[derive(Clone, Debug)]
 pub(super) struct KernelTape {
-    sizes: kernels::Heads,
+    sight: Sight,
     qkv: Tensor<2>,
     logs: Vec<f32>,
 }
 
 impl KernelTape {
     /// The same as burn's operations would have left it.
-    pub fn composed(self, mask: Tensor<4>) -> AttentionTape {
-        let kernels::Heads { batch, time, heads, kv_heads, head_dim } = self.sizes;
+    pub fn composed(self, masks: &Masks) -> AttentionTape {
+        let kernels::Heads { batch, time, heads, kv_heads, head_dim } = self.sight.sizes;
         let all = self.qkv.reshape([batch, time, heads + 2 * kv_heads, head_dim]).swap_dims(1, 2);
         let part = |from: usize, count: usize| all.clone().narrow(1, from, count);
         let (query, key) = (part(0, heads), part(heads, kv_heads));
-        attention(query, key, part(heads + kv_heads, kv_heads), mask, |_| None).1
+        let mask = masks.get(self.sight.window.is_some());
+        attention(query, key, part(heads + kv_heads, kv_heads), mask, masks.alibi.clone(), |_| None).1
     }
-}
-
-/// The sizes of an attention that the kernel computes: every position over itself and what came before.
-pub(super) fn heads(input: &Input, heads: usize, kv_heads: usize, head_dim: usize) -> Option<kernels::Heads> {
-    let sizes = kernels::Heads { batch: input.batch, time: input.time, heads, kv_heads, head_dim };
-    input.causal.then_some(sizes)
 }
 
 /// Rotation and attention in one go, on the CPU, of `qkv` `[batch · time, width]`; where that lies elsewhere, it comes back.
-pub(super) fn on_host(
-    sizes: kernels::Heads,
-    mut qkv: Tensor<2>,
-    input: &Input,
-) -> Result<(Tensor<2>, KernelTape), Tensor<2>> {
-    if !turn(&mut qkv, sizes, input, false) {
+pub(super) fn on_host(sight: Sight, mut qkv: Tensor<2>, input: &Input) -> Result<(Tensor<2>, KernelTape), Tensor<2>> {
+    if !turn(&mut qkv, &sight, input, false) {
         return Err(qkv);
     }
     let Some(numbers) = Host::of(&qkv) else { return Err(qkv) };
+    let sizes = sight.sizes;
     let rows = sizes.batch * sizes.time;
     let (mut out, mut logs) = (vec![0.0; rows * sizes.out_width()], vec![0.0; rows * sizes.heads]);
-    kernels::attention(sizes, numbers.numbers(), &mut out, &mut logs);
+    kernels::attention(sizes, sight.view(), numbers.numbers(), &mut out, &mut logs);
     let out = tensor(out, [rows, sizes.out_width()], &qkv);
-    Ok((out, KernelTape { sizes, qkv, logs }))
+    Ok((out, KernelTape { sight, qkv, logs }))
 }
 
 /// The gradient of `qkv` before its rotation, given the output and its gradient `y`; nothing where those lie elsewhere.
 pub(super) fn back_on_host(tape: &KernelTape, output: &Tensor<2>, y: &Tensor<2>, input: &Input) -> Option<Tensor<2>> {
     let (qkv, out, up) = (Host::of(&tape.qkv)?, Host::of(output)?, Host::of(y)?);
+    let (sizes, view) = (tape.sight.sizes, tape.sight.view());
     let mut back = vec![0.0; qkv.numbers().len()];
-    kernels::attention_back(tape.sizes, qkv.numbers(), out.numbers(), &tape.logs, up.numbers(), &mut back);
+    kernels::attention_back(sizes, view, qkv.numbers(), out.numbers(), &tape.logs, up.numbers(), &mut back);
     let mut back = tensor(back, tape.qkv.dims(), y);
-    turn(&mut back, tape.sizes, input, true).then_some(back)
+    turn(&mut back, &tape.sight, input, true).then_some(back)
 }
 
 /// Turns queries and keys on the CPU; `false` if they lie elsewhere.
-fn turn(qkv: &mut Tensor<2>, sizes: kernels::Heads, input: &Input, back: bool) -> bool {
-    let Some(angles) = &input.angles else { return Host::of(qkv).is_some() };
+fn turn(qkv: &mut Tensor<2>, sight: &Sight, input: &Input, back: bool) -> bool {
+    let Some(angles) = input.angles.as_ref().filter(|_| sight.rotary) else { return Host::of(qkv).is_some() };
     let Some((cos, sin)) = angles.on_host() else { return false };
-    let kernels::Heads { time, head_dim, .. } = sizes;
+    let sizes = sight.sizes;
     let turned = sizes.heads + sizes.kv_heads;
     let (cos, sin) = (cos.numbers(), sin.numbers());
-    change(qkv, |x| kernels::turn(x, sizes.width(), turned, head_dim, time, cos, sin, back)).is_some()
+    change(qkv, |x| kernels::turn(x, sizes.width(), turned, sizes.head_dim, sizes.time, cos, sin, back)).is_some()
 }
 
 fn scale(head_dim: usize) -> f64 {
@@ -141,11 +215,12 @@ fn dropped(weights: &Tensor<4>, drop: &Option<Tensor<4>>) -> Tensor<4> {
     }
 }
 
-/// The mask under which position `t` sees positions `0..=t`: `[1, 1, time, time]`.
-pub(super) fn causal_mask(time: usize, device: &Device) -> Tensor<4> {
+/// The mask under which position `t` sees positions `0..=t`, at most `window` of them: `[1, 1, time, time]`.
+fn causal_mask(time: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
     let mut mask = vec![0.0f32; time * time];
     for (t, row) in mask.chunks_exact_mut(time).enumerate() {
         row[t + 1..].fill(MASKED);
+        row[..(t + 1).saturating_sub(window.unwrap_or(time))].fill(MASKED);
     }
     Tensor::from_data(TensorData::new(mask, [1, 1, time, time]), device)
 }

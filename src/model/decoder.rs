@@ -1,15 +1,16 @@
 //! The decoder: embedding, blocks, final norm.
 
 use super::architecture::Architecture;
-use super::attention::causal_mask;
+use super::attention::Masks;
 use super::error::ModelError;
+use super::head::capped;
 use super::layout::Layout;
 use super::params::Params;
 use super::pass::Pass;
 use super::position::{Angles, Rotary};
-use crate::plan::spec::Position;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
+use std::rc::Rc;
 
 /// A network with its weights on a device, without autodiff: what generation and likelihoods use.
 #[derive(Clone, Debug)]
@@ -24,7 +25,7 @@ pub struct Decoder {
 impl Decoder {
     /// A network with the given weights.
     pub fn new(architecture: Architecture, params: Params, device: &Device) -> Decoder {
-        let rotary = Rotary::of(&architecture, device);
+        let rotary = Rotary::of(&architecture, architecture.context, device);
         let layout = Layout::new(&architecture);
         Decoder { architecture, layout, params, rotary, device: device.clone() }
     }
@@ -81,7 +82,7 @@ impl Decoder {
         let leaves = self.params.leaves(&self.layout);
         let ids: Vec<u32> = sequences.concat();
         let hidden = self.hidden(&leaves, &ids, time)?;
-        let logits = hidden.matmul(self.head(&leaves).transpose());
+        let logits = capped(hidden.matmul(self.head(&leaves).transpose()), self.architecture.logit_cap);
         Ok(logits.reshape([sequences.len(), time, self.architecture.vocab]))
     }
 
@@ -99,8 +100,8 @@ impl Decoder {
         check_tokens(ids, self.architecture.vocab)?;
         let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
         let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
-        let shape = InputShape { time, angles, mask: causal_mask(time, &self.device) };
-        let input = shape.input(ids, &self.device);
+        let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));
+        let input = InputShape { time, angles, masks }.input(ids, &self.device);
         let x = pass.embed(&input);
         Ok(pass.blocks(x, &input, None, None))
     }
@@ -108,13 +109,6 @@ impl Decoder {
     /// The output matrix `[vocab, width]`.
     pub(crate) fn head(&self, leaves: &[Tensor<2>]) -> Tensor<2> {
         leaves[self.layout.roles.head.unwrap_or(self.layout.roles.embedding)].clone()
-    }
-}
-
-impl Rotary {
-    /// The table of a network that has rotary positions.
-    pub fn of(a: &Architecture, device: &Device) -> Option<Rotary> {
-        (a.position == Position::Rotary).then(|| Rotary::new(a.head_dim, a.context, a.rope_theta, device))
     }
 }
 
@@ -135,10 +129,9 @@ pub(crate) struct Input {
     /// Position of each token when they differ from row to row, `[batch · time]`.
     pub positions: Option<Tensor<1, Int>>,
     pub angles: Option<Angles>,
-    /// Added to attention scores.
-    pub mask: Tensor<4>,
-    /// Whether the mask says no more than that a position sees itself and what came before, at the same positions in all
-    /// rows.
+    pub masks: Rc<Masks>,
+    /// Whether the masks say no more than that a position sees itself and what came before, at the same positions in all
+    /// rows, as far as a window reaches.
     pub causal: bool,
 }
 
@@ -146,14 +139,14 @@ pub(crate) struct Input {
 pub(crate) struct InputShape {
     time: usize,
     angles: Option<Angles>,
-    mask: Tensor<4>,
+    masks: Rc<Masks>,
 }
 
 impl InputShape {
     /// For rows of `time` tokens whose positions count from zero.
     pub fn new(architecture: &Architecture, time: usize, device: &Device) -> InputShape {
-        let angles = Rotary::of(architecture, device).map(|rotary| rotary.prefix(time));
-        InputShape { time, angles, mask: causal_mask(time, device) }
+        let angles = Rotary::of(architecture, time, device).map(|rotary| rotary.prefix(time));
+        InputShape { time, angles, masks: Rc::new(Masks::causal(architecture, time, device)) }
     }
 
     /// The input of row-major `ids`.
@@ -164,7 +157,7 @@ impl InputShape {
             time: self.time,
             positions: None,
             angles: self.angles.clone(),
-            mask: self.mask.clone(),
+            masks: self.masks.clone(),
             causal: true,
         }
     }

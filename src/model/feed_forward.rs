@@ -17,22 +17,23 @@ pub(super) struct ActivationTape {
     inner: Option<Tensor<2>>,
 }
 
-/// `x` `[rows, hidden]`, or `[rows, 2·hidden]` with the gate first for SwiGLU, to `[rows, hidden]`.
+/// `x` `[rows, hidden]`, or `[rows, 2·hidden]` with the gate first for a gated one, to `[rows, hidden]`.
 ///
 /// GELU is the tanh approximation of Hendrycks & Gimpel (2016), written with the sigmoid: `½(1 + tanh z) = σ(2z)`.
-/// SwiGLU is Shazeer's (2020).
+/// SwiGLU and GeGLU are Shazeer's (2020), the squared ReLU is that of So et al. (2021).
 pub(super) fn activate(kind: Activation, x: Tensor<2>) -> (Tensor<2>, ActivationTape) {
     if let Some(y) = on_host(kind, &x) {
         return (y, ActivationTape { input: x, inner: None });
     }
     let inner = inner(kind, &x);
     let y = match kind {
-        Activation::Swiglu => {
+        Activation::Swiglu | Activation::Geglu => {
             let (gate, up) = halves(&x);
             inner.clone() * gate * up
         }
         Activation::Gelu => x.clone() * inner.clone(),
         Activation::Relu => inner.clone(),
+        Activation::ReluSquared => inner.clone() * inner.clone(),
     };
     (y, ActivationTape { input: x, inner: Some(inner) })
 }
@@ -41,12 +42,20 @@ pub(super) fn activate(kind: Activation, x: Tensor<2>) -> (Tensor<2>, Activation
 fn inner(kind: Activation, x: &Tensor<2>) -> Tensor<2> {
     match kind {
         Activation::Swiglu => activation::sigmoid(halves(x).0),
-        Activation::Gelu => {
-            let inner = (x.clone() * x.clone()).mul_scalar(CUBIC * SLOPE).add_scalar(SLOPE) * x.clone();
-            activation::sigmoid(inner)
-        }
-        Activation::Relu => activation::relu(x.clone()),
+        Activation::Geglu => gelu_sigmoid(halves(x).0),
+        Activation::Gelu => gelu_sigmoid(x.clone()),
+        Activation::Relu | Activation::ReluSquared => activation::relu(x.clone()),
     }
+}
+
+fn gelu_sigmoid(x: Tensor<2>) -> Tensor<2> {
+    activation::sigmoid((x.clone() * x.clone()).mul_scalar(CUBIC * SLOPE).add_scalar(SLOPE) * x)
+}
+
+/// The slope of GELU at `x`, given its sigmoid.
+fn gelu_slope(x: Tensor<2>, open: Tensor<2>) -> Tensor<2> {
+    let rise = (x.clone() * x.clone()).mul_scalar(3.0 * CUBIC * SLOPE).add_scalar(SLOPE);
+    open.clone() + x * open.clone() * open.neg().add_scalar(1.0) * rise
 }
 
 /// The gradient of `x`, given that of the output.
@@ -64,24 +73,28 @@ pub(super) fn activate_back(kind: Activation, tape: ActivationTape, y: Tensor<2>
             let slope = inner.clone() + open.clone() * inner.neg().add_scalar(1.0);
             Tensor::cat(vec![y.clone() * up * slope, y * open], 1)
         }
-        Activation::Gelu => {
-            let rise = (x.clone() * x.clone()).mul_scalar(3.0 * CUBIC * SLOPE).add_scalar(SLOPE);
-            let slope = inner.clone() + x * inner.clone() * inner.neg().add_scalar(1.0) * rise;
-            y * slope
+        Activation::Geglu => {
+            let (gate, up) = halves(&x);
+            let slope = gelu_slope(gate.clone(), inner.clone());
+            Tensor::cat(vec![y.clone() * up * slope, y * inner * gate], 1)
         }
+        Activation::Gelu => y * gelu_slope(x, inner),
         Activation::Relu => y * inner.sign(),
+        Activation::ReluSquared => y * inner.mul_scalar(2.0),
     }
 }
 
 /// [`activate`] in one pass, on the CPU.
 fn on_host(kind: Activation, x: &Tensor<2>) -> Option<Tensor<2>> {
     let ([rows, width], numbers) = (x.dims(), Host::of(x)?);
-    let hidden = if kind == Activation::Swiglu { width / 2 } else { width };
+    let hidden = if kind.gated() { width / 2 } else { width };
     let mut y = vec![0.0; rows * hidden];
     match kind {
         Activation::Swiglu => kernels::swiglu(numbers.numbers(), &mut y, hidden),
+        Activation::Geglu => kernels::geglu(numbers.numbers(), &mut y, hidden),
         Activation::Gelu => kernels::gelu(numbers.numbers(), &mut y),
         Activation::Relu => kernels::relu(numbers.numbers(), &mut y),
+        Activation::ReluSquared => kernels::relu_squared(numbers.numbers(), &mut y),
     }
     Some(tensor(y, [rows, hidden], x))
 }
@@ -93,8 +106,10 @@ fn back_on_host(kind: Activation, x: &Tensor<2>, y: &Tensor<2>) -> Option<Tensor
     let mut back = vec![0.0; numbers.len()];
     match kind {
         Activation::Swiglu => kernels::swiglu_back(numbers, up, &mut back, hidden),
+        Activation::Geglu => kernels::geglu_back(numbers, up, &mut back, hidden),
         Activation::Gelu => kernels::gelu_back(numbers, up, &mut back),
         Activation::Relu => kernels::relu_back(numbers, up, &mut back),
+        Activation::ReluSquared => kernels::relu_squared_back(numbers, up, &mut back),
     }
     Some(tensor(back, x.dims(), x))
 }

@@ -1,12 +1,14 @@
 //! Text from a network: batched, with cached keys and values.
 
-use super::attention::MASKED;
+use super::attention::{MASKED, Masks};
 use super::decoder::{Decoder, Input, check_tokens, int_vector};
 use super::error::ModelError;
+use super::head::capped;
 use super::pass::Pass;
 use super::sampler::Sampler;
 use crate::random::Stream;
 use burn::tensor::{Device, Tensor, TensorData};
+use std::rc::Rc;
 
 /// How to generate.
 #[derive(Clone, PartialEq, Debug)]
@@ -180,6 +182,7 @@ impl Decoder {
             cache.used += width;
             let last = hidden.reshape([batch, width, self.architecture.width]).narrow(1, width - 1, 1);
             let logits = last.reshape([batch, self.architecture.width]).matmul(head.clone());
+            let logits = capped(logits, self.architecture.logit_cap);
             let logits = logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             ids = vec![0; batch];
             for (row, logits) in logits.chunks_exact(self.architecture.vocab).enumerate() {
@@ -226,22 +229,27 @@ impl Decoder {
             .collect();
         let positions = int_vector(&positions, &self.device);
         let keys = cache.keys(used + width);
-        let mut mask = vec![0.0f32; batch * width * keys];
-        for (row, mask) in mask.chunks_exact_mut(width * keys).enumerate() {
-            for (column, mask) in mask.chunks_exact_mut(keys).enumerate() {
-                // A padding column sees itself, so that its softmax is defined; nothing sees it.
-                let first = pads[row].min(used + column);
-                mask[..first].fill(MASKED);
-                mask[used + column + 1..].fill(MASKED);
+        let mask = |window: Option<usize>| {
+            let mut mask = vec![0.0f32; batch * width * keys];
+            for (row, mask) in mask.chunks_exact_mut(width * keys).enumerate() {
+                for (column, mask) in mask.chunks_exact_mut(keys).enumerate() {
+                    // A padding column sees itself, so that its softmax is defined; nothing sees it.
+                    let near = (used + column + 1).saturating_sub(window.unwrap_or(usize::MAX));
+                    mask[..pads[row].min(used + column).max(near)].fill(MASKED);
+                    mask[used + column + 1..].fill(MASKED);
+                }
             }
-        }
+            Tensor::from_data(TensorData::new(mask, [batch, 1, width, keys]), &self.device)
+        };
+        let window = self.architecture.window;
+        let masks = Masks::given(&self.architecture, mask(None), window.map(|window| mask(Some(window))));
         Input {
             ids: int_vector(ids, &self.device),
             batch,
             time: width,
             angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
-            mask: Tensor::from_data(TensorData::new(mask, [batch, 1, width, keys]), &self.device),
+            masks: Rc::new(masks),
             causal: false,
         }
     }

@@ -20,9 +20,23 @@ pub(crate) struct HeadGradient {
     pub weight: Tensor<2>,
 }
 
-/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed against `targets` (row-major, one
+/// Logits squeezed to within plus and minus `cap` (Gemma 2): `cap · tanh(logits / cap)`.
+pub(super) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
+    match cap {
+        Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
+        None => logits,
+    }
+}
+
+/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed (and `cap`ped) against `targets` (row-major, one
 /// a row), each row counting `weights` times; and its gradients. All tensors are without autodiff.
-pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32], weights: &[f32]) -> HeadGradient {
+pub(crate) fn head_gradient(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    cap: Option<f64>,
+    targets: &[i32],
+    weights: &[f32],
+) -> HeadGradient {
     let [rows, _] = hidden.dims();
     let device = hidden.device();
     let mut losses = Vec::new();
@@ -31,7 +45,9 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
     for (start, len) in blocks(rows, weight.dims()[0]) {
         let h = narrow(&hidden, start, len, rows);
         let (targets, weights) = (&targets[start..start + len], &weights[start..start + len]);
-        let mut logits = product(&h, false, &weight, true);
+        let mut logits = capped(product(&h, false, &weight, true), cap);
+        // The slope of the cap is 1 − tanh².
+        let slope = cap.map(|cap| logits.clone().div_scalar(cap).square().neg().add_scalar(1.0));
         let vocab = weight.dims()[0];
         match change(&mut logits, |logits| kernels::cross_entropy(logits, vocab, targets, weights)) {
             Some(rows) => losses.push(tensor(rows, [len, 1], &logits).sum_dim(0)),
@@ -43,6 +59,9 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
                 losses.push(((total.clone().log() - picked) * w.clone()).sum_dim(0));
                 logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
             }
+        }
+        if let Some(slope) = slope {
+            logits = logits * slope;
         }
         let step = product(&logits, true, &h, false);
         sum = Some(match sum {
@@ -59,12 +78,12 @@ pub(crate) fn head_gradient(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32
 }
 
 /// Log-probabilities of `targets`, one a row of `hidden` `[rows, width]`: `[rows, 1]`.
-pub(crate) fn head_logprobs(hidden: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<2> {
+pub(crate) fn head_logprobs(hidden: Tensor<2>, weight: Tensor<2>, cap: Option<f64>, targets: &[i32]) -> Tensor<2> {
     let [rows, _] = hidden.dims();
     let device = hidden.device();
     let parts = blocks(rows, weight.dims()[0]).into_iter().map(|(start, len)| {
         let h = narrow(&hidden, start, len, rows);
-        let (shifted, _, total) = exponentials(product(&h, false, &weight, true));
+        let (shifted, _, total) = exponentials(capped(product(&h, false, &weight, true), cap));
         shifted.gather(1, column_int(&targets[start..start + len], &device)) - total.log()
     });
     join(parts.collect())
@@ -130,16 +149,18 @@ mod tests {
         };
         let (hidden, weight) = (draw(5, 8, "hidden"), draw(11, 8, "weight"));
         let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
-        let by_hand = head_gradient(hidden.clone(), weight.clone(), &targets, &weights);
-
-        let (h, w) = (hidden.autodiff().require_grad(), weight.autodiff().require_grad());
-        let logs = burn::tensor::activation::log_softmax(h.clone().matmul(w.clone().transpose()), 1);
-        let target = column_int(&targets, &device);
-        let loss = (logs.gather(1, target).neg() * column(&weights, &device)).sum();
-        let grads = loss.backward();
-        let close = |a: Tensor<2>, b: Tensor<2>| assert!(a.all_close(b, Some(1e-5), Some(1e-6)));
-        close(by_hand.loss, loss.inner().reshape([1, 1]));
-        close(by_hand.hidden, h.grad(&grads).unwrap());
-        close(by_hand.weight, w.grad(&grads).unwrap());
+        for cap in [None, Some(2.0)] {
+            let by_hand = head_gradient(hidden.clone(), weight.clone(), cap, &targets, &weights);
+            let (h, w) = (hidden.clone().autodiff().require_grad(), weight.clone().autodiff().require_grad());
+            let logits = capped(h.clone().matmul(w.clone().transpose()), cap);
+            let logs = burn::tensor::activation::log_softmax(logits, 1);
+            let target = column_int(&targets, &device);
+            let loss = (logs.gather(1, target).neg() * column(&weights, &device)).sum();
+            let grads = loss.backward();
+            let close = |a: Tensor<2>, b: Tensor<2>| assert!(a.all_close(b, Some(1e-5), Some(1e-6)));
+            close(by_hand.loss, loss.inner().reshape([1, 1]));
+            close(by_hand.hidden, h.grad(&grads).unwrap());
+            close(by_hand.weight, w.grad(&grads).unwrap());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::architecture::Architecture;
 use super::weights::Named;
-use crate::plan::spec::{Activation, Norm, Position};
+use crate::plan::spec::{Activation, Norm, NormPlace, Position, QkNorm, RopeScaling};
 use serde_json::{Value as Json, json};
 use std::borrow::Cow;
 
@@ -19,65 +19,105 @@ pub struct Specials {
 pub enum Family {
     Gpt2,
     Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+    Olmo2,
 }
 
-/// The family whose networks compute what this one does, or what they cannot.
+impl Family {
+    /// All of them; the first that fits is taken.
+    const ALL: [Family; 6] =
+        [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral];
+
+    /// As `config.json` says it: `model_type`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Family::Gpt2 => "gpt2",
+            Family::Llama => "llama",
+            Family::Mistral => "mistral",
+            Family::Qwen2 => "qwen2",
+            Family::Qwen3 => "qwen3",
+            Family::Olmo2 => "olmo2",
+        }
+    }
+
+    /// As people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Family::Gpt2 => "GPT-2",
+            Family::Llama => "Llama",
+            Family::Mistral => "Mistral",
+            Family::Qwen2 => "Qwen 2",
+            Family::Qwen3 => "Qwen 3",
+            Family::Olmo2 => "OLMo 2",
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Family::Gpt2 => "GPT2LMHeadModel",
+            Family::Llama => "LlamaForCausalLM",
+            Family::Mistral => "MistralForCausalLM",
+            Family::Qwen2 => "Qwen2ForCausalLM",
+            Family::Qwen3 => "Qwen3ForCausalLM",
+            Family::Olmo2 => "Olmo2ForCausalLM",
+        }
+    }
+
+    /// What of a network the family does not have.
+    fn lacks(self, a: &Architecture) -> Vec<&'static str> {
+        let gpt2 = self == Family::Gpt2;
+        let (qk_norm, place) = match self {
+            Family::Qwen3 => (QkNorm::Head, NormPlace::Before),
+            Family::Olmo2 => (QkNorm::Width, NormPlace::After),
+            _ => (QkNorm::Absent, NormPlace::Before),
+        };
+        let biases = match self {
+            // Its own are zero where ours has none.
+            Family::Gpt2 => true,
+            Family::Llama => a.bias == a.qkv_bias,
+            Family::Qwen2 => !a.bias && a.qkv_bias,
+            Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
+        };
+        let rows = [
+            (a.norm == if gpt2 { Norm::Layer } else { Norm::Rms }, "its `norm`"),
+            (a.norm_place == place, "its `norm_place`"),
+            (a.qk_norm == qk_norm, "its `qk_norm`"),
+            (a.position == if gpt2 { Position::Learned } else { Position::Rotary }, "its `position`"),
+            (a.nope_every.is_none(), "`nope_every`"),
+            (a.window.is_some() == (self == Family::Mistral) && a.global_every.is_none(), "its windows"),
+            (a.activation == if gpt2 { Activation::Gelu } else { Activation::Swiglu }, "its `activation`"),
+            (biases, "its biases"),
+            (a.logit_cap.is_none(), "`logit_cap`"),
+            (!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
+            (!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
+        ];
+        rows.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect()
+    }
+}
+
+/// The family whose networks compute what this one does.
 ///
 /// # Errors
-/// What of the network neither family has.
+/// What of the network the nearest family does not have.
 pub fn family(a: &Architecture) -> Result<Family, String> {
-    let llama = [
-        (a.norm == Norm::Rms, "`norm = layer`"),
-        (a.position == Position::Rotary, "positions that are not rotary"),
-        (a.activation == Activation::Swiglu, "an activation that is not `swiglu`"),
-        (!a.bias, "biases"),
-    ];
-    let gpt2 = [
-        (a.norm == Norm::Layer, "`norm = rms`"),
-        (a.position == Position::Learned, "positions that are not learned"),
-        (a.activation == Activation::Gelu, "an activation that is not `gelu`"),
-        (a.kv_heads == a.heads, "fewer key/value heads than heads"),
-        (a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
-    ];
-    let lacks = |wanted: &[(bool, &str)]| -> Vec<String> {
-        wanted.iter().filter(|(has, _)| !has).map(|(_, what)| (*what).to_owned()).collect()
-    };
-    let (no_llama, no_gpt2) = (lacks(&llama), lacks(&gpt2));
-    match (no_llama.is_empty(), no_gpt2.is_empty()) {
-        (true, _) => Ok(Family::Llama),
-        (_, true) => Ok(Family::Gpt2),
-        _ => Err(format!(
-            "no family of `transformers` has this combination: Llama has no {}, and GPT-2 no {}",
-            no_llama.join(" and no "),
-            no_gpt2.join(" and no ")
+    let nearest = Family::ALL.map(|family| (family, family.lacks(a))).into_iter().min_by_key(|(_, lacks)| lacks.len());
+    match nearest {
+        Some((family, lacks)) if lacks.is_empty() => Ok(family),
+        Some((family, lacks)) => Err(format!(
+            "no family of `transformers` has this combination: the nearest, {}, does not have {}",
+            family.title(),
+            lacks.join(", nor ")
         )),
+        None => Err("there are no families".to_owned()),
     }
 }
 
 /// `config.json`.
 pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
     let own = match family {
-        Family::Llama => json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "hidden_size": a.width,
-            "intermediate_size": a.hidden,
-            "num_hidden_layers": a.layers,
-            "num_attention_heads": a.heads,
-            "num_key_value_heads": a.kv_heads,
-            "head_dim": a.head_dim,
-            "hidden_act": "silu",
-            "max_position_embeddings": a.context,
-            "rms_norm_eps": a.norm_epsilon,
-            "rope_theta": a.rope_theta,
-            "rope_scaling": null,
-            "attention_bias": false,
-            "mlp_bias": false,
-            "attention_dropout": 0.0,
-        }),
         Family::Gpt2 => json!({
-            "architectures": ["GPT2LMHeadModel"],
-            "model_type": "gpt2",
             "n_positions": a.context,
             "n_ctx": a.context,
             "n_embd": a.width,
@@ -90,8 +130,34 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
             "embd_pdrop": a.dropout,
             "attn_pdrop": a.dropout,
         }),
+        _ => json!({
+            "hidden_size": a.width,
+            "intermediate_size": a.hidden,
+            "num_hidden_layers": a.layers,
+            "num_attention_heads": a.heads,
+            "num_key_value_heads": a.kv_heads,
+            "head_dim": a.head_dim,
+            "hidden_act": "silu",
+            "max_position_embeddings": a.context,
+            "rms_norm_eps": a.norm_epsilon,
+            "rope_theta": a.rope_theta,
+            "rope_scaling": a.rope_scaling.as_ref().map(rope_scaling),
+            "attention_dropout": 0.0,
+        }),
+    };
+    let further = match family {
+        Family::Llama => json!({ "attention_bias": a.bias, "mlp_bias": a.bias }),
+        Family::Qwen3 | Family::Olmo2 => json!({ "attention_bias": false }),
+        Family::Mistral => json!({ "sliding_window": a.window }),
+        Family::Gpt2 | Family::Qwen2 => json!({}),
+    };
+    let windows = match family {
+        Family::Qwen2 | Family::Qwen3 => json!({ "use_sliding_window": false, "sliding_window": null }),
+        _ => json!({}),
     };
     let shared = json!({
+        "architectures": [family.class()],
+        "model_type": family.model_type(),
         "vocab_size": a.vocab,
         "initializer_range": a.init_std,
         "tie_word_embeddings": a.tied,
@@ -101,16 +167,42 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
         "pad_token_id": specials.pad,
         "torch_dtype": "float32",
     });
-    let fields = [own, shared].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
+    let fields = [shared, own, further, windows].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
     Json::Object(fields.collect())
+}
+
+fn rope_scaling(scaling: &RopeScaling) -> Json {
+    match scaling {
+        RopeScaling::RopeLinear(s) => json!({ "rope_type": "linear", "factor": s.factor }),
+        RopeScaling::RopeLlama3(s) => json!({
+            "rope_type": "llama3",
+            "factor": s.factor,
+            "low_freq_factor": s.low,
+            "high_freq_factor": s.high,
+            "original_max_position_embeddings": s.context,
+        }),
+        RopeScaling::RopeYarn(s) => {
+            let mut yarn = json!({
+                "rope_type": "yarn",
+                "factor": s.factor,
+                "original_max_position_embeddings": s.context,
+                "beta_fast": s.fast,
+                "beta_slow": s.slow,
+            });
+            if let Some(attention) = s.attention {
+                yarn["attention_factor"] = json!(attention);
+            }
+            yarn
+        }
+    }
 }
 
 /// The weights under the family's names and in its layout, given ours: all of those that the network has.
 pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
     match family {
-        // Our names are Llama's.
-        Family::Llama => ours,
         Family::Gpt2 => gpt2(a, ours),
+        // Our names are theirs.
+        Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Olmo2 => ours,
     }
 }
 

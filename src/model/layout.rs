@@ -1,11 +1,12 @@
 //! Where every weight of a network lies.
 //!
 //! Names follow the Llama modules of Hugging Face `transformers` for every shape, with
-//! `model.embed_positions.weight` for learned positions. Matrices are stored `[out, in]`. Weights that are multiplied
+//! `model.embed_positions.weight` for learned positions, Qwen 3's `q_norm` and `k_norm`, and the names of OLMo 2 and Gemma 2
+//! for norms of what a sub-layer puts out. Matrices are stored `[out, in]`. Weights that are multiplied
 //! with the same input (queries, keys and values; gate and up) lie one under the other and are used as one matrix.
 
 use super::architecture::Architecture;
-use crate::plan::spec::{Norm, Position};
+use crate::plan::spec::{Norm, NormPlace, Position, QkNorm};
 
 /// One named weight, as files hold it.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,13 +72,22 @@ pub(crate) struct Roles {
 
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct BlockRoles {
-    pub attention_norm: NormRoles,
+    pub attention_norm: AroundRoles,
     pub qkv: LinearRoles,
+    /// Gains of queries and of keys.
+    pub qk_norm: Option<[LeafId; 2]>,
     pub out: LinearRoles,
-    pub mlp_norm: NormRoles,
+    pub mlp_norm: AroundRoles,
     /// Up, or gate and up.
     pub up: LinearRoles,
     pub down: LinearRoles,
+}
+
+/// The norms of what goes into a sub-layer and of what comes out.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct AroundRoles {
+    pub before: Option<NormRoles>,
+    pub after: Option<NormRoles>,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -148,19 +158,43 @@ impl Builder {
                 } else {
                     vec![(at("mlp.up_proj"), a.hidden)]
                 };
+                // Llama's second norm, of what goes into the feed-forward layer, is called as OLMo's first, of what comes
+                // out of attention; where there are both, Gemma's names tell them apart.
+                let (into_mlp, out_of_mlp) = match a.norm_place {
+                    NormPlace::Both => ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+                    NormPlace::Before | NormPlace::After => ("post_attention_layernorm", "post_feedforward_layernorm"),
+                };
                 BlockRoles {
-                    attention_norm: self.norm(a, &at("input_layernorm")),
-                    qkv: self.linear(a, &[(q, a.query_width()), (k, kv), (v, kv)], a.width, plain),
-                    out: self.linear(a, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
-                    mlp_norm: self.norm(a, &at("post_attention_layernorm")),
-                    up: self.linear(a, &up, a.width, plain),
-                    down: self.linear(a, &[(at("mlp.down_proj"), a.width)], a.hidden, residual),
+                    attention_norm: self.around(a, &at("input_layernorm"), &at("post_attention_layernorm")),
+                    qkv: self.linear(a.qkv_bias, &[(q, a.query_width()), (k, kv), (v, kv)], a.width, plain),
+                    qk_norm: self.qk_norm(a, &at("self_attn.q_norm"), &at("self_attn.k_norm")),
+                    out: self.linear(a.bias, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
+                    mlp_norm: self.around(a, &at(into_mlp), &at(out_of_mlp)),
+                    up: self.linear(a.bias, &up, a.width, plain),
+                    down: self.linear(a.bias, &[(at("mlp.down_proj"), a.width)], a.hidden, residual),
                 }
             })
             .collect();
         let norm = self.norm(a, "model.norm");
         let head = (!a.tied).then(|| self.matrix(&[("lm_head.weight", a.vocab)], a.width, plain));
         Roles { embedding, positions, blocks, norm, head }
+    }
+
+    fn around(&mut self, a: &Architecture, before: &str, after: &str) -> AroundRoles {
+        AroundRoles {
+            before: (a.norm_place != NormPlace::After).then(|| self.norm(a, before)),
+            after: (a.norm_place != NormPlace::Before).then(|| self.norm(a, after)),
+        }
+    }
+
+    fn qk_norm(&mut self, a: &Architecture, query: &str, key: &str) -> Option<[LeafId; 2]> {
+        let sizes = match a.qk_norm {
+            QkNorm::Absent => return None,
+            QkNorm::Head => [a.head_dim, a.head_dim],
+            QkNorm::Width => [a.query_width(), a.kv_width()],
+        };
+        let gain = |name: &str, size| [(format!("{name}.weight"), size)];
+        Some([self.vector(&gain(query, sizes[0]), Init::Ones), self.vector(&gain(key, sizes[1]), Init::Ones)])
     }
 
     fn norm(&mut self, a: &Architecture, name: &str) -> NormRoles {
@@ -170,12 +204,12 @@ impl Builder {
         NormRoles { gain, bias }
     }
 
-    fn linear(&mut self, a: &Architecture, parts: &[(String, usize)], cols: usize, init: Init) -> LinearRoles {
+    fn linear(&mut self, biased: bool, parts: &[(String, usize)], cols: usize, init: Init) -> LinearRoles {
         let named = |suffix: &str| -> Vec<(String, usize)> {
             parts.iter().map(|(name, rows)| (format!("{name}.{suffix}"), *rows)).collect()
         };
         let weight = self.matrix(&named("weight"), cols, init);
-        let bias = a.bias.then(|| self.vector(&named("bias"), Init::Zeros));
+        let bias = biased.then(|| self.vector(&named("bias"), Init::Zeros));
         LinearRoles { weight, bias }
     }
 
@@ -235,57 +269,63 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use crate::model::{Architecture, Layout};
-    use crate::plan::spec::{Activation, Norm, Position};
+    use crate::plan::parameters;
+    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
 
-    fn gpt2(bias: bool) -> Architecture {
-        Architecture {
+    fn gpt2(bias: bool) -> Decoder {
+        Decoder {
             layers: 12,
             heads: 12,
             kv_heads: 12,
             width: 768,
             head_dim: 64,
             hidden: 3072,
-            context: 1024,
-            vocab: 50257,
+            vocab: Some(50_257),
             norm: Norm::Layer,
-            norm_epsilon: 1e-5,
             position: Position::Learned,
-            rope_theta: 10_000.0,
             activation: Activation::Gelu,
             bias,
-            tied: true,
-            dropout: 0.0,
-            init_std: 0.02,
-            init_scaled: true,
+            qkv_bias: bias,
+            ..Decoder::default()
         }
+    }
+
+    fn count(spec: &Decoder) -> u64 {
+        Architecture::new(spec, None).unwrap().parameters()
     }
 
     #[test]
     fn gpt2_has_as_many_parameters_as_published() {
-        assert_eq!(gpt2(false).parameters(), 124_337_664);
-        assert_eq!(gpt2(true).parameters(), 124_439_808);
+        assert_eq!(count(&gpt2(false)), 124_337_664);
+        assert_eq!(count(&gpt2(true)), 124_439_808);
     }
 
     #[test]
-    fn smollm_135m_has_as_many_parameters_as_published() {
-        let smollm = Architecture {
-            layers: 30,
-            heads: 9,
-            kv_heads: 3,
-            width: 576,
-            hidden: 1536,
-            vocab: 49152,
-            norm: Norm::Rms,
-            position: Position::Rotary,
-            activation: Activation::Swiglu,
-            ..gpt2(false)
-        };
-        assert_eq!(smollm.parameters(), 134_515_008);
+    fn the_plan_counts_what_is_laid_out() {
+        for bias in [false, true] {
+            for norm_place in [NormPlace::Before, NormPlace::After, NormPlace::Both] {
+                for qk_norm in [QkNorm::Absent, QkNorm::Head, QkNorm::Width] {
+                    for activation in [Activation::Gelu, Activation::Geglu] {
+                        let spec = Decoder {
+                            layers: 3,
+                            kv_heads: 4,
+                            vocab: Some(100),
+                            norm_place,
+                            qk_norm,
+                            activation,
+                            qkv_bias: !bias,
+                            ..gpt2(bias)
+                        };
+                        assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
     fn weights_lie_end_to_end_without_overlap() {
-        let layout = Layout::new(&gpt2(true));
+        let layout = Layout::new(&Architecture::new(&gpt2(true), None).unwrap());
         let mut spans: Vec<(usize, usize, usize)> =
             layout.entries.iter().map(|e| (e.segment, e.offset, e.offset + e.len())).collect();
         spans.sort_unstable();

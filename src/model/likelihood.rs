@@ -66,7 +66,7 @@ impl Decoder {
                 targets.extend(std::iter::repeat_n(0, time - window.len));
             }
             let hidden = self.hidden(&leaves, &ids, time)?;
-            let logprobs = head_logprobs(hidden, head.clone(), &targets);
+            let logprobs = head_logprobs(hidden, head.clone(), self.architecture.logit_cap, &targets);
             let logprobs = logprobs.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             for (window, row) in group.iter().zip(logprobs.chunks_exact(time)) {
                 let to = window.start + window.skip..window.start + window.len;

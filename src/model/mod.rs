@@ -1,4 +1,4 @@
-//! Networks: decoder-only transformers in the GPT-2 and Llama shapes, on burn.
+//! Networks: decoder-only transformers of the GPT-2, Llama, Qwen and OLMo families and their combinations, on burn.
 //!
 //! A network is an [`Architecture`] (sizes and choices, checked) and [`Params`] (the numbers). The parameters of one
 //! network lie end to end in a few long vectors, and every weight is a view of them: the optimiser, the gradient norm
@@ -22,6 +22,7 @@ mod norm;
 mod params;
 mod pass;
 mod position;
+mod qk_norm;
 mod sampler;
 mod stream;
 mod weights;

@@ -5,7 +5,7 @@
 //! without a tensor of zeros the size of the whole. The tests hold it against burn's autodiff and against PyTorch.
 
 use super::architecture::Architecture;
-use super::attention::{self, AttentionTape, KernelTape, attention, attention_back};
+use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attention_back};
 use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
@@ -13,6 +13,7 @@ use super::generate::Cache;
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
+use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use burn::tensor::Tensor;
 
 /// One pass over a batch.
@@ -33,19 +34,22 @@ pub(crate) struct Tape {
 }
 
 struct BlockTape {
-    attention_norm: NormTape,
+    attention_norm: Option<NormTape>,
     /// Input of the query, key and value projection.
     attention_input: Tensor<2>,
+    qk_norm: Option<QkNormTape>,
     attention: HeadsTape,
     /// Input of the output projection.
     attention_output: Tensor<2>,
+    attention_after: Option<NormTape>,
     attention_drop: Option<Tensor<2>>,
-    mlp_norm: NormTape,
+    mlp_norm: Option<NormTape>,
     /// Input of the first projection.
     mlp_input: Tensor<2>,
     activation: ActivationTape,
     /// Input of the second projection.
     mlp_output: Tensor<2>,
+    mlp_after: Option<NormTape>,
     mlp_drop: Option<Tensor<2>>,
 }
 
@@ -105,24 +109,32 @@ impl Pass<'_> {
         layer: usize,
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, BlockTape) {
-        let (attention_input, attention_norm) = self.norm(x.clone(), roles.attention_norm);
+        let (attention_input, attention_norm) = self.maybe_norm(x.clone(), roles.attention_norm.before);
         let qkv = self.linear(attention_input.clone(), roles.qkv);
+        let (qkv, qk_norm) = self.qk_norm(qkv, roles);
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
-        let (y, attention_drop) = self.drop(self.linear(attention_output.clone(), roles.out));
+        let y = self.linear(attention_output.clone(), roles.out);
+        let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
+        let (y, attention_drop) = self.drop(y);
         let x = x + y;
-        let (mlp_input, mlp_norm) = self.norm(x.clone(), roles.mlp_norm);
+        let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
         let (mlp_output, activation) = activate(self.architecture.activation, self.linear(mlp_input.clone(), roles.up));
-        let (y, mlp_drop) = self.drop(self.linear(mlp_output.clone(), roles.down));
+        let y = self.linear(mlp_output.clone(), roles.down);
+        let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
+        let (y, mlp_drop) = self.drop(y);
         let tape = BlockTape {
             attention_norm,
             attention_input,
+            qk_norm,
             attention,
             attention_output,
+            attention_after,
             attention_drop,
             mlp_norm,
             mlp_input,
             activation,
             mlp_output,
+            mlp_after,
             mlp_drop,
         };
         (x + y, tape)
@@ -137,32 +149,32 @@ impl Pass<'_> {
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
-        let sizes = attention::heads(input, a.heads, a.kv_heads, a.head_dim);
-        if let (Some(sizes), None, None) = (sizes, self.dropout, &cache) {
-            match attention::on_host(sizes, qkv, input) {
+        if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
+            match attention::on_host(sight, qkv, input) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
                 Err(elsewhere) => qkv = elsewhere,
             }
         }
         let device = qkv.device();
-        let (query, key, value) = self.heads(qkv, input);
+        let (query, key, value) = self.heads(qkv, input, layer);
         let (key, value) = match cache {
             Some(cache) => cache.extend(layer, key, value),
             None => (key, value),
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
-        let (y, tape) = attention(query, key, value, input.mask.clone(), drop);
+        let mask = input.masks.get(a.window_of(layer).is_some());
+        let (y, tape) = attention(query, key, value, mask, input.masks.alibi.clone(), drop);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }
 
     /// Queries, keys and values, `[batch, heads, time, head_dim]`, the first two turned to their positions.
-    fn heads(&self, qkv: Tensor<2>, input: &Input) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    fn heads(&self, qkv: Tensor<2>, input: &Input, layer: usize) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
         let a = self.architecture;
         let all = a.heads + 2 * a.kv_heads;
         let qkv = qkv.reshape([input.batch, input.time, all, a.head_dim]).swap_dims(1, 2);
         let turned = qkv.clone().narrow(1, 0, a.heads + a.kv_heads);
-        let turned = match &input.angles {
+        let turned = match input.angles.as_ref().filter(|_| a.rotary(layer)) {
             Some(angles) => angles.turn(turned),
             None => turned,
         };
@@ -177,8 +189,8 @@ impl Pass<'_> {
             Some(norm) => self.norm_back(norm, hidden, self.layout.roles.norm, &mut grads),
             None => hidden,
         };
-        for (roles, block) in self.layout.roles.blocks.iter().zip(tape.blocks).rev() {
-            x = self.block_back(x, input, roles, block, &mut grads);
+        for (layer, (roles, block)) in self.layout.roles.blocks.iter().zip(tape.blocks).enumerate().rev() {
+            x = self.block_back(x, input, roles, layer, block, &mut grads);
         }
         (times(x, tape.drop), grads)
     }
@@ -188,37 +200,42 @@ impl Pass<'_> {
         x: Tensor<2>,
         input: &Input,
         roles: &BlockRoles,
+        layer: usize,
         tape: BlockTape,
         grads: &mut LeafGradients,
     ) -> Tensor<2> {
         let a = self.architecture;
-        let y = self.linear_back(times(x.clone(), tape.mlp_drop), tape.mlp_output, roles.down, grads);
+        let y = self.maybe_norm_back(tape.mlp_after, times(x.clone(), tape.mlp_drop), roles.mlp_norm.after, grads);
+        let y = self.linear_back(y, tape.mlp_output, roles.down, grads);
         let y = activate_back(a.activation, tape.activation, y);
         let y = self.linear_back(y, tape.mlp_input, roles.up, grads);
-        let x = x + self.norm_back(tape.mlp_norm, y, roles.mlp_norm, grads);
+        let x = x + self.maybe_norm_back(tape.mlp_norm, y, roles.mlp_norm.before, grads);
 
         let output = tape.attention_output;
-        let y = self.linear_back(times(x.clone(), tape.attention_drop), output.clone(), roles.out, grads);
-        let qkv = self.attend_back(tape.attention, output, y, input);
+        let y = times(x.clone(), tape.attention_drop);
+        let y = self.maybe_norm_back(tape.attention_after, y, roles.attention_norm.after, grads);
+        let y = self.linear_back(y, output.clone(), roles.out, grads);
+        let qkv = self.attend_back(tape.attention, output, y, input, layer);
+        let qkv = self.qk_norm_back(tape.qk_norm, qkv, roles, grads);
         let y = self.linear_back(qkv, tape.attention_input, roles.qkv, grads);
-        x + self.norm_back(tape.attention_norm, y, roles.attention_norm, grads)
+        x + self.maybe_norm_back(tape.attention_norm, y, roles.attention_norm.before, grads)
     }
 
     /// The gradient of queries, keys and values, given the heads' outputs and their gradient `y`.
-    fn attend_back(&self, tape: HeadsTape, output: Tensor<2>, y: Tensor<2>, input: &Input) -> Tensor<2> {
+    fn attend_back(&self, tape: HeadsTape, output: Tensor<2>, y: Tensor<2>, input: &Input, layer: usize) -> Tensor<2> {
         let a = self.architecture;
         let tape = match tape {
             HeadsTape::Composed(tape) => *tape,
             HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
                 Some(qkv) => return qkv,
                 // A tensor does not leave the CPU on its own; if one did, the parts could be had again.
-                None => tape.composed(input.mask.clone()),
+                None => tape.composed(&input.masks),
             },
         };
         let y = y.reshape([input.batch, input.time, a.heads, a.head_dim]).swap_dims(1, 2);
         let (query, key, value) = attention_back(tape, y);
         let turned = Tensor::cat(vec![query, key], 1);
-        let turned = match &input.angles {
+        let turned = match input.angles.as_ref().filter(|_| a.rotary(layer)) {
             Some(angles) => angles.turn_back(turned),
             None => turned,
         };
@@ -259,6 +276,50 @@ impl Pass<'_> {
         gradient.x
     }
 
+    /// A norm that a place may have or not.
+    fn maybe_norm(&self, x: Tensor<2>, roles: Option<NormRoles>) -> (Tensor<2>, Option<NormTape>) {
+        match roles {
+            Some(roles) => {
+                let (y, tape) = self.norm(x, roles);
+                (y, Some(tape))
+            }
+            None => (x, None),
+        }
+    }
+
+    fn maybe_norm_back(
+        &self,
+        tape: Option<NormTape>,
+        y: Tensor<2>,
+        roles: Option<NormRoles>,
+        grads: &mut LeafGradients,
+    ) -> Tensor<2> {
+        match (tape, roles) {
+            (Some(tape), Some(roles)) => self.norm_back(tape, y, roles, grads),
+            _ => y,
+        }
+    }
+
+    fn qk_norm(&self, qkv: Tensor<2>, roles: &BlockRoles) -> (Tensor<2>, Option<QkNormTape>) {
+        let Some(gains) = roles.qk_norm else { return (qkv, None) };
+        let (y, tape) = qk_norm(self.architecture, qkv, gains.map(|leaf| self.leaves[leaf].clone()));
+        (y, Some(tape))
+    }
+
+    fn qk_norm_back(
+        &self,
+        tape: Option<QkNormTape>,
+        y: Tensor<2>,
+        roles: &BlockRoles,
+        grads: &mut LeafGradients,
+    ) -> Tensor<2> {
+        let (Some(tape), Some(leaves)) = (tape, roles.qk_norm) else { return y };
+        let gains = leaves.map(|leaf| self.leaves[leaf].clone());
+        let (x, [query, key]) = qk_norm_back(self.architecture, tape, y, gains);
+        (grads[leaves[0]], grads[leaves[1]]) = (Some(query), Some(key));
+        x
+    }
+
     /// Applies dropout and returns its mask.
     fn drop(&self, x: Tensor<2>) -> (Tensor<2>, Option<Tensor<2>>) {
         let mask = self.dropout.map(|dropout| dropout.next(x.dims(), &x.device()));
@@ -277,12 +338,12 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::model::{InputShape, Params};
-    use crate::plan::spec::{Activation, Norm, Position};
+    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
     use crate::random::Stream;
     use burn::tensor::TensorData;
 
     fn architectures() -> Vec<Architecture> {
-        let llama = Architecture {
+        let llama = Decoder {
             layers: 2,
             heads: 4,
             kv_heads: 2,
@@ -290,34 +351,38 @@ mod tests {
             head_dim: 4,
             hidden: 20,
             context: 8,
-            vocab: 10,
-            norm: Norm::Rms,
-            norm_epsilon: 1e-5,
-            position: Position::Rotary,
+            vocab: Some(10),
             rope_theta: 100.0,
-            activation: Activation::Swiglu,
-            bias: false,
-            tied: true,
-            dropout: 0.0,
             init_std: 0.5,
             init_scaled: false,
+            ..Decoder::default()
         };
-        let gpt2 = Architecture {
+        let gpt2 = Decoder {
             kv_heads: 4,
             norm: Norm::Layer,
             position: Position::Learned,
             activation: Activation::Gelu,
             bias: true,
+            qkv_bias: true,
             ..llama.clone()
         };
-        let relu = Architecture { activation: Activation::Relu, position: Position::Absent, ..gpt2.clone() };
-        vec![
-            llama.clone(),
-            gpt2.clone(),
-            relu,
-            Architecture { dropout: 0.3, ..llama },
-            Architecture { dropout: 0.3, ..gpt2 },
-        ]
+        let olmo = Decoder { norm_place: NormPlace::After, qk_norm: QkNorm::Width, ..llama.clone() };
+        let qwen3 = Decoder { qk_norm: QkNorm::Head, ..llama.clone() };
+        let specs = [
+            Decoder { activation: Activation::Relu, position: Position::Absent, ..gpt2.clone() },
+            Decoder { qkv_bias: true, activation: Activation::Geglu, ..llama.clone() },
+            Decoder { norm_place: NormPlace::Both, activation: Activation::ReluSquared, ..llama.clone() },
+            Decoder { position: Position::Alibi, window: Some(3), ..llama.clone() },
+            Decoder { nope_every: Some(2), window: Some(2), global_every: Some(2), ..olmo.clone() },
+            Decoder { dropout: 0.3, ..llama.clone() },
+            Decoder { dropout: 0.3, ..gpt2.clone() },
+            Decoder { dropout: 0.3, window: Some(3), position: Position::Alibi, ..qwen3.clone() },
+            llama,
+            gpt2,
+            olmo,
+            qwen3,
+        ];
+        specs.iter().map(|spec| Architecture::new(spec, None).unwrap()).collect()
     }
 
     #[test]

@@ -135,7 +135,6 @@ pub(super) fn published(folder: &Folder, mut weights: Vec<Digest>, tokenizer: &D
     weights.sort();
     let parts = json!({
         "is": "pretrained",
-        "family": folder.published.family,
         "network": folder.decoder,
         "weights": weights,
         "tokenizer": tokenizer,

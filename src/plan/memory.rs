@@ -8,7 +8,7 @@
 
 use super::Memory;
 use super::parameters::{parameters, size};
-use super::spec::{Activation, Decoder, Norm, Optimizer, Position};
+use super::spec::{Activation, Decoder, Norm, NormPlace, Optimizer, Position, QkNorm};
 
 const F32: u64 = 4;
 
@@ -72,7 +72,9 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64)
     // Embedding, position, their sum and dropout; the last norm; gradients of the same.
     let ends = width.saturating_mul(4 + norm(model) + 6);
     let tokens = sequence.saturating_mul(micro_batch);
-    let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(LOGIT_COPIES);
+    // A cap keeps the tangents beside the logits, and makes their slopes.
+    let copies = LOGIT_COPIES + if model.logit_cap.is_some() { 3 } else { 0 };
+    let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(copies);
     blocks.saturating_add(ends).saturating_mul(tokens).saturating_add(logits).saturating_mul(F32)
 }
 
@@ -97,11 +99,15 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
     let grouped = u64::from(model.kv_heads < model.heads);
     let rotated = if model.position == Position::Rotary { 5 } else { 0 };
     let heads = queries.saturating_add(keys.saturating_mul(2));
+    let norms = if model.norm_place == NormPlace::Both { 4 } else { 2 };
+    let normed = if model.qk_norm == QkNorm::Absent { 0 } else { 6 };
     let counted = [
-        // Two norms, and two sums into the residual stream.
-        width.saturating_mul(2 * norm(model) + 2),
+        // The norms, and two sums into the residual stream.
+        width.saturating_mul(norms * norm(model) + 2),
+        // The norms of queries and keys: taken apart, squared, scaled, times the gain, put together.
+        queries.saturating_add(keys).saturating_mul(normed),
         // One projection to queries, keys and values, with bias, laid out by head, and taken apart twice.
-        heads.saturating_mul(4 + bias),
+        heads.saturating_mul(4 + u64::from(model.qkv_bias)),
         // Halves exchanged, products with sine and cosine, and their sum, for queries and keys.
         queries.saturating_add(keys).saturating_mul(rotated),
         // Scores: products, masked, shifted, exponentials; with dropout its mask and what it leaves.
@@ -132,7 +138,9 @@ fn feed_forward(model: &Decoder) -> u64 {
         Activation::Swiglu => 7 + 2 * bias,
         // The square, scaled, plus one, times the input, sigmoid of that, the product; and room for two more.
         Activation::Gelu => 9 + bias,
+        Activation::Geglu => 11 + 2 * bias,
         Activation::Relu => 2 + bias,
+        Activation::ReluSquared => 3 + bias,
     }
 }
 

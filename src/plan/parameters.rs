@@ -1,11 +1,12 @@
 //! Exact numbers of parameters.
 
-use super::spec::{Activation, Decoder, Norm, Position};
+use super::spec::{Decoder, Norm, NormPlace, Position, QkNorm};
 use serde::{Deserialize, Serialize};
 
 /// The parameters of a decoder, part by part.
 ///
-/// With `bias`, every linear layer inside a block has a bias vector and so has every `layer` norm. An `rms` norm never
+/// With `bias`, every linear layer inside a block has a bias vector and so has every `layer` norm; `qkv_bias` decides for
+/// queries, keys and values alone. An `rms` norm never
 /// has one, and neither has the output layer (as in GPT-2 and Llama).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Parameters {
@@ -17,7 +18,7 @@ pub struct Parameters {
     pub attention: u64,
     /// Feed-forward layer of one block: two matrices `[width, hidden]`, three with a gate.
     pub feed_forward: u64,
-    /// The two norms of one block.
+    /// The norms of one block: one or two of each sub-layer, and those of queries and keys.
     pub norms: u64,
     /// Blocks.
     pub layers: u64,
@@ -35,18 +36,24 @@ pub fn parameters(model: &Decoder, vocab: u64) -> Parameters {
     let when = |yes: bool, n: u64| if yes { n } else { 0 };
     let matrix = |rows: u64, columns: u64, bias: bool| rows.saturating_mul(columns).saturating_add(when(bias, columns));
     let norm = width.saturating_add(when(model.bias && model.norm == Norm::Layer, width));
-    let attention = matrix(width, queries, model.bias)
-        .saturating_add(matrix(width, keys, model.bias).saturating_mul(2))
+    let attention = matrix(width, queries, model.qkv_bias)
+        .saturating_add(matrix(width, keys, model.qkv_bias).saturating_mul(2))
         .saturating_add(matrix(queries, width, model.bias));
-    let into = if model.activation == Activation::Swiglu { 2 } else { 1 };
+    let into = if model.activation.gated() { 2 } else { 1 };
     let feed_forward =
         matrix(width, hidden, model.bias).saturating_mul(into).saturating_add(matrix(hidden, width, model.bias));
+    let of_heads = match model.qk_norm {
+        QkNorm::Absent => 0,
+        QkNorm::Head => size(model.head_dim).saturating_mul(2),
+        QkNorm::Width => queries.saturating_add(keys),
+    };
+    let norms = if model.norm_place == NormPlace::Both { 4 } else { 2 };
     Parameters {
         embedding: vocab.saturating_mul(width),
         positions: when(model.position == Position::Learned, size(model.context).saturating_mul(width)),
         attention,
         feed_forward,
-        norms: norm.saturating_mul(2),
+        norms: norm.saturating_mul(norms).saturating_add(of_heads),
         layers: size(model.layers),
         final_norm: norm,
         output: when(!model.tied, vocab.saturating_mul(width)),
@@ -97,44 +104,19 @@ pub(super) mod published {
             width: 768,
             head_dim: 64,
             hidden: 3072,
-            context: 1024,
-            vocab: None,
             norm: Norm::Layer,
-            norm_epsilon: 1e-5,
             position: Position::Learned,
-            rope_theta: 10_000.0,
             activation: Activation::Gelu,
             bias,
-            tied: true,
-            dropout: 0.0,
-            init_std: 0.02,
-            init_scaled: true,
+            qkv_bias: bias,
+            ..Decoder::default()
         }
     }
 
     /// `[layers, width, heads, kv_heads, head_dim, hidden]` in the shape of Llama.
     pub fn llama(sizes: [i64; 6], tied: bool) -> Decoder {
         let [layers, width, heads, kv_heads, head_dim, hidden] = sizes;
-        Decoder {
-            layers,
-            heads,
-            kv_heads,
-            width,
-            head_dim,
-            hidden,
-            context: 2048,
-            vocab: None,
-            norm: Norm::Rms,
-            norm_epsilon: 1e-5,
-            position: Position::Rotary,
-            rope_theta: 10_000.0,
-            activation: Activation::Swiglu,
-            bias: false,
-            tied,
-            dropout: 0.0,
-            init_std: 0.02,
-            init_scaled: false,
-        }
+        Decoder { layers, heads, kv_heads, width, head_dim, hidden, context: 2048, tied, ..Decoder::default() }
     }
 }
 
@@ -142,6 +124,7 @@ pub(super) mod published {
 mod tests {
     use super::published::{gpt2, llama};
     use super::*;
+    use crate::plan::spec::Activation;
 
     #[test]
     fn gpt2_counts_to_the_unit() {
@@ -170,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn qwens_and_olmos_count_to_the_unit() {
+        let count = |model: Decoder, vocab| parameters(&model, vocab).total();
+        let qwen2 = |sizes, tied| Decoder { qkv_bias: true, ..llama(sizes, tied) };
+        assert_eq!(count(qwen2([24, 896, 14, 2, 64, 4864], true), 151_936), 494_032_768, "Qwen2 0.5B");
+        assert_eq!(count(qwen2([28, 1536, 12, 2, 128, 8960], true), 151_936), 1_543_714_304, "Qwen2 1.5B");
+        assert_eq!(count(qwen2([28, 3584, 28, 4, 128, 18_944], false), 152_064), 7_615_616_512, "Qwen2 7B");
+        let qwen3 = |sizes, tied| Decoder { qk_norm: QkNorm::Head, ..llama(sizes, tied) };
+        assert_eq!(count(qwen3([28, 1024, 16, 8, 128, 3072], true), 151_936), 596_049_920, "Qwen3 0.6B");
+        assert_eq!(count(qwen3([28, 2048, 16, 8, 128, 6144], true), 151_936), 1_720_574_976, "Qwen3 1.7B");
+        let olmo2 = |sizes| Decoder { qk_norm: QkNorm::Width, norm_place: NormPlace::After, ..llama(sizes, false) };
+        assert_eq!(count(olmo2([16, 2048, 16, 16, 128, 8192]), 100_352), 1_484_916_736, "OLMo 2 1B");
+        assert_eq!(count(olmo2([32, 4096, 32, 32, 128, 11_008]), 100_352), 7_298_617_344, "OLMo 2 7B");
+    }
+
+    #[test]
     fn every_choice_counts() {
         let base = llama([2, 8, 2, 1, 4, 16], true);
         let total = |m: Decoder| parameters(&m, 10).total();
@@ -181,8 +179,14 @@ mod tests {
         assert_eq!(total(Decoder { activation: Activation::Relu, ..base.clone() }), 1272 - 2 * 128);
         assert_eq!(total(Decoder { kv_heads: 2, ..base.clone() }), 1272 + 2 * 64);
         assert_eq!(total(Decoder { head_dim: 6, ..base.clone() }), 1272 + 2 * 96, "heads wider than the stream");
+        assert_eq!(total(Decoder { norm_place: NormPlace::After, ..base.clone() }), 1272);
+        assert_eq!(total(Decoder { norm_place: NormPlace::Both, ..base.clone() }), 1272 + 2 * 16);
+        assert_eq!(total(Decoder { qk_norm: QkNorm::Head, ..base.clone() }), 1272 + 2 * 8);
+        assert_eq!(total(Decoder { qk_norm: QkNorm::Width, ..base.clone() }), 1272 + 2 * 12);
+        assert_eq!(total(Decoder { qkv_bias: true, ..base.clone() }), 1272 + 2 * 16);
+        assert_eq!(total(Decoder { activation: Activation::Geglu, ..base.clone() }), 1272);
         // Biases: 8 + 2·4 + 8 attention, 2·16 + 8 feed-forward a block; norms have none under rms.
-        let biased = Decoder { bias: true, ..base.clone() };
+        let biased = Decoder { bias: true, qkv_bias: true, ..base.clone() };
         assert_eq!(total(biased.clone()), 1272 + 2 * (24 + 40));
         assert_eq!(total(Decoder { norm: Norm::Layer, ..biased }), 1272 + 2 * (24 + 40) + 2 * 16 + 8);
         assert_eq!(total(Decoder { norm: Norm::Layer, ..base }), 1272, "no bias, no norm biases");

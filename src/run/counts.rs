@@ -203,17 +203,7 @@ mod tests {
             head_dim: 8,
             hidden: 8,
             context: 64,
-            vocab: None,
-            norm: spec::Norm::Rms,
-            norm_epsilon: 1e-5,
-            position: spec::Position::Rotary,
-            rope_theta: 10_000.0,
-            activation: spec::Activation::Swiglu,
-            bias: false,
-            tied: true,
-            dropout: 0.0,
-            init_std: 0.02,
-            init_scaled: true,
+            ..spec::Decoder::default()
         }
     }
 

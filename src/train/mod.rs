@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod corpus;
 mod error;
+mod gradients;
 mod job;
 mod observer;
 mod optimizer;
@@ -26,6 +27,7 @@ mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
+pub use gradients::gradients;
 pub use job::{Job, Keep, Objective, Validation};
 pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
 pub use run::{Best, Outcome, Trained, train};

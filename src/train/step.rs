@@ -5,8 +5,10 @@ use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
-    Architecture, Dropout, HeadGradient, Input, InputShape, Layout, LeafGradients, ModelError, Params, Pass, Tape,
+    Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError, Params,
+    Pass, Tape,
 };
+use crate::plan::spec::{Optimizer as Spec, Sgd};
 use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -52,6 +54,19 @@ pub(crate) struct Gradients {
     loss: Tensor<2>,
 }
 
+impl Gradients {
+    /// The mean loss and the gradients on the host, one vector a segment.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_host(&self) -> Result<(f64, Vec<Vec<f32>>), ModelError> {
+        let failed = |e: burn::tensor::TensorReadError| ModelError::Device(e.to_string());
+        let loss = self.loss.try_to_vec_as::<f32>().map_err(failed)?;
+        let flats = self.flats.iter().map(|flat| flat.try_to_vec_as::<f32>().map_err(failed));
+        Ok((loss.first().copied().map_or(f64::NAN, f64::from), flats.collect::<Result<_, _>>()?))
+    }
+}
+
 impl Learner {
     pub fn new(architecture: Architecture, params: Params, job: &Job) -> Learner {
         let layout = Layout::new(&architecture);
@@ -70,6 +85,24 @@ impl Learner {
         }
     }
 
+    /// One that only computes gradients.
+    pub fn bare(decoder: &Decoder) -> Learner {
+        let spec = Spec::Sgd(Sgd { lr: 0.0, momentum: 0.0, weight_decay: 0.0 });
+        let (layout, params) = (decoder.layout.clone(), decoder.params.clone());
+        Learner {
+            shapes: RefCell::default(),
+            leaves: Some(params.leaves(&layout)),
+            optimizer: Optimizer::new(&spec, &layout, &params),
+            host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
+            clip: None,
+            seed: 0,
+            architecture: decoder.architecture.clone(),
+            layout,
+            params,
+            device: decoder.device.clone(),
+        }
+    }
+
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
     /// supervised tokens are `total` together give the gradient of their mean loss.
     pub fn accumulate(&self, sum: Option<Gradients>, part: Part<'_>, total: u64, step: u64) -> Gradients {
@@ -85,7 +118,8 @@ impl Learner {
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
-        let HeadGradient { loss, hidden, weight } = head_gradient(hidden, head, &batch.targets, &weights);
+        let HeadGradient { loss, hidden, weight } =
+            head_gradient(hidden, head, self.architecture.logit_cap, &batch.targets, &weights);
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
         let table = self.embedding_gradient(&input, &embedded);
@@ -190,7 +224,7 @@ impl Learner {
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
-        let logprobs = crate::model::head_logprobs(hidden, head, &batch.targets);
+        let logprobs = crate::model::head_logprobs(hidden, head, self.architecture.logit_cap, &batch.targets);
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
         let count = weights.len();
         (logprobs * Tensor::from_data(TensorData::new(weights, [count, 1]), &self.device)).sum_dim(0)

@@ -338,6 +338,8 @@ fn mutate(value: &Json) -> Vec<Json> {
         "train",
         "words",
         "linear",
+        "both",
+        "head",
     ];
     match value {
         Json::Bool(b) => vec![json!(!b)],
@@ -355,6 +357,7 @@ fn mutate(value: &Json) -> Vec<Json> {
             json!({"measure": ["valid", "loss"]}),
             amount(3.0, "steps"),
             reference("pretrain"),
+            json!({"is": "rope_linear", "factor": 2.0}),
         ],
         _ => Vec::new(),
     }

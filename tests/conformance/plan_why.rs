@@ -20,7 +20,7 @@ fn the_changed_field_is_named() {
     );
     assert_eq!(
         because(|lab| lab.common("pretrain")["budget"] = amount(2e7, "tokens"), "pretrain"),
-        "will run: `pretrain.budget` changed 10000000.0 tokens → 20000000.0 tokens (tiny.exp:55:3)"
+        "will run: `pretrain.budget` changed 10000000.0 tokens → 20000000.0 tokens (tiny.exp:58:3)"
     );
     assert_eq!(
         because(|lab| lab.item("storyteller")["seed"] = json!(43), "tuned").split(';').next(),

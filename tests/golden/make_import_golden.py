@@ -9,7 +9,9 @@ gpt2          f32, one file, tied, names with `transformer.`
 gpt2-old      f16, names without a prefix, with the mask buffers and the `lm_head.weight` of early checkpoints
 llama-shards  f32, three shards with an index, an output matrix of its own, a begin token
 llama-chat    bf16, tied, a chat template in tokenizer_config.json, grouped queries, two tokens that end a text
+llama-rescaled  bf16, Llama 3's rescaled angles, in the fields of `transformers` 4
 mistral       bf16, a head size of its own, a chat template in a file
+mistral-window, qwen2, qwen3-yarn, olmo2, smollm3   bf16, what each family has of its own
 """
 
 import json
@@ -28,7 +30,15 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 HERE = Path(__file__).parent.parent / "data-golden" / "import"
@@ -175,10 +185,34 @@ def mistral():
     expected(folder)
 
 
+def other(name, config, model, **own):
+    held = dict(LLAMA, intermediate_size=48, num_key_value_heads=2, bos_token_id=1, eos_token_id=2, pad_token_id=3)
+    folder = fresh(name)
+    spread(model(config(**{**held, **own}))).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer(WORDS, begin="<s>", **NAMED).save_pretrained(folder)
+    return folder
+
+
+def rope_of_4(config):
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = rope
+
+
 torch.manual_seed(3)
 gpt2()
 llama_shards()
 llama_chat()
 mistral()
+angles = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+folder = other("llama-rescaled", LlamaConfig, LlamaForCausalLM, rope_parameters=dict(rope_theta=500.0, **angles))
+edit(folder / "config.json", rope_of_4)
+expected(folder)
+expected(other("mistral-window", MistralConfig, MistralForCausalLM, sliding_window=6))
+expected(other("qwen2", Qwen2Config, Qwen2ForCausalLM, tie_word_embeddings=True))
+angles = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16)
+expected(other("qwen3-yarn", Qwen3Config, Qwen3ForCausalLM, head_dim=16, rope_parameters=angles))
+expected(other("olmo2", Olmo2Config, Olmo2ForCausalLM))
+expected(other("smollm3", SmolLM3Config, SmolLM3ForCausalLM, num_hidden_layers=4))
 for folder in sorted(HERE.iterdir()):
     print(folder.name, sum(file.stat().st_size for file in folder.iterdir()))

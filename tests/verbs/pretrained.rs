@@ -10,7 +10,19 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/import").join(name)
 }
 
-const MODELS: [&str; 5] = ["gpt2", "gpt2-old", "llama-shards", "llama-chat", "mistral"];
+const MODELS: [&str; 11] = [
+    "gpt2",
+    "gpt2-old",
+    "llama-shards",
+    "llama-chat",
+    "llama-rescaled",
+    "mistral",
+    "mistral-window",
+    "qwen2",
+    "qwen3-yarn",
+    "olmo2",
+    "smollm3",
+];
 
 /// A folder with the model `name` at `models/m` and this experiment.
 fn lab(name: &str, items: &str) -> tempfile::TempDir {
@@ -349,10 +361,17 @@ fn unknown_networks() -> Vec<Broken> {
     vec![
         llama("model_type", json!("mamba"), &["is a `mamba`", "`gpt2`, `llama`, `mistral`"]),
         llama("model_type", Json::Null, &["has no `model_type`"]),
-        llama("rope_scaling", json!({"rope_type": "yarn", "factor": 4.0}), &["`rope_scaling` is", "yarn"]),
+        llama("rope_scaling", json!({"rope_type": "dynamic", "factor": 4.0}), &["`rope_scaling` is", "dynamic"]),
+        llama("rope_scaling", json!({"type": "linear"}), &["`rope_scaling` is", "linear"]),
+        llama(
+            "rope_scaling",
+            json!({"rope_type": "yarn", "factor": 4.0, "mscale": 2.0}),
+            &["`rope_scaling` is", "mscale"],
+        ),
+        llama("rope_scaling", json!("linear"), &["`rope_scaling` is \"linear\""]),
         llama("rope_parameters", json!({"rope_type": "llama3", "factor": 8.0}), &["`rope_parameters` is", "llama3"]),
-        llama("attention_bias", json!(true), &["`attention_bias` is true"]),
-        llama("mlp_bias", json!(true), &["`mlp_bias` is true"]),
+        llama("attention_bias", json!(true), &["`attention_bias` is true and `mlp_bias` is false"]),
+        llama("mlp_bias", json!(true), &["`attention_bias` is false and `mlp_bias` is true"]),
         llama("hidden_act", json!("gelu"), &["`hidden_act` is \"gelu\""]),
         llama("quantization_config", json!({"quant_method": "gptq"}), &["`quantization_config` is", "gptq"]),
         llama("attention_dropout", json!(0.1), &["`attention_dropout` is 0.1"]),
@@ -508,7 +527,11 @@ fn what_does_not_fit_a_published_network_is_told() {
             "E0209",
             &["there is no stage `training`"],
         ),
-        ("stage x : pretrained { folder = \"models/m\", budget = 3 steps }", "E0318", &["`budget` is a field of `next_token`, `sft`"]),
+        (
+            "stage x : pretrained { folder = \"models/m\", budget = 3 steps }",
+            "E0318",
+            &["`budget` is a field of `next_token`, `sft`"],
+        ),
     ] {
         let place = lab("gpt2", items);
         let ran = exp(place.path(), &["plan", "e.exp"]);

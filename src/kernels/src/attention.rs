@@ -1,5 +1,8 @@
 //! Causal scaled dot-product attention, forward and back, without a tensor of all scores.
 //!
+//! What a query sees may begin later than the row: at a window's edge, or where its document begins ([`View`]). Blocks of
+//! keys that no query of a block sees are not computed.
+//!
 //! As FlashAttention (Dao et al. 2022) does it on a GPU: scores exist for a block of queries at a time, only for the keys those
 //! may see, and going back computes them again from the logarithm of each row's sum.
 
@@ -48,10 +51,6 @@ impl Heads {
         sequence * self.time * self.out_width() + head * self.head_dim
     }
 
-    fn scale(&self) -> f32 {
-        1.0 / (self.head_dim as f32).sqrt()
-    }
-
     /// # Panics
     /// When a slice has another length than these heads have.
     fn check(&self, qkv: usize, out: usize, logs: usize) {
@@ -60,6 +59,41 @@ impl Heads {
         assert_eq!(qkv, rows * self.width(), "queries, keys and values");
         assert_eq!(out, rows * self.out_width(), "outputs");
         assert_eq!(logs, rows * self.heads, "logarithms of sums");
+    }
+}
+
+/// What queries see of the keys before them, and how.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct View<'a> {
+    /// A query sees so many keys at most, its own among them (Beltagy et al. 2020).
+    pub window: Option<usize>,
+    /// `[batch · time]`: the first place of its row that a query sees; all of them when empty. Never falls within a row.
+    pub starts: &'a [u32],
+    /// `[heads]`: what a score gains with each place of its key (ALiBi, Press et al. 2022); nothing when empty.
+    pub slopes: &'a [f32],
+    /// Scores are multiplied with this.
+    pub scale: f32,
+}
+
+impl View<'_> {
+    /// All keys up to the query's own, at the usual scale of `1 / √head_dim`.
+    pub fn causal(head_dim: usize) -> View<'static> {
+        View { window: None, starts: &[], slopes: &[], scale: 1.0 / (head_dim as f32).sqrt() }
+    }
+
+    /// The first key that the query at `place` of `sequence` sees.
+    fn first(&self, sequence: usize, time: usize, place: usize) -> usize {
+        let window = self.window.map_or(0, |window| (place + 1).saturating_sub(window.max(1)));
+        let start = self.starts.get(sequence * time + place).map_or(0, |start| *start as usize);
+        window.max(start).min(place)
+    }
+
+    /// # Panics
+    /// When a slice has another length than these heads have.
+    fn check(&self, sizes: Heads) {
+        let (starts, slopes) = (self.starts.len(), self.slopes.len());
+        assert!(starts == 0 || starts == sizes.batch * sizes.time, "starts");
+        assert!(slopes == 0 || slopes == sizes.heads, "slopes");
     }
 }
 
@@ -81,13 +115,14 @@ unsafe impl Send for Shared {}
 // SAFETY: likewise.
 unsafe impl Sync for Shared {}
 
-/// Attention of the queries over the keys and values of `qkv` `[batch · time, width]`, every position over itself and what
-/// came before: `out` `[batch · time, heads · head_dim]`, and `logs` `[batch · heads · time]`, the logarithms of the sums.
+/// Attention of the queries over the keys and values of `qkv` `[batch · time, width]`, every position over what it sees of
+/// itself and what came before: `out` `[batch · time, heads · head_dim]`, and `logs` `[batch · heads · time]`, the logarithms of the sums.
 ///
 /// # Panics
 /// When the slices do not fit the sizes.
-pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
+pub fn attention(sizes: Heads, view: View<'_>, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
     sizes.check(qkv.len(), out.len(), logs.len());
+    view.check(sizes);
     let Heads { time, heads, kv_heads, head_dim, .. } = sizes;
     if time == 0 || head_dim == 0 {
         return;
@@ -101,19 +136,25 @@ pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
             let group = head / (heads / kv_heads);
             for start in (0..time).step_by(BLOCK) {
                 let rows = BLOCK.min(time - start);
-                let keys = start + rows;
+                let low = view.first(sequence, time, start);
+                let keys = start + rows - low;
                 // SAFETY: `check` has shown that every place lies within its slice; `scores` is this thread's own, and
                 // these rows of this head are written by this task alone.
                 unsafe {
                     let query = qkv.as_ptr().add(sizes.query(sequence, head) + start * width);
                     let query = Part { at: query, row: width, column: 1 };
-                    let key = Part { at: qkv.as_ptr().add(sizes.key(sequence, group)), row: width, column: 1 };
-                    let value = Part { at: qkv.as_ptr().add(sizes.value(sequence, group)), row: width, column: 1 };
+                    let key = qkv.as_ptr().add(sizes.key(sequence, group) + low * width);
+                    let key = Part { at: key, row: width, column: 1 };
+                    let value = qkv.as_ptr().add(sizes.value(sequence, group) + low * width);
+                    let value = Part { at: value, row: width, column: 1 };
                     let sizes3 = (rows, keys, head_dim);
-                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, sizes.scale(), false, 1);
+                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, view.scale, false, 1);
                     for row in 0..rows {
-                        let seen = start + row + 1;
-                        logs[start + row] = softmax(&mut scores[row * keys..(row + 1) * keys], seen);
+                        let place = start + row;
+                        let first = view.first(sequence, time, place) - low;
+                        let slope = view.slopes.get(head).copied().unwrap_or(0.0);
+                        let scores = &mut scores[row * keys..(row + 1) * keys];
+                        logs[place] = softmax(scores, first, place + 1 - low, slope);
                     }
                     let weights = Part { at: scores.as_ptr(), row: keys, column: 1 };
                     let to = target.at(sizes.out(sequence, head) + start * out_width);
@@ -125,10 +166,15 @@ pub fn attention(sizes: Heads, qkv: &[f32], out: &mut [f32], logs: &mut [f32]) {
 }
 
 vectorised! {
-    /// Softmax over the first `seen` scores, zero after them; the logarithm of the sum of exponentials.
-    fn softmax(scores: &mut [f32], seen: usize) -> f32 {
-        let (scores, hidden) = scores.split_at_mut(seen);
-        hidden.fill(0.0);
+    /// Softmax over the scores from `first` to before `end`, zero elsewhere; the logarithm of the sum of exponentials. The
+    /// last of them counts as distance zero: those before lose `slope` for each place between.
+    fn softmax(scores: &mut [f32], first: usize, end: usize, slope: f32) -> f32 {
+        scores[end..].fill(0.0);
+        scores[..first].fill(0.0);
+        let scores = &mut scores[first..end];
+        if slope != 0.0 {
+            tilt(scores, slope);
+        }
         let peak = max(scores);
         for x in scores.iter_mut() {
             *x = exp(*x - peak);
@@ -142,12 +188,30 @@ vectorised! {
     }
 }
 
+/// Takes `slope` from each score for every place between it and the last one.
+#[inline(always)]
+fn tilt(scores: &mut [f32], slope: f32) {
+    let last = scores.len();
+    for (i, x) in scores.iter_mut().enumerate() {
+        *x -= slope * (last - 1 - i) as f32;
+    }
+}
+
 /// The gradient of `qkv`, to `back`, given that of the output, `y`, and what [`attention`] gave.
 ///
 /// # Panics
 /// When the slices do not fit the sizes.
-pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &[f32], back: &mut [f32]) {
+pub fn attention_back(
+    sizes: Heads,
+    view: View<'_>,
+    qkv: &[f32],
+    out: &[f32],
+    logs: &[f32],
+    y: &[f32],
+    back: &mut [f32],
+) {
     sizes.check(qkv.len(), out.len(), logs.len());
+    view.check(sizes);
     sizes.check(back.len(), y.len(), logs.len());
     let Heads { batch, time, heads, kv_heads, head_dim } = sizes;
     if time == 0 || head_dim == 0 {
@@ -161,11 +225,13 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
         |(weights, slopes), task| {
             let (sequence, group) = (task / kv_heads, task % kv_heads);
             let qkv_at = |at: usize| Part { at: qkv[at..].as_ptr(), row: width, column: 1 };
-            let (key, value) = (qkv_at(sizes.key(sequence, group)), qkv_at(sizes.value(sequence, group)));
             for head in group * shared..(group + 1) * shared {
                 for start in (0..time).step_by(BLOCK) {
                     let rows = BLOCK.min(time - start);
-                    let keys = start + rows;
+                    let low = view.first(sequence, time, start);
+                    let keys = start + rows - low;
+                    let key = qkv_at(sizes.key(sequence, group) + low * width);
+                    let value = qkv_at(sizes.value(sequence, group) + low * width);
                     let query = qkv_at(sizes.query(sequence, head) + start * width);
                     let out_at = sizes.out(sequence, head) + start * out_width;
                     let gradient = Part { at: y[out_at..].as_ptr(), row: out_width, column: 1 };
@@ -175,31 +241,33 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
                     // and these columns are written by this task alone.
                     unsafe {
                         let scores = (rows, keys, head_dim);
-                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, sizes.scale(), false, 1);
+                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, view.scale, false, 1);
                         product(slopes.as_mut_ptr(), keys, gradient, value.transposed(), scores, 1.0, false, 1);
                         for row in 0..rows {
                             let at = out_at + row * out_width;
                             let (row_out, row_y) = (&out[at..at + head_dim], &y[at..at + head_dim]);
                             let log = logs[(sequence * heads + head) * time + start + row];
                             let span = row * keys..(row + 1) * keys;
-                            let seen = start + row + 1;
-                            slope(&mut weights[span.clone()], &mut slopes[span], seen, log, row_out, row_y);
+                            let place = start + row;
+                            let seen = (view.first(sequence, time, place) - low, place + 1 - low);
+                            let tilt = view.slopes.get(head).copied().unwrap_or(0.0);
+                            slope(&mut weights[span.clone()], &mut slopes[span], seen, tilt, log, row_out, row_y);
                         }
                         let weights = Part { at: weights.as_ptr(), row: keys, column: 1 };
                         let slopes = Part { at: slopes.as_ptr(), row: keys, column: 1 };
                         let to = target.at(sizes.query(sequence, head) + start * width);
-                        product(to, width, slopes, key, (rows, head_dim, keys), sizes.scale(), false, 1);
+                        product(to, width, slopes, key, (rows, head_dim, keys), view.scale, false, 1);
                         // Keys that this block is the first to see hold nothing yet.
                         for (at, left, right, factor) in [
-                            (sizes.key(sequence, group), slopes.transposed(), query, sizes.scale()),
+                            (sizes.key(sequence, group), slopes.transposed(), query, view.scale),
                             (sizes.value(sequence, group), weights.transposed(), gradient, 1.0),
                         ] {
-                            let to = target.at(at);
-                            if start > 0 {
-                                product(to, width, left, right, (start, head_dim, rows), factor, true, 1);
+                            let (to, early) = (target.at(at + low * width), start - low);
+                            if early > 0 {
+                                product(to, width, left, right, (early, head_dim, rows), factor, true, 1);
                             }
-                            let late = Part { at: left.at.add(start * left.row), ..left };
-                            product(to.add(start * width), width, late, right, (rows, head_dim, rows), factor, adds, 1);
+                            let late = Part { at: left.at.add(early * left.row), ..left };
+                            product(to.add(early * width), width, late, right, (rows, head_dim, rows), factor, adds, 1);
                         }
                     }
                 }
@@ -209,15 +277,30 @@ pub fn attention_back(sizes: Heads, qkv: &[f32], out: &[f32], logs: &[f32], y: &
 }
 
 vectorised! {
-    /// Scores to weights, and gradients of weights to gradients of scores.
-    fn slope(weights: &mut [f32], slopes: &mut [f32], seen: usize, log: f32, out: &[f32], y: &[f32]) {
+    /// Scores to weights, and gradients of weights to gradients of scores, of the keys from the first to before the second of
+    /// `seen`; `tilt` as the slope of [`softmax`].
+    fn slope(
+        weights: &mut [f32],
+        slopes: &mut [f32],
+        seen: (usize, usize),
+        tilt: f32,
+        log: f32,
+        out: &[f32],
+        y: &[f32],
+    ) {
+        let (first, end) = seen;
+        if tilt != 0.0 {
+            self::tilt(&mut weights[first..end], tilt);
+        }
         // The sum over keys of weight times gradient equals that over `head_dim` of output times gradient.
         let along = sum(out.len(), |i| out[i] * y[i]);
-        for (weight, slope) in weights[..seen].iter_mut().zip(&mut slopes[..seen]) {
+        for (weight, slope) in weights[first..end].iter_mut().zip(&mut slopes[first..end]) {
             *weight = exp(*weight - log);
             *slope = *weight * (*slope - along);
         }
-        weights[seen..].fill(0.0);
-        slopes[seen..].fill(0.0);
+        for numbers in [weights, slopes] {
+            numbers[..first].fill(0.0);
+            numbers[end..].fill(0.0);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod activation;
 mod adamw;
 mod attention;
 mod entropy;
+mod groups;
 mod lanes;
 mod matmul;
 mod norm;
@@ -17,10 +18,13 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 
-pub use activation::{gelu, gelu_back, relu, relu_back, swiglu, swiglu_back};
+pub use activation::{
+    geglu, geglu_back, gelu, gelu_back, relu, relu_back, relu_squared, relu_squared_back, swiglu, swiglu_back,
+};
 pub use adamw::{Adamw, adamw};
-pub use attention::{Heads, attention, attention_back};
+pub use attention::{Heads, View, attention, attention_back};
 pub use entropy::cross_entropy;
+pub use groups::{Group, norm_groups, norm_groups_back};
 pub use matmul::{Matrix, matmul};
 pub use norm::{NormKind, norm, norm_back};
 pub use rotary::turn;

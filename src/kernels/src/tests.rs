@@ -93,10 +93,17 @@ fn activations() {
     swiglu_back(&x, &up, &mut back, hidden);
     close(&back, &gradient(plain, &x, &up), "swiglu_back");
 
+    let inner = |v: f64| (2.0 / std::f64::consts::PI).sqrt() * (v + 0.044715 * v.powi(3));
     let plain = |x: &[f64]| -> Vec<f64> {
-        let inner = |v: f64| (2.0 / std::f64::consts::PI).sqrt() * (v + 0.044715 * v.powi(3));
-        x.iter().map(|v| 0.5 * v * (1.0 + inner(*v).tanh())).collect()
+        let gelu = |v: f64| 0.5 * v * (1.0 + inner(v).tanh());
+        x.chunks(2 * hidden).flat_map(|r| (0..hidden).map(|i| gelu(r[i]) * r[hidden + i]).collect::<Vec<_>>()).collect()
     };
+    geglu(&x, &mut y, hidden);
+    close(&y, &plain(&f64s(&x)), "geglu");
+    geglu_back(&x, &up, &mut back, hidden);
+    close(&back, &gradient(plain, &x, &up), "geglu_back");
+
+    let plain = |x: &[f64]| -> Vec<f64> { x.iter().map(|v| 0.5 * v * (1.0 + inner(*v).tanh())).collect() };
     let (mut y, mut back, up) = (vec![0.0; x.len()], vec![0.0; x.len()], numbers(x.len(), 3));
     gelu(&x, &mut y);
     close(&y, &plain(&f64s(&x)), "gelu");
@@ -107,9 +114,13 @@ fn activations() {
     relu_back(&x, &up, &mut back);
     let exact: Vec<f64> = x.iter().zip(&up).map(|(x, y)| if *x > 0.0 { f64::from(*y) } else { 0.0 }).collect();
     close(&back, &exact, "relu_back");
+    relu_squared(&x, &mut y);
+    close(&y, &f64s(&x).iter().map(|v| v.max(0.0).powi(2)).collect::<Vec<_>>(), "relu_squared");
+    relu_squared_back(&x, &up, &mut back);
+    close(&back, &gradient(|x| x.iter().map(|v| v.max(0.0).powi(2)).collect(), &x, &up), "relu_squared_back");
 }
 
-fn plain_attention(sizes: Heads, x: &[f64]) -> Vec<f64> {
+fn plain_attention(sizes: Heads, view: View<'_>, x: &[f64]) -> Vec<f64> {
     let Heads { batch, time, heads, kv_heads, head_dim: d } = sizes;
     let width = sizes.width();
     let mut out = vec![0.0; batch * time * heads * d];
@@ -118,9 +129,14 @@ fn plain_attention(sizes: Heads, x: &[f64]) -> Vec<f64> {
             let g = h / (heads / kv_heads);
             for t in 0..time {
                 let at = |row: usize, head: usize, i: usize| x[(b * time + row) * width + head * d + i];
-                let score =
-                    |s: usize| (0..d).map(|i| at(t, h, i) * at(s, heads + g, i)).sum::<f64>() / (d as f64).sqrt();
-                let weights: Vec<f64> = (0..=t).map(|s| score(s).exp()).collect();
+                let slope = view.slopes.get(h).map_or(0.0, |slope| f64::from(*slope));
+                let start = view.starts.get(b * time + t).map_or(0, |start| *start as usize);
+                let score = |s: usize| {
+                    let product = (0..d).map(|i| at(t, h, i) * at(s, heads + g, i)).sum::<f64>();
+                    product * f64::from(view.scale) - slope * (t - s) as f64
+                };
+                let sees = |s: usize| s >= start && view.window.is_none_or(|window| t - s < window);
+                let weights: Vec<f64> = (0..=t).map(|s| if sees(s) { score(s).exp() } else { 0.0 }).collect();
                 let total: f64 = weights.iter().sum();
                 for i in 0..d {
                     let y: f64 = (0..=t).map(|s| weights[s] * at(s, heads + kv_heads + g, i)).sum();
@@ -132,24 +148,92 @@ fn plain_attention(sizes: Heads, x: &[f64]) -> Vec<f64> {
     out
 }
 
+fn check_attention(sizes: Heads, view: View<'_>) {
+    let Heads { batch, time, heads, .. } = sizes;
+    let x = numbers(batch * time * sizes.width(), 5);
+    let (mut out, mut logs) = (vec![0.0; batch * time * sizes.out_width()], vec![0.0; batch * heads * time]);
+    attention(sizes, view, &x, &mut out, &mut logs);
+    let exact = plain_attention(sizes, view, &x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>());
+    close(&out, &exact, &format!("attention {view:?}"));
+    let up = numbers(out.len(), 6);
+    let mut back = vec![7.0; x.len()];
+    attention_back(sizes, view, &x, &out, &logs, &up, &mut back);
+    if time <= 70 {
+        let exact = gradient(|x| plain_attention(sizes, view, x), &x, &up);
+        close(&back, &exact, &format!("attention_back {view:?}"));
+    }
+    assert!(back.iter().all(|v| *v != 7.0), "every place is written");
+}
+
 #[test]
 fn attentions() {
     for (batch, time, heads, kv_heads, head_dim) in
         [(1, 1, 1, 1, 2), (2, 5, 4, 2, 3), (1, 70, 2, 1, 4), (2, 130, 1, 1, 2)]
     {
-        let sizes = Heads { batch, time, heads, kv_heads, head_dim };
-        let x = numbers(batch * time * sizes.width(), 5);
-        let (mut out, mut logs) = (vec![0.0; batch * time * sizes.out_width()], vec![0.0; batch * heads * time]);
-        attention(sizes, &x, &mut out, &mut logs);
-        close(&out, &plain_attention(sizes, &x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), "attention");
-        let up = numbers(out.len(), 6);
-        let mut back = vec![7.0; x.len()];
-        attention_back(sizes, &x, &out, &logs, &up, &mut back);
-        if time <= 70 {
-            close(&back, &gradient(|x| plain_attention(sizes, x), &x, &up), "attention_back");
-        }
-        assert!(back.iter().all(|v| *v != 7.0), "every place is written");
+        check_attention(Heads { batch, time, heads, kv_heads, head_dim }, View::causal(head_dim));
     }
+}
+
+#[test]
+fn attentions_that_do_not_see_everything() {
+    let documents = |batch: usize, time: usize, cuts: &[usize]| -> Vec<u32> {
+        let start = |t: usize| cuts.iter().copied().filter(|cut| *cut <= t).max().unwrap_or(0);
+        (0..batch).flat_map(|_| (0..time).map(|t| start(t) as u32)).collect()
+    };
+    for (time, window, cuts) in [
+        (5, Some(2), vec![]),
+        (70, Some(1), vec![]),
+        (70, Some(66), vec![]),
+        (70, None, vec![3, 65]),
+        (70, Some(20), vec![10, 64]),
+    ] {
+        let sizes = Heads { batch: 2, time, heads: 2, kv_heads: 1, head_dim: 4 };
+        let starts = documents(2, time, &cuts);
+        let view = View { window, starts: if cuts.is_empty() { &[] } else { &starts }, ..View::causal(4) };
+        check_attention(sizes, view);
+        check_attention(sizes, View { slopes: &[0.5, 0.0625], scale: 0.3, ..view });
+    }
+}
+
+#[test]
+fn norms_of_groups() {
+    let (rows, width) = (5, 23);
+    let (x, first, second) = (numbers(rows * width, 1), numbers(4, 2), numbers(9, 3));
+    let groups = [Group { at: 0, count: 3, gain: &first }, Group { at: 13, count: 1, gain: &second }];
+    let plain = |x: &[f64], gains: [&[f64]; 2]| -> Vec<f64> {
+        let mut y = x.to_vec();
+        for row in y.chunks_mut(width) {
+            for (group, gain) in groups.iter().zip(gains) {
+                for part in row[group.at..group.end()].chunks_mut(gain.len()) {
+                    let scale = (part.iter().map(|v| v * v).sum::<f64>() / gain.len() as f64 + 1e-2).sqrt();
+                    part.iter_mut().zip(gain).for_each(|(v, gain)| *v = *v / scale * gain);
+                }
+            }
+        }
+        y
+    };
+    let f64s = |x: &[f32]| x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let (one, two) = (f64s(&first), f64s(&second));
+    let (mut y, mut scale) = (vec![0.0; x.len()], vec![0.0; rows * 4]);
+    norm_groups(&x, width, &groups, 1e-2, &mut y, &mut scale);
+    close(&y, &plain(&f64s(&x), [&one, &two]), "norm_groups");
+    let up = numbers(x.len(), 4);
+    let mut back = up.clone();
+    let gains = norm_groups_back(&x, width, &groups, &scale, &mut back);
+    close(&back, &gradient(|x| plain(x, [&one, &two]), &x, &up), "norm_groups_back");
+    let both: Vec<f32> = [&first[..], &second[..]].concat();
+    let exact: Vec<f64> = (0..both.len())
+        .map(|i| {
+            let value = |step: f64| {
+                let mut gains = f64s(&both);
+                gains[i] += step;
+                let y = plain(&f64s(&x), [&gains[..4], &gains[4..]]);
+                y.iter().zip(&up).map(|(y, up)| y * f64::from(*up)).sum::<f64>()
+            };
+            (value(1e-5) - value(-1e-5)) / 2e-5
+        })
+        .collect();
+    close(&gains, &exact, "gains");
 }
 
 #[test]

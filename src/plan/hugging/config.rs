@@ -3,7 +3,9 @@
 use super::names::{Family, READABLE};
 use super::{Fault, listed};
 use crate::diagnostics::Code;
-use crate::plan::spec::{Activation, Decoder, Norm, Position};
+use crate::plan::spec::{
+    Activation, Decoder, Norm, NormPlace, Position, QkNorm, RopeLinear, RopeLlama3, RopeScaling, RopeYarn,
+};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
 
@@ -92,7 +94,42 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
     fields.task();
     let decoder = match family {
         Family::Gpt2 => fields.gpt2(),
-        Family::Llama => fields.llama(),
+        Family::Llama => {
+            let bias = fields.biased();
+            let network = fields.llama(LLAMA);
+            fields.no_window(network.context, true);
+            Decoder { bias, qkv_bias: bias, ..network }
+        }
+        Family::Mistral => {
+            fields.must_be("attention_bias", &[Json::Bool(false)]);
+            let network = fields.llama(LLAMA);
+            // What `transformers` assumes of a configuration that does not say.
+            Decoder { window: fields.window(network.context, Some(4096)), ..network }
+        }
+        Family::Qwen2 => {
+            let network = fields.llama(LLAMA);
+            fields.no_window(network.context, false);
+            Decoder { qkv_bias: true, ..network }
+        }
+        Family::Qwen3 => {
+            fields.must_be("attention_bias", &[Json::Bool(false)]);
+            let network = fields.llama(LLAMA);
+            fields.no_window(network.context, false);
+            Decoder { qk_norm: QkNorm::Head, ..network }
+        }
+        Family::Olmo2 => {
+            fields.must_be("attention_bias", &[Json::Bool(false)]);
+            let network = fields.llama(Assumed { epsilon: 1e-5, ..LLAMA });
+            fields.no_window(network.context, true);
+            Decoder { qk_norm: QkNorm::Width, norm_place: NormPlace::After, ..network }
+        }
+        Family::Smollm3 => {
+            fields.must_be("attention_bias", &[Json::Bool(false)]);
+            fields.must_be("mlp_bias", &[Json::Bool(false)]);
+            let network = fields.llama(Assumed { theta: 2_000_000.0, tied: true, ..LLAMA });
+            fields.no_window(network.context, false);
+            Decoder { nope_every: fields.nope(network.layers), ..network }
+        }
     };
     fields.shapes(&decoder);
     let Fields { used, wrong, .. } = fields;
@@ -118,6 +155,16 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
     Ok(Read { family: *family, model_type: model_type.to_owned(), decoder, unknown })
 }
 
+/// What `transformers` assumes where a configuration does not say.
+#[derive(Clone, Copy)]
+struct Assumed {
+    epsilon: f64,
+    theta: f64,
+    tied: bool,
+}
+
+const LLAMA: Assumed = Assumed { epsilon: 1e-6, theta: 10_000.0, tied: false };
+
 /// The fields of a configuration, and what is wrong with them.
 struct Fields<'a> {
     config: &'a Map<String, Json>,
@@ -125,7 +172,7 @@ struct Fields<'a> {
     wrong: Vec<String>,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
     /// What no family of ours has.
     fn task(&mut self) {
         self.must_be("is_encoder_decoder", &[Json::Bool(false)]);
@@ -174,13 +221,15 @@ impl Fields<'_> {
             position: Position::Learned,
             activation: self.activation("activation_function", "gelu_new", &GPT2_ACTIVATIONS),
             bias: true,
+            qkv_bias: true,
             tied: self.flag("tie_word_embeddings", true),
             dropout,
             ..self.plain()
         }
     }
 
-    fn llama(&mut self) -> Decoder {
+    /// Llama, and what whoever followed it has in common with it.
+    fn llama(&mut self, assumed: Assumed) -> Decoder {
         let (width, heads) = (self.size("hidden_size", 131_072), self.size("num_attention_heads", 1_024));
         let kv_heads = if self.is_set("num_key_value_heads") { self.size("num_key_value_heads", 1_024) } else { heads };
         let head_dim = if self.is_set("head_dim") {
@@ -193,14 +242,13 @@ impl Fields<'_> {
             width / heads.max(1)
         };
         let context = self.size("max_position_embeddings", 16_000_000);
-        self.must_be("attention_bias", &[Json::Bool(false)]);
-        self.must_be("mlp_bias", &[Json::Bool(false)]);
         self.must_be("rope_interleaved", &[Json::Bool(false)]);
         self.must_be("partial_rotary_factor", &[Json::from(1), Json::from(1.0)]);
+        self.must_be("clip_qkv", &[]);
         if self.number("attention_dropout", 0.0) != 0.0 {
             self.wrong.push(format!("`attention_dropout` is {}", self.shown("attention_dropout")));
         }
-        self.window(context);
+        let (rope_theta, rope_scaling) = self.rope(context, assumed.theta);
         Decoder {
             layers: self.size("num_hidden_layers", 512),
             heads,
@@ -210,73 +258,127 @@ impl Fields<'_> {
             hidden: self.size("intermediate_size", 1_048_576),
             context,
             norm: Norm::Rms,
-            norm_epsilon: self.number("rms_norm_eps", 1e-6),
+            norm_epsilon: self.number("rms_norm_eps", assumed.epsilon),
             position: Position::Rotary,
-            rope_theta: self.rope_theta(),
+            rope_theta,
+            rope_scaling,
             activation: self.activation("hidden_act", "silu", &LLAMA_ACTIVATIONS),
-            bias: false,
-            tied: self.flag("tie_word_embeddings", false),
-            dropout: 0.0,
+            tied: self.flag("tie_word_embeddings", assumed.tied),
             ..self.plain()
+        }
+    }
+
+    /// Whether everything has biases; two fields say it, and must agree.
+    fn biased(&mut self) -> bool {
+        let (attention, mlp) = (self.flag("attention_bias", false), self.flag("mlp_bias", false));
+        if attention != mlp {
+            self.wrong.push(format!("`attention_bias` is {attention} and `mlp_bias` is {mlp}"));
+        }
+        attention
+    }
+
+    /// A window that does not hide anything within the context is none.
+    fn window(&mut self, context: i64, default: Option<i64>) -> Option<i64> {
+        let window = match self.config.get("sliding_window") {
+            None => default,
+            Some(_) if self.is_set("sliding_window") => Some(self.size("sliding_window", i64::MAX)),
+            Some(_) => None,
+        };
+        self.used.insert("sliding_window");
+        window.filter(|window| *window < context)
+    }
+
+    /// Refuses windows; `used` is whether one that is stated counts where nothing says so.
+    fn no_window(&mut self, context: i64, used: bool) {
+        self.used.extend(["sliding_window", "max_window_layers"]);
+        if self.flag("use_sliding_window", used) && self.window(context, None).is_some() {
+            self.wrong.push(format!("`sliding_window` is {} and used", self.shown("sliding_window")));
+        }
+        let layers = self.get("layer_types").and_then(Json::as_array);
+        if layers.is_some_and(|all| all.iter().any(|kind| kind != "full_attention")) {
+            self.wrong.push("`layer_types` has layers without full attention".to_owned());
+        }
+    }
+
+    /// Every so many blocks one has no positions (SmolLM 3).
+    fn nope(&mut self, layers: i64) -> Option<i64> {
+        let period = if self.is_set("no_rope_layer_interval") { self.size("no_rope_layer_interval", 512) } else { 4 };
+        let turned: Option<Vec<bool>> = self
+            .get("no_rope_layers")
+            .and_then(Json::as_array)
+            .map(|all| all.iter().map(|layer| layer.as_i64() != Some(0)).collect());
+        let regular: Vec<bool> = (1..=layers).map(|layer| layer % period != 0).collect();
+        match turned {
+            None => Some(period),
+            Some(turned) if turned == regular => Some(period),
+            Some(turned) if turned.iter().all(|t| *t) => None,
+            Some(_) => {
+                self.wrong.push("`no_rope_layers` does not repeat every `no_rope_layer_interval`".to_owned());
+                None
+            }
         }
     }
 
     /// What all families have, and whatever a family does not state.
     fn plain(&mut self) -> Decoder {
         Decoder {
-            layers: 1,
-            heads: 1,
-            kv_heads: 1,
-            width: 1,
-            head_dim: 1,
-            hidden: 1,
-            context: 1,
             vocab: Some(self.size("vocab_size", 10_000_000)),
-            norm: Norm::Rms,
-            norm_epsilon: 1e-5,
-            position: Position::Absent,
-            rope_theta: 10_000.0,
-            activation: Activation::Swiglu,
-            bias: false,
-            tied: false,
-            dropout: 0.0,
             init_std: self.number("initializer_range", 0.02),
-            init_scaled: true,
+            ..Decoder::default()
         }
     }
 
-    /// The base of the rotary angles, from the field of `transformers` 4 or 5; no scaling of them is known.
-    fn rope_theta(&mut self) -> f64 {
-        let own = self.number("rope_theta", 10_000.0);
-        let mut theta = own;
+    /// The base of the rotary angles and how they are scaled, from the fields of `transformers` 4 or 5.
+    fn rope(&mut self, context: i64, assumed: f64) -> (f64, Option<RopeScaling>) {
+        let (mut theta, mut scaling) = (self.number("rope_theta", assumed), None);
         for field in ["rope_scaling", "rope_parameters"] {
-            self.used.insert(field);
-            let Some(rope) = self.config.get(field).filter(|v| !v.is_null()) else { continue };
-            let kind = rope.get("rope_type").or(rope.get("type")).and_then(Json::as_str).unwrap_or("default");
-            let plain = ["rope_type", "type", "rope_theta"];
-            let partial = |(name, value): (&String, &Json)| {
-                name == "partial_rotary_factor" && value.as_f64() == Some(1.0) || plain.contains(&name.as_str())
+            let Some(rope) = self.get(field).and_then(Json::as_object).cloned() else {
+                // What is set and no object is refused; so is a base that is no number.
+                self.must_be(field, &[]);
+                continue;
             };
-            if kind != "default" || !rope.as_object().is_some_and(|fields| fields.iter().all(partial)) {
-                self.wrong.push(format!("`{field}` is {}", self.shown(field)));
+            let number = |name: &str| rope.get(name).and_then(Json::as_f64);
+            theta = number("rope_theta").unwrap_or(theta);
+            let kind = rope.get("rope_type").or(rope.get("type")).and_then(Json::as_str).unwrap_or("default");
+            let first = rope.get("original_max_position_embeddings").and_then(Json::as_i64);
+            let (known, found): (&[&str], Option<Option<RopeScaling>>) = match kind {
+                "default" => (&[], Some(None)),
+                "linear" => {
+                    (&["factor"], number("factor").map(|factor| Some(RopeScaling::RopeLinear(RopeLinear { factor }))))
+                }
+                "llama3" => (
+                    &["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+                    (|| {
+                        let (factor, context) = (number("factor")?, first?);
+                        let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
+                        Some(Some(RopeScaling::RopeLlama3(RopeLlama3 { factor, low, high, context })))
+                    })(),
+                ),
+                "yarn" => (
+                    &["factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "attention_factor"],
+                    number("factor").map(|factor| {
+                        Some(RopeScaling::RopeYarn(RopeYarn {
+                            factor,
+                            context: first.unwrap_or(context),
+                            fast: number("beta_fast").unwrap_or(32.0),
+                            slow: number("beta_slow").unwrap_or(1.0),
+                            attention: number("attention_factor"),
+                        }))
+                    }),
+                ),
+                _ => (&[], None),
+            };
+            let plain = |(name, value): (&String, &Json)| match name.as_str() {
+                "rope_type" | "type" | "rope_theta" => true,
+                "partial_rotary_factor" => value.as_f64() == Some(1.0),
+                other => known.contains(&other) || value.is_null(),
+            };
+            match found {
+                Some(found) if rope.iter().all(plain) && found.as_ref().is_none_or(in_range) => scaling = found,
+                _ => self.wrong.push(format!("`{field}` is {}", self.shown(field))),
             }
-            theta = rope.get("rope_theta").and_then(Json::as_f64).unwrap_or(theta);
         }
-        theta
-    }
-
-    /// A window that hides nothing within the context is none.
-    fn window(&mut self, context: i64) {
-        self.used.extend(["sliding_window", "use_sliding_window", "layer_types"]);
-        let used = self.config.get("use_sliding_window").and_then(Json::as_bool).unwrap_or(true);
-        let window = self.config.get("sliding_window").filter(|v| !v.is_null());
-        if used && window.is_some_and(|w| w.as_i64().is_none_or(|w| w < context)) {
-            self.wrong.push(format!("`sliding_window` is {} and the context {context}", self.shown("sliding_window")));
-        }
-        let layers = self.config.get("layer_types").and_then(Json::as_array);
-        if layers.is_some_and(|all| all.iter().any(|kind| kind != "full_attention")) {
-            self.wrong.push("`layer_types` has layers without full attention".to_owned());
-        }
+        (theta, scaling)
     }
 
     /// What must hold between the sizes.
@@ -295,7 +397,7 @@ impl Fields<'_> {
         }
     }
 
-    fn get(&mut self, name: &'static str) -> Option<&Json> {
+    fn get(&mut self, name: &'static str) -> Option<&'a Json> {
         self.used.insert(name);
         self.config.get(name).filter(|v| !v.is_null())
     }
@@ -365,6 +467,30 @@ impl Fields<'_> {
         match text.char_indices().nth(80) {
             Some((at, _)) => format!("{}…", &text[..at]),
             None => text,
+        }
+    }
+}
+
+/// Whether the figures of a scaling are such as the language allows.
+fn in_range(scaling: &RopeScaling) -> bool {
+    let positive = |x: f64| x.is_finite() && x > 0.0;
+    match scaling {
+        RopeScaling::RopeLinear(s) => s.factor.is_finite() && s.factor >= 1.0,
+        RopeScaling::RopeLlama3(s) => {
+            s.factor.is_finite()
+                && s.factor >= 1.0
+                && positive(s.low)
+                && positive(s.high)
+                && s.high > s.low
+                && s.context > 0
+        }
+        RopeScaling::RopeYarn(s) => {
+            s.factor.is_finite()
+                && s.factor >= 1.0
+                && positive(s.fast)
+                && positive(s.slow)
+                && s.context > 0
+                && s.attention.is_none_or(positive)
         }
     }
 }

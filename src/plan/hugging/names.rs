@@ -3,7 +3,7 @@
 use super::head::Stored;
 use super::{Fault, NAMED, listed};
 use crate::diagnostics::Code;
-use crate::plan::spec::{Activation, Decoder, Norm, Position};
+use crate::plan::spec::{Decoder, Norm, NormPlace, Position, QkNorm};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,23 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Family {
     Gpt2,
     Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+    Olmo2,
+    Smollm3,
 }
 
-/// The values of `model_type` that can be read, and the family that each is to us.
-pub const READABLE: &[(&str, Family)] = &[("gpt2", Family::Gpt2), ("llama", Family::Llama), ("mistral", Family::Llama)];
+/// The values of `model_type` that can be read, and the family that each is.
+pub const READABLE: &[(&str, Family)] = &[
+    ("gpt2", Family::Gpt2),
+    ("llama", Family::Llama),
+    ("mistral", Family::Mistral),
+    ("qwen2", Family::Qwen2),
+    ("qwen3", Family::Qwen3),
+    ("olmo2", Family::Olmo2),
+    ("smollm3", Family::Smollm3),
+];
 
 /// Where one weight of ours is found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +56,7 @@ struct Table {
     prefix: &'static str,
     /// A block, before its number.
     block: &'static str,
-    /// Modules outside the blocks: ours, theirs.
+    /// Modules outside the blocks: ours, theirs. A family with no modules here calls everything as we do.
     outer: &'static [(&'static str, &'static str)],
     /// Modules of a block: those of ours that lie one after the other, and theirs.
     inner: &'static [(&'static [&'static str], &'static str)],
@@ -69,22 +82,12 @@ const GPT2: Table = Table {
     buffers: &[".attn.bias", ".attn.masked_bias"],
 };
 
-/// Our names are Llama's.
-const LLAMA: Table = Table {
+/// Llama's names are ours, and so are those of whoever followed it.
+const OURS: Table = Table {
     prefix: "model.",
     block: "layers",
-    outer: &[("embed_tokens", "embed_tokens"), ("norm", "norm")],
-    inner: &[
-        (&["input_layernorm"], "input_layernorm"),
-        (&["self_attn.q_proj"], "self_attn.q_proj"),
-        (&["self_attn.k_proj"], "self_attn.k_proj"),
-        (&["self_attn.v_proj"], "self_attn.v_proj"),
-        (&["self_attn.o_proj"], "self_attn.o_proj"),
-        (&["post_attention_layernorm"], "post_attention_layernorm"),
-        (&["mlp.gate_proj"], "mlp.gate_proj"),
-        (&["mlp.up_proj"], "mlp.up_proj"),
-        (&["mlp.down_proj"], "mlp.down_proj"),
-    ],
+    outer: &[],
+    inner: &[],
     turned: false,
     buffers: &["rotary_emb.inv_freq"],
 };
@@ -95,16 +98,13 @@ impl Family {
     fn table(self) -> &'static Table {
         match self {
             Family::Gpt2 => &GPT2,
-            Family::Llama => &LLAMA,
+            _ => &OURS,
         }
     }
 
     /// As `model_type` writes it.
     pub fn name(self) -> &'static str {
-        match self {
-            Family::Gpt2 => "gpt2",
-            Family::Llama => "llama",
-        }
+        READABLE.iter().find(|(_, family)| *family == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -115,24 +115,32 @@ pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
     let queries = size(d.heads).saturating_mul(size(d.head_dim));
     let keys = size(d.kv_heads).saturating_mul(size(d.head_dim));
     let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let mut linear = |name: String, outputs: u64, inputs: u64| {
-        if d.bias {
+    let mut linear = |name: String, biased: bool, outputs: u64, inputs: u64| {
+        if biased {
             all.insert(format!("{name}.bias"), vec![outputs]);
         }
         all.insert(format!("{name}.weight"), vec![outputs, inputs]);
     };
-    let gated = d.activation == Activation::Swiglu;
     for layer in 0..d.layers {
         let at = |part: &str| format!("model.layers.{layer}.{part}");
-        linear(at("self_attn.q_proj"), queries, width);
-        linear(at("self_attn.k_proj"), keys, width);
-        linear(at("self_attn.v_proj"), keys, width);
-        linear(at("self_attn.o_proj"), width, queries);
-        if gated {
-            linear(at("mlp.gate_proj"), hidden, width);
+        linear(at("self_attn.q_proj"), d.qkv_bias, queries, width);
+        linear(at("self_attn.k_proj"), d.qkv_bias, keys, width);
+        linear(at("self_attn.v_proj"), d.qkv_bias, keys, width);
+        linear(at("self_attn.o_proj"), d.bias, width, queries);
+        if d.activation.gated() {
+            linear(at("mlp.gate_proj"), d.bias, hidden, width);
         }
-        linear(at("mlp.up_proj"), hidden, width);
-        linear(at("mlp.down_proj"), width, hidden);
+        linear(at("mlp.up_proj"), d.bias, hidden, width);
+        linear(at("mlp.down_proj"), d.bias, width, hidden);
+    }
+    let of_heads = match d.qk_norm {
+        QkNorm::Absent => None,
+        QkNorm::Head => Some([size(d.head_dim); 2]),
+        QkNorm::Width => Some([queries, keys]),
+    };
+    for (layer, [query, key]) in of_heads.into_iter().flat_map(|sizes| (0..d.layers).map(move |layer| (layer, sizes))) {
+        all.insert(format!("model.layers.{layer}.self_attn.q_norm.weight"), vec![query]);
+        all.insert(format!("model.layers.{layer}.self_attn.k_norm.weight"), vec![key]);
     }
     let mut norm = |name: String| {
         if d.bias && d.norm == Norm::Layer {
@@ -140,9 +148,15 @@ pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
         }
         all.insert(format!("{name}.weight"), vec![width]);
     };
+    let around: &[&str] = match d.norm_place {
+        NormPlace::Before => &["input_layernorm", "post_attention_layernorm"],
+        NormPlace::After => &["post_attention_layernorm", "post_feedforward_layernorm"],
+        NormPlace::Both => {
+            &["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"]
+        }
+    };
     for layer in 0..d.layers {
-        norm(format!("model.layers.{layer}.input_layernorm"));
-        norm(format!("model.layers.{layer}.post_attention_layernorm"));
+        around.iter().for_each(|name| norm(format!("model.layers.{layer}.{name}")));
     }
     norm("model.norm".to_owned());
     all.insert("model.embed_tokens.weight".to_owned(), vec![vocab, width]);
@@ -239,13 +253,17 @@ fn theirs(table: &Table, name: &str, ours: &BTreeMap<String, Vec<u64>>) -> Optio
     if name == HEAD {
         return Some((HEAD.to_owned(), 0, outputs(HEAD)));
     }
-    let (module, kind) = name.strip_prefix("model.")?.rsplit_once('.')?;
+    let own = name.strip_prefix("model.")?;
+    if table.outer.is_empty() {
+        return Some((own.to_owned(), 0, outputs(name)));
+    }
+    let (module, kind) = own.rsplit_once('.')?;
     let Some((layer, module)) = module.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
         let (_, theirs) = table.outer.iter().find(|(ours, _)| *ours == module)?;
         return Some((format!("{theirs}.{kind}"), 0, outputs(name)));
     };
     let (group, theirs) = table.inner.iter().find(|(group, _)| group.contains(&module))?;
     let each = |part: &&str| outputs(&format!("model.layers.{layer}.{part}.{kind}"));
-    let first = group.iter().take_while(|part| **part != module).map(|p| each(&p)).sum();
-    Some((format!("{}.{layer}.{theirs}.{kind}", table.block), first, group.iter().map(|p| each(&p)).sum()))
+    let first = group.iter().take_while(|part| **part != module).map(each).sum();
+    Some((format!("{}.{layer}.{theirs}.{kind}", table.block), first, group.iter().map(each).sum()))
 }

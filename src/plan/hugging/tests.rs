@@ -51,7 +51,7 @@ fn published_configurations_are_understood() {
         (&smollm, Family::Llama, 134_515_008),
         (&tiny, Family::Llama, 1_100_048_384),
         (&gpt2, Family::Gpt2, 124_439_808),
-        (&mistral, Family::Llama, 7_241_732_096),
+        (&mistral, Family::Mistral, 7_241_732_096),
     ] {
         let found = read(config);
         assert_eq!((found.family, found.unknown.as_slice()), (family, &[][..]), "{config}");

@@ -10,26 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Llama-shaped, with grouped queries.
 pub fn llama() -> Decoder {
-    Decoder {
-        layers: 2,
-        heads: 4,
-        kv_heads: 2,
-        width: 32,
-        head_dim: 8,
-        hidden: 64,
-        context: 16,
-        vocab: None,
-        norm: Norm::Rms,
-        norm_epsilon: 1e-5,
-        position: Position::Rotary,
-        rope_theta: 10_000.0,
-        activation: Activation::Swiglu,
-        bias: false,
-        tied: true,
-        dropout: 0.0,
-        init_std: 0.02,
-        init_scaled: true,
-    }
+    Decoder { layers: 2, heads: 4, kv_heads: 2, width: 32, head_dim: 8, hidden: 64, context: 16, ..Decoder::default() }
 }
 
 /// GPT-2-shaped, with biases and dropout.
@@ -40,6 +21,7 @@ pub fn gpt2() -> Decoder {
         position: Position::Learned,
         activation: Activation::Gelu,
         bias: true,
+        qkv_bias: true,
         dropout: 0.1,
         ..llama()
     }

@@ -4,7 +4,7 @@ use crate::common::{Log, cpu};
 use emberlab::device::Chosen;
 use emberlab::model::{Architecture, Decoder, Named, read_weights, write_weights};
 use emberlab::plan::spec;
-use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, train};
+use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, gradients, train};
 use std::path::PathBuf;
 
 #[derive(serde::Deserialize)]
@@ -52,7 +52,7 @@ fn worst(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// Logits, ten losses, gradient norms and rates, and the weights after ten steps.
+/// Logits, gradients weight by weight, ten losses, gradient norms and rates, and the weights after ten steps.
 fn check(name: &str, device: &Chosen) {
     let case = Case::read(name);
     let golden = &case.golden;
@@ -66,6 +66,16 @@ fn check(name: &str, device: &Chosen) {
     let logits = decoder.logits(&inputs).unwrap().try_into_vec_as::<f32>().unwrap();
     let difference = worst(&logits, case.tensor("logits"));
     assert!(difference <= 1e-4, "{name}: logits differ by {difference}");
+
+    let (loss, by_name) = gradients(&decoder, &golden.tokens).unwrap();
+    assert!((loss - golden.losses[0]).abs() < 2e-5, "{name}: loss {loss} and {}", golden.losses[0]);
+    let expected = case.weights("gradient");
+    assert_eq!(by_name.len(), expected.len());
+    for ours in &by_name {
+        let theirs = expected.iter().find(|theirs| theirs.name == ours.name).unwrap();
+        let difference = worst(&ours.numbers, &theirs.numbers);
+        assert!(difference <= 2e-5, "{name}: the gradient of `{}` differs by {difference}", ours.name);
+    }
 
     let corpus = MemoryCorpus::new(&golden.tokens);
     let optimizer = spec::Optimizer::Adamw(golden.optimizer.clone());
@@ -122,11 +132,32 @@ fn gpt2_is_the_one_of_transformers() {
 }
 
 #[test]
-fn llama_with_grouped_queries_is_the_one_of_transformers() {
-    check("llama", &cpu());
+fn llama_is_the_one_of_transformers() {
+    // Grouped queries; one key head and a tied output; rescaled angles; biases everywhere.
+    ["llama", "llama-tied", "llama3", "llama-biased"].iter().for_each(|name| check(name, &cpu()));
 }
 
 #[test]
-fn llama_with_one_key_head_and_a_tied_output_is_the_one_of_transformers() {
-    check("llama-tied", &cpu());
+fn mistral_with_its_window_is_the_one_of_transformers() {
+    check("mistral", &cpu());
+}
+
+#[test]
+fn qwen_2_and_3_are_those_of_transformers() {
+    ["qwen2", "qwen3"].iter().for_each(|name| check(name, &cpu()));
+}
+
+#[test]
+fn olmo_2_is_the_one_of_transformers() {
+    check("olmo2", &cpu());
+}
+
+#[test]
+fn smollm_3_with_blocks_without_positions_is_the_one_of_transformers() {
+    check("smollm3", &cpu());
+}
+
+#[test]
+fn a_combination_that_no_family_has_is_the_one_of_pytorch() {
+    check("free", &cpu());
 }
