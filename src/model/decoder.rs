@@ -98,7 +98,8 @@ impl Decoder {
     /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids` in rows of `time`.
     pub(crate) fn hidden(&self, leaves: &[Tensor<2>], ids: &[u32], time: usize) -> Result<Tensor<2>, ModelError> {
         check_tokens(ids, self.architecture.vocab)?;
-        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None };
+        let pass =
+            Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None, adapter: None };
         let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
         let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));
         let input = InputShape { time, angles, masks }.input(ids, &self.device);

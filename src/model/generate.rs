@@ -155,7 +155,13 @@ impl Decoder {
         let steps = options.max_tokens.min(self.architecture.context - time.min(self.architecture.context));
         let leaves = self.params.leaves(&self.layout);
         let head = self.head(&leaves).transpose();
-        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves: &leaves,
+            dropout: None,
+            adapter: None,
+        };
         let mut cache = Cache::new(self, batch, time + steps);
         let mut rows: Vec<Generated> = (0..batch)
             .map(|_| Generated {

@@ -25,6 +25,8 @@ pub struct Entry {
 pub(crate) enum Init {
     /// Normal with this standard deviation.
     Normal(f64),
+    /// Uniform between minus and plus this.
+    Uniform(f64),
     Ones,
     Zeros,
 }
@@ -110,7 +112,7 @@ const SEGMENT: usize = 1 << 26;
 
 impl Layout {
     pub fn new(architecture: &Architecture) -> Layout {
-        let mut builder = Builder::default();
+        let mut builder = LayoutBuilder::default();
         let roles = builder.network(architecture);
         let mut layout = builder.finish();
         layout.roles = roles;
@@ -135,13 +137,14 @@ impl Entry {
     }
 }
 
+/// Lays weights out, one after the other.
 #[derive(Default)]
-struct Builder {
+pub(super) struct LayoutBuilder {
     entries: Vec<(Entry, LeafId)>,
     leaves: Vec<(Leaf, bool)>,
 }
 
-impl Builder {
+impl LayoutBuilder {
     fn network(&mut self, a: &Architecture) -> Roles {
         let plain = Init::Normal(a.init_std);
         let residual = if a.init_scaled { Init::Normal(a.init_std / (2.0 * a.layers as f64).sqrt()) } else { plain };
@@ -213,11 +216,13 @@ impl Builder {
         LinearRoles { weight, bias }
     }
 
-    fn matrix(&mut self, parts: &[(impl AsRef<str>, usize)], cols: usize, init: Init) -> LeafId {
+    /// Adds matrices of `cols` columns, one under the other, as one leaf.
+    pub fn matrix(&mut self, parts: &[(impl AsRef<str>, usize)], cols: usize, init: Init) -> LeafId {
         self.leaf(parts, Some(cols), init)
     }
 
-    fn vector(&mut self, parts: &[(impl AsRef<str>, usize)], init: Init) -> LeafId {
+    /// Adds vectors, end to end, as one leaf.
+    pub fn vector(&mut self, parts: &[(impl AsRef<str>, usize)], init: Init) -> LeafId {
         self.leaf(parts, None, init)
     }
 
@@ -235,7 +240,7 @@ impl Builder {
     }
 
     /// Lays the leaves out: matrices first, then vectors, in segments of a bounded length.
-    fn finish(mut self) -> Layout {
+    pub fn finish(mut self) -> Layout {
         let mut segments: Vec<Segment> = Vec::new();
         for decays in [true, false] {
             for (leaf, _) in self.leaves.iter_mut().filter(|(_, matrix)| *matrix == decays) {

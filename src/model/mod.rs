@@ -5,6 +5,7 @@
 //! and the checkpoints then work on whole vectors instead of hundreds of small ones.
 #![allow(clippy::disallowed_methods, reason = "weights are read and written here, in folders that the store hands out")]
 
+mod adapter;
 mod architecture;
 mod attention;
 mod decoder;
@@ -38,6 +39,7 @@ pub use stream::{Described, NumberFormat, write_stream};
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 
+pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
 pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};

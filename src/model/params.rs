@@ -1,8 +1,8 @@
 //! The numbers of a network, on a device.
 
 use super::error::ModelError;
-use super::layout::{Init, Layout};
-use crate::random::Stream;
+use super::layout::{Entry, Init, Layout};
+use crate::random::{Draws, Stream};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -16,23 +16,22 @@ impl Params {
     /// Fresh weights: a pure function of the layout and `seed`, so the same on every device. Row `i` of a weight is
     /// drawn from the stream of (seed, its name, i), so a weight does not depend on those around it.
     pub fn fresh(layout: &Layout, seed: u64, device: &Device) -> Params {
+        Params::from_host(Params::fresh_host(layout, seed), device)
+    }
+
+    /// The same on the host.
+    pub(crate) fn fresh_host(layout: &Layout, seed: u64) -> Vec<Vec<f32>> {
         let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
         for entry in &layout.entries {
             let numbers = &mut host[entry.segment][entry.offset..entry.offset + entry.len()];
             match entry.init {
                 Init::Zeros => {}
                 Init::Ones => numbers.fill(1.0),
-                Init::Normal(std) => {
-                    let stream = Stream::new(seed, &format!("initial weights/{}", entry.name));
-                    let cols = entry.shape.last().copied().unwrap_or(1).max(1);
-                    numbers.par_chunks_mut(cols).enumerate().for_each(|(row, numbers)| {
-                        let mut draws = stream.at(row as u64);
-                        numbers.iter_mut().for_each(|x| *x = (draws.normal() * std) as f32);
-                    });
-                }
+                Init::Normal(std) => draw(numbers, entry, seed, |draws| draws.normal() * std),
+                Init::Uniform(most) => draw(numbers, entry, seed, |draws| (2.0 * draws.uniform() - 1.0) * most),
             }
         }
-        Params::from_host(host, device)
+        host
     }
 
     /// Moves host numbers, one vector a segment, to a device.
@@ -71,4 +70,13 @@ impl Params {
     pub fn bytes(&self) -> u64 {
         self.flats.iter().map(|flat| flat.dims()[0] as u64 * 4).sum()
     }
+}
+
+fn draw(numbers: &mut [f32], entry: &Entry, seed: u64, number: impl Fn(&mut Draws) -> f64 + Sync) {
+    let stream = Stream::new(seed, &format!("initial weights/{}", entry.name));
+    let cols = entry.shape.last().copied().unwrap_or(1).max(1);
+    numbers.par_chunks_mut(cols).enumerate().for_each(|(row, numbers)| {
+        let mut draws = stream.at(row as u64);
+        numbers.iter_mut().for_each(|x| *x = number(&mut draws) as f32);
+    });
 }

@@ -4,6 +4,7 @@
 //! softmax and the norms keep one tensor each instead of one an operation, and parts of a tensor get their gradients
 //! without a tensor of zeros the size of the whole. The tests hold it against burn's autodiff and against PyTorch.
 
+use super::adapter::Adapter;
 use super::architecture::Architecture;
 use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attention_back};
 use super::decoder::Input;
@@ -22,6 +23,8 @@ pub(crate) struct Pass<'a> {
     pub layout: &'a Layout,
     pub leaves: &'a [Tensor<2>],
     pub dropout: Option<&'a Dropout>,
+    /// Adapters of a network that stays as it is; their leaves follow the network's.
+    pub adapter: Option<&'a Adapter>,
 }
 
 /// What a forward pass leaves for the way back.
@@ -244,7 +247,10 @@ impl Pass<'_> {
     }
 
     fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let y = product(&x, false, &self.leaves[roles.weight], true);
+        let mut y = product(&x, false, &self.leaves[roles.weight], true);
+        if let Some(adapter) = self.adapter_of(roles.weight) {
+            y = adapter.forward(roles.weight, &x, y, self.leaves);
+        }
         match roles.bias {
             Some(bias) => y + self.leaves[bias].clone(),
             None => y,
@@ -253,11 +259,24 @@ impl Pass<'_> {
 
     /// The gradient of a linear layer's input `x`, given that of its output; the weights' go to `grads`.
     fn linear_back(&self, y: Tensor<2>, x: Tensor<2>, roles: LinearRoles, grads: &mut LeafGradients) -> Tensor<2> {
+        if let Some(adapter) = self.adapter_of(roles.weight) {
+            let gradients = adapter.back(roles.weight, &x, &y, self.leaves);
+            gradients.leaves.into_iter().for_each(|(leaf, gradient)| grads[leaf] = Some(gradient));
+            return gradients.x;
+        }
+        if self.adapter.is_some() {
+            return product(&y, false, &self.leaves[roles.weight], false);
+        }
         grads[roles.weight] = Some(product(&y, true, &x, false));
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
         product(&y, false, &self.leaves[roles.weight], false)
+    }
+
+    /// The adapters, if this leaf has any.
+    fn adapter_of(&self, leaf: LeafId) -> Option<&Adapter> {
+        self.adapter.filter(|adapter| !adapter.of(leaf).is_empty())
     }
 
     fn norm(&self, x: Tensor<2>, roles: NormRoles) -> (Tensor<2>, NormTape) {
@@ -401,7 +420,13 @@ mod tests {
             let dropout = || Dropout::new(architecture.dropout, 1, 0, 0..2);
 
             let drop = dropout();
-            let pass = Pass { architecture: &architecture, layout: &layout, leaves: &plain, dropout: drop.as_ref() };
+            let pass = Pass {
+                architecture: &architecture,
+                layout: &layout,
+                leaves: &plain,
+                dropout: drop.as_ref(),
+                adapter: None,
+            };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
             let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
@@ -421,6 +446,70 @@ mod tests {
                 match (leaf.grad(&grads), by_hand) {
                     (Some(a), Some(b)) => close(a, b, &format!("leaf {id}")),
                     (a, b) => assert!(a.is_none() && b.is_none(), "leaf {id} of {architecture:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn adapters_go_back_as_autodiff_does_and_merge_into_the_same_network() {
+        use crate::plan::spec::{Lora, LoraTarget};
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let all = [
+            LoraTarget::Query,
+            LoraTarget::Key,
+            LoraTarget::Value,
+            LoraTarget::Output,
+            LoraTarget::Gate,
+            LoraTarget::Up,
+            LoraTarget::Down,
+        ];
+        let some = [LoraTarget::Query, LoraTarget::Value, LoraTarget::Up];
+        for architecture in architectures().into_iter().filter(|a| a.dropout == 0.0) {
+            for (magnitude, on) in [(false, &all[..]), (false, &some), (true, &all), (true, &some)] {
+                let layout = Layout::new(&architecture);
+                let spec = Lora { rank: 3, alpha: 6.0, on: on.to_vec(), rank_stabilized: magnitude, magnitude };
+                let adapter = Adapter::new(&spec, &architecture, &layout);
+                let network = Params::fresh(&layout, 1, &device).leaves(&layout);
+                let mut host = Params::fresh_host(&adapter.layout, 2);
+                // What starts as zeros would hide mistakes.
+                host.iter_mut().flatten().enumerate().for_each(|(i, x)| *x += 0.3 * (i as f32 * 0.7).sin());
+                let trained = Params::from_host(host, &device).leaves(&adapter.layout);
+                let leaves: Vec<Tensor<2>> = network.iter().chain(&trained).cloned().collect();
+                let draw = |purpose: &str| {
+                    let mut draws = Stream::new(1, purpose).at(0);
+                    let numbers: Vec<f32> = (0..16 * 12).map(|_| draws.normal() as f32).collect();
+                    Tensor::<2>::from_data(TensorData::new(numbers, [16, 12]), &device)
+                };
+                let (x, seed) = (draw("input"), draw("seed"));
+                let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
+                let pass = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves: &leaves,
+                    dropout: None,
+                    adapter: Some(&adapter),
+                };
+                let mut tape = Tape::default();
+                let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
+                let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+                let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
+                    assert!(a.all_close(b, Some(1e-4), Some(1e-4)), "{what} of {spec:?} on {architecture:?}");
+                };
+
+                let merged = adapter.merged(&leaves);
+                let pass = Pass { leaves: &merged, adapter: None, ..pass };
+                close(by_hand.clone(), pass.blocks(x.clone(), &input, None, None), "merged");
+
+                let leaves: Vec<Tensor<2>> = leaves.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+                let pass = Pass { leaves: &leaves, adapter: Some(&adapter), ..pass };
+                let x = x.autodiff().require_grad();
+                let hidden = pass.blocks(x.clone(), &input, None, None);
+                let grads = (hidden.clone() * seed).sum().backward();
+                close(by_hand, hidden.inner(), "hidden");
+                close(x_by_hand, x.grad(&grads).unwrap(), "input");
+                for (id, by_hand) in leaves_by_hand.into_iter().enumerate().skip(network.len()) {
+                    close(leaves[id].grad(&grads).unwrap(), by_hand.unwrap(), &format!("leaf {id}"));
                 }
             }
         }

@@ -112,8 +112,13 @@ impl Learner {
         let roles = &self.layout.roles;
         let leaves = self.leaves();
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
-        let pass =
-            Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: dropout.as_ref() };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves: &leaves,
+            dropout: dropout.as_ref(),
+            adapter: None,
+        };
         let input = self.input(&batch.inputs, time);
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
@@ -219,7 +224,13 @@ impl Learner {
     /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout.
     pub fn loss(&self, batch: &Batch, time: usize) -> Tensor<2> {
         let leaves = self.leaves();
-        let pass = Pass { architecture: &self.architecture, layout: &self.layout, leaves: &leaves, dropout: None };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves: &leaves,
+            dropout: None,
+            adapter: None,
+        };
         let input = self.input(&batch.inputs, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
         let roles = &self.layout.roles;

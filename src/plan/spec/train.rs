@@ -44,6 +44,8 @@ pub struct Training {
     pub sequence: Option<i64>,
     pub optimizer: Optimizer,
     pub schedule: Schedule,
+    /// What is trained in the place of the network's own weights; absent: those.
+    pub adapter: Option<Adapter>,
     /// Largest global gradient norm; absent: no clipping.
     pub clip: Option<f64>,
     pub validate: Option<Every>,
@@ -128,6 +130,56 @@ pub struct Grpo {
     pub clip_range: f64,
     pub temperature: f64,
     pub max_tokens: i64,
+}
+
+/// What is trained beside a network that stays as it is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Adapter {
+    Lora(Lora),
+}
+
+/// Low-rank adapters of matrices (Hu et al. 2022).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lora {
+    pub rank: i64,
+    /// What the product is multiplied with, divided by the rank.
+    pub alpha: f64,
+    /// Which matrices of every block.
+    pub on: Vec<LoraTarget>,
+    /// Whether it is divided by the root of the rank instead (rsLoRA, Kalajdzievski 2023).
+    pub rank_stabilized: bool,
+    /// Whether the lengths of rows are trained apart from their directions (DoRA, Liu et al. 2024).
+    pub magnitude: bool,
+}
+
+/// A matrix of a block.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraTarget {
+    Query,
+    Key,
+    Value,
+    Output,
+    Gate,
+    Up,
+    Down,
+}
+
+impl LoraTarget {
+    /// Its name within a block, as Llama's modules are called.
+    pub fn module(self) -> &'static str {
+        match self {
+            LoraTarget::Query => "self_attn.q_proj",
+            LoraTarget::Key => "self_attn.k_proj",
+            LoraTarget::Value => "self_attn.v_proj",
+            LoraTarget::Output => "self_attn.o_proj",
+            LoraTarget::Gate => "mlp.gate_proj",
+            LoraTarget::Up => "mlp.up_proj",
+            LoraTarget::Down => "mlp.down_proj",
+        }
+    }
 }
 
 /// How a prompt and a response become text. Jinja, as chat templates of published models are.
