@@ -520,6 +520,11 @@ fn what_does_not_fit_a_published_network_is_told() {
             "E0609",
             &["longer than the 64 of `base`"],
         ),
+        (
+            "stage x : sft { init = pretrained(folder = \"models/m\"), data = questions.train, budget = 1 steps }",
+            "E0304",
+            &["a stage is declared by itself", "`stage NAME : pretrained { … }`"],
+        ),
         ("expect base.train.loss < 3", "E0503", &["this stage trains nothing"]),
         ("expect base.valid.loss < 3", "E0503", &["this stage trains nothing"]),
         (
