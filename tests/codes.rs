@@ -20,10 +20,10 @@ const COMMANDS: &[Code] = &[
     Code::E0001,
     Code::E0002,
     Code::E0212,
-    Code::E0614,
     Code::E0615,
     Code::E0616,
     Code::E0617,
+    Code::E0618,
     Code::W1011,
     Code::W1012,
 ];

@@ -138,8 +138,11 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
         "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
         "dpo" Dpo  "ppo" Ppo
-        "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "constant" ConstantSchedule
-        "linear" LinearSchedule  "cosine" CosineSchedule  "every" Every  "best" Best  "last" Last
+        "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "lion" Lion
+        "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
+        "linear" LinearSchedule  "cosine" CosineSchedule  "wsd" WsdSchedule
+        "inverse_sqrt" InverseSqrtSchedule  "piecewise" PiecewiseSchedule  "point" Point  "growth" Growth  "spike" Spike
+        "every" Every  "best" Best  "last" Last
         "eval" Eval  "decoding" Decoding  "perplexity" Perplexity  "bits_per_byte" BitsPerByte  "rouge_1" Rouge1
         "rouge_2" Rouge2  "rouge_l" RougeL  "token_f1" TokenF1  "exact_match" ExactMatch
         "preference_gap" PreferenceGap

@@ -181,7 +181,20 @@ const TABLE: &[Row] = &[
     same("of", &["model", "models", "stage", "stages"]),
     same("limit", &["max_samples", "num_samples", "max_eval_samples", "n_samples"]),
     other("max_tokens", &["max_new_tokens", "max_length", "max_gen_len"], "`max_tokens = 64 tokens`"),
-    other("decoding", &["max_new_tokens", "do_sample", "temperature", "top_k", "top_p"], "`decoding = sampling(…)`"),
+    other(
+        "decoding",
+        &[
+            "max_new_tokens",
+            "do_sample",
+            "temperature",
+            "top_k",
+            "top_p",
+            "min_p",
+            "repetition_penalty",
+            "stop_strings",
+        ],
+        "`decoding = sampling(…)`",
+    ),
     other("temperature", &["do_sample"], "`temperature = 0.0`, which always takes the likeliest token"),
 ];
 

@@ -6,7 +6,7 @@ use crate::check::{Checked, Options, check_file};
 use crate::device::{self, Chosen};
 use crate::plan::{Plan, Selection, plan_told};
 use crate::run::LabCounts;
-use crate::run::signals::Stop;
+use crate::run::signals::{Interrupt, Stop};
 use crate::store::{Lab, RunFolder, StoreError};
 use std::path::{Path, PathBuf};
 
@@ -97,6 +97,11 @@ pub fn device(asked: Option<&str>) -> Result<Chosen, Failure> {
 /// A request to stop that signals make.
 pub fn stop() -> Result<Stop, Failure> {
     Stop::on_signals().map_err(|e| Failure::Run { message: format!("cannot listen to signals: {e}"), help: None })
+}
+
+/// Ctrl-C for a text that someone waits for.
+pub fn interrupt() -> Result<Interrupt, Failure> {
+    Interrupt::listen().map_err(|e| Failure::Run { message: format!("cannot listen to signals: {e}"), help: None })
 }
 
 /// A run by its id, its words, or a beginning of either.

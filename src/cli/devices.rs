@@ -10,7 +10,7 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("devices")?;
     let found = device::list();
     if screen.is_json() {
-        let devices = serde_json::to_value(&found).unwrap_or_default();
+        let devices: Vec<_> = found.iter().map(described).collect();
         screen.document(&serde_json::json!({ "schema_version": 1, "devices": devices }));
         return Ok(Exit::Done);
     }
@@ -19,14 +19,36 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         ("device", Align::Left),
         ("adapter", Align::Left),
         ("driver", Align::Left),
+        ("reproducible", Align::Left),
         ("why", Align::Left),
     ];
     let mut table = Table::new(&columns);
     for d in &found {
+        let level = device::promise(d.kind).level.name();
         let mark = if d.automatic { "→" } else { "" };
-        table.row([mark.to_owned(), d.name.clone(), d.adapter.clone(), d.driver.clone(), d.reason.clone()]);
+        table.row([
+            mark.to_owned(),
+            d.name.clone(),
+            d.adapter.clone(),
+            d.driver.clone(),
+            level.to_owned(),
+            d.reason.clone(),
+        ]);
     }
     screen.result(&table.render(None));
-    screen.result("\n→ is taken unless `--device` names another.\n");
+    screen.result(
+        "\n→ is taken unless `--device` names another. Two runs of a plan on a device give the same weights: bitwise, or up \
+         to rounding.\n",
+    );
     Ok(Exit::Done)
+}
+
+/// A device in JSON, with what is promised of it.
+fn described(found: &device::Found) -> serde_json::Value {
+    let mut json = serde_json::to_value(found).unwrap_or_default();
+    let promise = device::promise(found.kind);
+    json["reproducible"] = serde_json::json!({
+        "level": promise.level.name(), "why": promise.why, "pinned": promise.pinned,
+    });
+    json
 }

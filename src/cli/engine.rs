@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, Screen};
 use super::{
-    data, devices, export, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize,
+    chat, data, devices, export, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize,
 };
 
 /// A verb of the engine with its arguments.
@@ -20,6 +20,8 @@ pub enum EngineCommand {
     Score(score::Args),
     /// Write text with a trained stage.
     Generate(generate::Args),
+    /// Talk with a stage that was tuned on answers.
+    Chat(chat::Args),
     /// Say how likely lines of text are.
     Logprobs(logprobs::Args),
     /// Write a trained stage as a folder that Hugging Face `transformers` loads.
@@ -47,6 +49,7 @@ pub fn run(command: EngineCommand, screen: &Screen) -> Result<Exit, Failure> {
         EngineCommand::Tokenize(args) => tokenize::run(&args, screen),
         EngineCommand::Score(args) => score::run(&args, screen),
         EngineCommand::Generate(args) => generate::run(&args, screen),
+        EngineCommand::Chat(args) => chat::run(&args, screen),
         EngineCommand::Logprobs(args) => logprobs::run(&args, screen),
         EngineCommand::Export(args) => export::run(&args, screen),
         EngineCommand::Runs(args) => runs::run(&args, screen),
@@ -78,6 +81,8 @@ mod tests {
             "tokenize tokenizer.json --decode",
             "score rouge_l token_f1 --predictions p.txt --references r.txt --by-item i.jsonl",
             "generate RUN.tuned --prompt Once --max-tokens 8 --temperature 0 --seed 1",
+            "generate RUN --stream --min-p 0.1 --repetition-penalty 1.2 --stop a --stop b",
+            "chat RUN.tuned --system Short. --max-tokens 8 --temperature 0 --seed 1",
             "logprobs RUN",
             "export RUN.tuned --to folder",
             "runs",

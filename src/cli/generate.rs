@@ -1,10 +1,11 @@
 //! `exp generate`: text from a trained stage.
 
 use super::bench;
+use super::sampling::Sampling;
 use super::shared::LabArgs;
 use super::trained::Network;
 use super::{Exit, Failure, Screen};
-use crate::plan::spec::Decoding;
+use crate::model::Finish;
 use crate::run::Written;
 use std::io::Read;
 
@@ -19,18 +20,11 @@ pub struct Args {
     /// The longest text, in tokens.
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub max_tokens: u32,
-    /// 0 always takes the likeliest token.
-    #[arg(long, value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]
-    pub temperature: f64,
-    /// Only the so many likeliest tokens; 0 is all of them.
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub top_k: u32,
-    /// Only the likeliest tokens that hold this share, from 0 (the likeliest one) to 1 (all).
-    #[arg(long, value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
-    pub top_p: f64,
-    /// Root of the random choices.
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// Show text as it comes, also where stdout is no terminal.
+    #[arg(long)]
+    pub stream: bool,
     /// The device, as `exp devices` lists it.
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -40,7 +34,12 @@ pub struct Args {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("generate")?;
-    check(args)?;
+    let decoding = args.sampling.decoding(args.max_tokens)?;
+    if args.stream && screen.is_json() {
+        let help = "leave out one of the two".to_owned();
+        let message = "`--stream` shows text as it comes, and JSON is one document at the end".to_owned();
+        return Err(Failure::Usage { message, help: Some(help) });
+    }
     let prompt = match &args.prompt {
         Some(prompt) => prompt.clone(),
         None => {
@@ -53,25 +52,28 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let network = Network::find(args.lab.lab.as_deref(), &args.model)?;
     let device = bench::device(args.device.as_deref())?;
     let model = network.load(&device)?;
-    let decoding = Decoding {
-        max_tokens: i64::from(args.max_tokens),
-        temperature: args.temperature,
-        top_k: (args.top_k > 0).then_some(i64::from(args.top_k)),
-        top_p: args.top_p,
-        seed: i64::from_ne_bytes(args.seed.to_ne_bytes()),
+    let interrupt = bench::interrupt()?;
+    let streams = !screen.is_json() && (args.stream || screen.terminal().is_some());
+    let mut show = |text: &str| {
+        if streams && !text.is_empty() {
+            screen.raw(text);
+        }
+        !interrupt.asked()
     };
-    let failed = |message: String| Failure::Run { message, help: None };
-    let rendered = model.render(&prompt).map_err(failed)?;
-    let written = model.write(&rendered, &decoding).map_err(failed)?;
+    let written = interrupt.during(|| model.write(&prompt, &decoding, &mut show));
+    let written = written.map_err(|message| Failure::Run { message, help: None })?;
     if screen.is_json() {
         screen.document(&serde_json::json!({
-            "schema_version": 1, "prompt": prompt, "text": written.text, "prompt_cut": written.prompt_cut,
+            "schema_version": 1, "prompt": prompt, "text": written.text, "tokens": written.tokens,
+            "finish": written.finish, "prompt_cut": written.prompt_cut,
         }));
+    } else if streams {
+        screen.raw("\n");
     } else {
         screen.raw(&format!("{}\n", written.text));
     }
     told(&written, model.context(), screen);
-    Ok(Exit::Done)
+    Ok(if written.finish == Finish::Interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
 /// Says where the context was too short.
@@ -89,17 +91,4 @@ fn told(written: &Written, context: usize, screen: &Screen) {
             context / 2
         ));
     }
-}
-
-fn check(args: &Args) -> Result<(), Failure> {
-    let refuse = |message: String, help: &str| Err(Failure::Usage { message, help: Some(help.to_owned()) });
-    if !(args.temperature >= 0.0 && args.temperature.is_finite()) {
-        let message = format!("`--temperature` is 0 or more, and not {}", args.temperature);
-        return refuse(message, "0 always takes the likeliest token, 1 draws as the model says");
-    }
-    if !(0.0..=1.0).contains(&args.top_p) {
-        let message = format!("`--top-p` lies between 0 and 1, and {} does not", args.top_p);
-        return refuse(message, "1 keeps every token, 0.95 leaves out the unlikeliest");
-    }
-    Ok(())
 }

@@ -26,6 +26,8 @@ pub mod test;
 #[cfg(feature = "engine")]
 mod bench;
 #[cfg(feature = "engine")]
+pub mod chat;
+#[cfg(feature = "engine")]
 pub mod data;
 #[cfg(feature = "engine")]
 pub mod devices;
@@ -49,6 +51,8 @@ pub mod reproduce;
 pub mod run;
 #[cfg(feature = "engine")]
 pub mod runs;
+#[cfg(feature = "engine")]
+mod sampling;
 #[cfg(feature = "engine")]
 pub mod score;
 #[cfg(feature = "engine")]

@@ -58,6 +58,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         super::lock::locked(file, &planned.plan, args.lab.lab.as_deref())?;
     }
     screen.note(&format!("device: {device}: {}", chosen.reason));
+    let promise = crate::device::promise(chosen.kind);
+    screen.note(&format!("reproducible: {}: {}", promise.level.name(), promise.why));
     let stop = bench::stop()?;
     let bench = Bench {
         lab: &lab,
@@ -67,7 +69,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         stop: &stop,
         check: Check::Sizes,
     };
-    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet())).without_failures();
+    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet()))
+        .without_failures()
+        .verbose(screen.verbose > 0);
     let ran = run::run(&planned.plan, &bench, &mut display);
     display.finish();
     match ran {

@@ -97,6 +97,13 @@ impl Screen {
         }
     }
 
+    /// Asks a person for a line, on stderr; nothing follows on the same line but the answer.
+    pub fn ask(&self, text: &str) {
+        if !self.quiet {
+            write_all(anstream::stderr(), text);
+        }
+    }
+
     /// Problems: to stderr for people, to stdout for programs. `also` are further members of the JSON document.
     pub fn problems(&self, problems: &Problems, sources: &Sources) {
         let sorted = problems.sorted();

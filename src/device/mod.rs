@@ -8,9 +8,11 @@ mod choose;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod panics;
+mod repeat;
 
 pub use choose::{Chosen, DeviceError, Found, Kind, choose, list};
 pub use panics::{record_panics, take_panic};
+pub use repeat::{Level, Promise, promise};
 
 use burn::tensor::Device;
 

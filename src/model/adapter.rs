@@ -9,7 +9,7 @@ use super::host::product;
 use super::layout::{Init, Layout, LayoutBuilder, LeafId};
 use super::weights::{Named, named};
 use crate::plan::spec;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 
 /// Which matrices are adapted, and where the numbers of their adapters lie.

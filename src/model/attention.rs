@@ -19,6 +19,8 @@ pub(crate) const MASKED: f32 = -1e9;
 pub(crate) struct Masks {
     time: usize,
     window: Option<usize>,
+    /// Where in its row the document of each place begins; empty where rows are seen whole.
+    starts: Vec<u32>,
     device: Device,
     all: OnceCell<Tensor<4>>,
     local: OnceCell<Tensor<4>>,
@@ -29,20 +31,27 @@ pub(crate) struct Masks {
 impl Masks {
     /// Under which position `t` of a row of `time` sees positions `0..=t`, as far as a window reaches.
     pub fn causal(a: &Architecture, time: usize, device: &Device) -> Masks {
+        Masks::documents(a, time, Vec::new(), device)
+    }
+
+    /// The same, of rows with several documents, none of which sees another: `starts` `[batch · time]` says for every place
+    /// where in its row its document begins.
+    pub fn documents(a: &Architecture, time: usize, starts: Vec<u32>, device: &Device) -> Masks {
         let (all, local) = (OnceCell::new(), OnceCell::new());
-        Masks { time, window: a.window, device: device.clone(), all, local, alibi: alibi(a, time, device) }
+        Masks { time, window: a.window, starts, device: device.clone(), all, local, alibi: alibi(a, time, device) }
     }
 
     /// Given masks `[batch, 1, time, keys]`: of a block that sees everything, and of one with a window.
     pub fn given(a: &Architecture, all: Tensor<4>, local: Option<Tensor<4>>) -> Masks {
         let ([_, _, time, keys], device) = (all.dims(), all.device());
         let local = local.map_or_else(OnceCell::new, OnceCell::from);
-        Masks { time, window: a.window, alibi: alibi(a, keys, &device), device, all: OnceCell::from(all), local }
+        let (starts, all) = (Vec::new(), OnceCell::from(all));
+        Masks { time, window: a.window, starts, alibi: alibi(a, keys, &device), device, all, local }
     }
 
     /// The mask of a block that has a window or has none, `[1 or batch, 1, time, keys]`.
     pub fn get(&self, windowed: bool) -> Tensor<4> {
-        let mask = |window| causal_mask(self.time, window, &self.device);
+        let mask = |window| causal_mask(self.time, window, &self.starts, &self.device);
         match self.window.filter(|_| windowed) {
             Some(window) => self.local.get_or_init(|| mask(Some(window))).clone(),
             None => self.all.get_or_init(|| mask(None)).clone(),
@@ -144,9 +153,9 @@ impl Sight {
         Some(Sight { sizes, window: a.window_of(layer), rotary: a.rotary(layer), slopes })
     }
 
-    fn view(&self) -> kernels::View<'_> {
+    fn view<'a>(&'a self, starts: &'a [u32]) -> kernels::View<'a> {
         let causal = kernels::View::causal(self.sizes.head_dim);
-        kernels::View { window: self.window, slopes: &self.slopes, ..causal }
+        kernels::View { window: self.window, slopes: &self.slopes, starts, ..causal }
     }
 }
 
@@ -179,7 +188,7 @@ pub(super) fn on_host(sight: Sight, mut qkv: Tensor<2>, input: &Input) -> Result
     let sizes = sight.sizes;
     let rows = sizes.batch * sizes.time;
     let (mut out, mut logs) = (vec![0.0; rows * sizes.out_width()], vec![0.0; rows * sizes.heads]);
-    kernels::attention(sizes, sight.view(), numbers.numbers(), &mut out, &mut logs);
+    kernels::attention(sizes, sight.view(&input.starts), numbers.numbers(), &mut out, &mut logs);
     let out = tensor(out, [rows, sizes.out_width()], &qkv);
     Ok((out, KernelTape { sight, qkv, logs }))
 }
@@ -187,7 +196,7 @@ pub(super) fn on_host(sight: Sight, mut qkv: Tensor<2>, input: &Input) -> Result
 /// The gradient of `qkv` before its rotation, given the output and its gradient `y`; nothing where those lie elsewhere.
 pub(super) fn back_on_host(tape: &KernelTape, output: &Tensor<2>, y: &Tensor<2>, input: &Input) -> Option<Tensor<2>> {
     let (qkv, out, up) = (Host::of(&tape.qkv)?, Host::of(output)?, Host::of(y)?);
-    let (sizes, view) = (tape.sight.sizes, tape.sight.view());
+    let (sizes, view) = (tape.sight.sizes, tape.sight.view(&input.starts));
     let mut back = vec![0.0; qkv.numbers().len()];
     kernels::attention_back(sizes, view, qkv.numbers(), out.numbers(), &tape.logs, up.numbers(), &mut back);
     let mut back = tensor(back, tape.qkv.dims(), y);
@@ -215,12 +224,17 @@ fn dropped(weights: &Tensor<4>, drop: &Option<Tensor<4>>) -> Tensor<4> {
     }
 }
 
-/// The mask under which position `t` sees positions `0..=t`, at most `window` of them: `[1, 1, time, time]`.
-fn causal_mask(time: usize, window: Option<usize>, device: &Device) -> Tensor<4> {
-    let mut mask = vec![0.0f32; time * time];
-    for (t, row) in mask.chunks_exact_mut(time).enumerate() {
+/// The mask under which position `t` of a row sees positions `0..=t`, at most `window` of them, and none before its start:
+/// `[1, 1, time, time]`, or `[batch, 1, time, time]` with starts.
+fn causal_mask(time: usize, window: Option<usize>, starts: &[u32], device: &Device) -> Tensor<4> {
+    let batch = (starts.len() / time.max(1)).max(1);
+    let mut mask = vec![0.0f32; batch * time * time];
+    for (place, row) in mask.chunks_exact_mut(time).enumerate() {
+        let t = place % time;
+        let start = starts.get(place).map_or(0, |start| *start as usize);
+        let near = (t + 1).saturating_sub(window.unwrap_or(time));
         row[t + 1..].fill(MASKED);
-        row[..(t + 1).saturating_sub(window.unwrap_or(time))].fill(MASKED);
+        row[..near.max(start).min(t)].fill(MASKED);
     }
-    Tensor::from_data(TensorData::new(mask, [1, 1, time, time]), device)
+    Tensor::from_data(TensorData::new(mask, [batch, 1, time, time]), device)
 }

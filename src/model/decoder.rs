@@ -8,6 +8,7 @@ use super::layout::Layout;
 use super::params::Params;
 use super::pass::Pass;
 use super::position::{Angles, Rotary};
+use crate::plan::spec::Position;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
 use std::rc::Rc;
@@ -98,8 +99,14 @@ impl Decoder {
     /// Hidden states after the final norm, `[batch · time, width]`, of row-major `ids` in rows of `time`.
     pub(crate) fn hidden(&self, leaves: &[Tensor<2>], ids: &[u32], time: usize) -> Result<Tensor<2>, ModelError> {
         check_tokens(ids, self.architecture.vocab)?;
-        let pass =
-            Pass { architecture: &self.architecture, layout: &self.layout, leaves, dropout: None, adapter: None };
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.layout,
+            leaves,
+            dropout: None,
+            adapter: None,
+            recompute: false,
+        };
         let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
         let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));
         let input = InputShape { time, angles, masks }.input(ids, &self.device);
@@ -131,6 +138,8 @@ pub(crate) struct Input {
     pub positions: Option<Tensor<1, Int>>,
     pub angles: Option<Angles>,
     pub masks: Rc<Masks>,
+    /// Where in its row the document of each place begins, `[batch · time]`; empty where rows are seen whole.
+    pub starts: Vec<u32>,
     /// Whether the masks say no more than that a position sees itself and what came before, at the same positions in all
     /// rows, as far as a window reaches.
     pub causal: bool,
@@ -159,8 +168,21 @@ impl InputShape {
             positions: None,
             angles: self.angles.clone(),
             masks: self.masks.clone(),
+            starts: Vec::new(),
             causal: true,
         }
+    }
+
+    /// The input of rows that hold several documents, each of which sees itself alone: `starts` says for every place where
+    /// in its row the document begins. Learned positions count from there; the others are relative anyway.
+    pub fn documents(&self, architecture: &Architecture, ids: &[u32], starts: Vec<u32>, device: &Device) -> Input {
+        let time = self.time as u32;
+        let positions = (architecture.position == Position::Learned).then(|| {
+            let places = starts.iter().zip((0..time).cycle()).map(|(start, place)| place - start);
+            int_vector(&places.collect::<Vec<_>>(), device)
+        });
+        let masks = Rc::new(Masks::documents(architecture, self.time, starts.clone(), device));
+        Input { positions, masks, starts, ..self.input(ids, device) }
     }
 }
 

@@ -23,6 +23,16 @@ impl Dropout {
         (rate > 0.0).then(|| Dropout { rate, stream: stream(), rows, place: Cell::new(0) })
     }
 
+    /// Which mask comes next.
+    pub fn place(&self) -> u64 {
+        self.place.get()
+    }
+
+    /// Goes back to a mask, so that the same come again.
+    pub fn go_to(&self, place: u64) {
+        self.place.set(place);
+    }
+
     /// What to multiply numbers with: zero with probability `rate`, `1 / (1 - rate)` otherwise. The numbers of a row lie
     /// together, and row follows row.
     pub fn next<const D: usize>(&self, dims: [usize; D], device: &Device) -> Tensor<D> {

@@ -1,13 +1,15 @@
 //! Text from a network: batched, with cached keys and values.
 
 use super::attention::{MASKED, Masks};
+use super::cache::Cache;
 use super::decoder::{Decoder, Input, check_tokens, int_vector};
 use super::error::ModelError;
 use super::head::capped;
+use super::host::product;
 use super::pass::Pass;
-use super::sampler::Sampler;
+use super::sampler::{Sampler, Seen};
 use crate::random::Stream;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use std::rc::Rc;
 
 /// How to generate.
@@ -21,6 +23,10 @@ pub struct GenerateOptions {
     pub top_k: Option<usize>,
     /// Keep the most probable whose probabilities first reach this; absent: all.
     pub top_p: Option<f64>,
+    /// Keep those at least this share as probable as the most probable; absent or 0: all.
+    pub min_p: Option<f64>,
+    /// How much less likely tokens become that the text or its prompt has; 1: not at all.
+    pub repetition_penalty: f64,
     pub seed: u64,
     /// Tokens that end a text; they are not part of it.
     pub stop: Vec<u32>,
@@ -40,6 +46,8 @@ impl Default for GenerateOptions {
             temperature: 0.0,
             top_k: None,
             top_p: None,
+            min_p: None,
+            repetition_penalty: 1.0,
             seed: 0,
             stop,
             vocab: None,
@@ -64,14 +72,27 @@ pub struct Generated {
 }
 
 /// Why a text ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// A stop token.
+    /// A stop token, or the [listener's](Decoder::generate_with) wish.
     Stop,
     /// As many tokens as allowed.
     Length,
     /// The context is full.
     Context,
+    /// The listener wished that nothing goes on.
+    Interrupted,
+}
+
+/// What a listener wishes after a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    GoOn,
+    /// This text ends here; the token belongs to it.
+    End,
+    /// Every text ends here.
+    EndAll,
 }
 
 impl Decoder {
@@ -85,6 +106,19 @@ impl Decoder {
     /// # Errors
     /// An empty prompt, a token outside the vocabulary, or a failing device.
     pub fn generate(&self, prompts: &[Vec<u32>], options: &GenerateOptions) -> Result<Vec<Generated>, ModelError> {
+        self.generate_with(prompts, options, &mut |_, _| Next::GoOn)
+    }
+
+    /// As [`Decoder::generate`]; `listener` is told each token with the number of its prompt as soon as it is chosen.
+    ///
+    /// # Errors
+    /// As [`Decoder::generate`].
+    pub fn generate_with(
+        &self,
+        prompts: &[Vec<u32>],
+        options: &GenerateOptions,
+        listener: &mut dyn FnMut(usize, u32) -> Next,
+    ) -> Result<Vec<Generated>, ModelError> {
         let context = self.architecture.context;
         let longest = match options.roll {
             true => context.saturating_sub(1),
@@ -102,17 +136,27 @@ impl Decoder {
         // Prompts of like length go together, so that little of a batch is padding.
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|i| (cut[*i].len(), *i));
-        let mut results: Vec<Option<Generated>> = vec![None; prompts.len()];
+        let mut results: Vec<Generated> = vec![Generated::begin(Finish::Interrupted); prompts.len()];
+        let sampler = options.sampler();
+        let mut seen: Vec<Seen> = match sampler.looks_back() {
+            true => prompts.iter().map(|prompt| Seen::of(prompt)).collect(),
+            false => vec![Seen::default(); prompts.len()],
+        };
         for group in order.chunks(options.batch.max(1)) {
-            for (i, mut generated) in group.iter().zip(self.generate_batch(group, &cut, 0, options)?) {
+            let batch = self.generate_batch(group, &cut, &mut seen, 0, options, listener)?;
+            let interrupted = batch.iter().any(|text| text.finish == Finish::Interrupted);
+            for (i, mut generated) in group.iter().zip(batch) {
                 generated.prompt_cut = prompts[*i].len() - cut[*i].len();
-                if options.roll {
-                    self.roll(*i, cut[*i], &mut generated, options)?;
+                if options.roll && !interrupted {
+                    self.roll(*i, cut[*i], &mut generated, &mut seen, options, listener)?;
                 }
-                results[*i] = Some(generated);
+                results[*i] = generated;
+            }
+            if interrupted {
+                break;
             }
         }
-        Ok(results.into_iter().flatten().collect())
+        Ok(results)
     }
 
     /// Goes on with a text that has filled the context. Cached keys know their positions, so what stays is read again.
@@ -121,7 +165,9 @@ impl Decoder {
         number: usize,
         prompt: &[u32],
         text: &mut Generated,
+        seen: &mut [Seen],
         options: &GenerateOptions,
+        listener: &mut dyn FnMut(usize, u32) -> Next,
     ) -> Result<(), ModelError> {
         let half = (self.architecture.context / 2).max(1);
         while text.finish == Finish::Context && self.architecture.context > 1 {
@@ -130,7 +176,7 @@ impl Decoder {
             prompts[number] = &all[all.len().saturating_sub(half)..];
             let before = text.tokens.len();
             let rest = GenerateOptions { max_tokens: options.max_tokens - before, ..options.clone() };
-            for more in self.generate_batch(&[number], &prompts, before, &rest)? {
+            for more in self.generate_batch(&[number], &prompts, seen, before, &rest, listener)? {
                 text.tokens.extend(more.tokens);
                 text.logprobs.extend(more.logprobs);
                 text.finish = more.finish;
@@ -146,34 +192,29 @@ impl Decoder {
         &self,
         group: &[usize],
         prompts: &[&[u32]],
+        seen: &mut [Seen],
         drawn: usize,
         options: &GenerateOptions,
+        listener: &mut dyn FnMut(usize, u32) -> Next,
     ) -> Result<Vec<Generated>, ModelError> {
         let batch = group.len();
         let time = group.iter().map(|i| prompts[*i].len()).max().unwrap_or(1);
         let pads: Vec<usize> = group.iter().map(|i| time - prompts[*i].len()).collect();
         let steps = options.max_tokens.min(self.architecture.context - time.min(self.architecture.context));
         let leaves = self.params.leaves(&self.layout);
-        let head = self.head(&leaves).transpose();
+        let head = self.head(&leaves);
         let pass = Pass {
             architecture: &self.architecture,
             layout: &self.layout,
             leaves: &leaves,
             dropout: None,
             adapter: None,
+            recompute: false,
         };
-        let mut cache = Cache::new(self, batch, time + steps);
-        let mut rows: Vec<Generated> = (0..batch)
-            .map(|_| Generated {
-                tokens: Vec::new(),
-                logprobs: Vec::new(),
-                finish: Finish::Length,
-                prompt_cut: 0,
-                rolls: 0,
-            })
-            .collect();
+        let mut cache = Cache::new(self, time + steps, pads.clone());
+        let mut rows = vec![Generated::begin(Finish::Length); batch];
         let mut done = vec![steps == 0; batch];
-        let sampler = Sampler { temperature: options.temperature, top_k: options.top_k, top_p: options.top_p };
+        let sampler = options.sampler();
         let streams: Vec<Stream> = group.iter().map(|i| Stream::new(options.seed, &format!("generate/{i}"))).collect();
 
         let mut ids = Vec::with_capacity(batch * time);
@@ -183,11 +224,11 @@ impl Decoder {
         }
         let mut width = time;
         for step in 0..steps {
-            let input = self.cached_input(&ids, batch, width, cache.used, &pads, &cache);
+            let input = self.cached_input(&ids, batch, width, cache.used(), &pads, &cache);
             let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut cache), None);
-            cache.used += width;
+            cache.fill(width);
             let last = hidden.reshape([batch, width, self.architecture.width]).narrow(1, width - 1, 1);
-            let logits = last.reshape([batch, self.architecture.width]).matmul(head.clone());
+            let logits = product(&last.reshape([batch, self.architecture.width]), false, &head, true);
             let logits = capped(logits, self.architecture.logit_cap);
             let logits = logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             ids = vec![0; batch];
@@ -196,7 +237,8 @@ impl Decoder {
                     continue;
                 }
                 let known = options.vocab.unwrap_or(logits.len()).min(logits.len());
-                let (token, logprob) = sampler.choose(&logits[..known], &mut streams[row].at((drawn + step) as u64));
+                let mut draws = streams[row].at((drawn + step) as u64);
+                let (token, logprob) = sampler.choose(&logits[..known], &seen[group[row]], &mut draws);
                 if options.stop.contains(&token) {
                     rows[row].finish = Finish::Stop;
                     done[row] = true;
@@ -205,6 +247,21 @@ impl Decoder {
                 rows[row].tokens.push(token);
                 rows[row].logprobs.push(logprob);
                 ids[row] = token;
+                if sampler.looks_back() {
+                    seen[group[row]].add(token);
+                }
+                match listener(group[row], token) {
+                    Next::GoOn => {}
+                    Next::End => {
+                        rows[row].finish = Finish::Stop;
+                        done[row] = true;
+                    }
+                    Next::EndAll => {
+                        let at_work = rows.iter_mut().zip(&done).filter(|(_, done)| !**done);
+                        at_work.for_each(|(row, _)| row.finish = Finish::Interrupted);
+                        return Ok(rows);
+                    }
+                }
             }
             width = 1;
             if done.iter().all(|done| *done) {
@@ -234,9 +291,29 @@ impl Decoder {
             .flat_map(|pad| (used..used + width).map(move |column| column.saturating_sub(*pad) as u32))
             .collect();
         let positions = int_vector(&positions, &self.device);
+        // On the host the cache knows what is seen.
+        let masks = if cache.on_host() {
+            Masks::given(&self.architecture, Tensor::zeros([1, 1, 1, 1], &self.device), None)
+        } else {
+            self.masks(width, used, pads, cache)
+        };
+        Input {
+            ids: int_vector(ids, &self.device),
+            batch,
+            time: width,
+            angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
+            positions: Some(positions),
+            masks: Rc::new(masks),
+            starts: Vec::new(),
+            causal: false,
+        }
+    }
+
+    /// What columns `used..used + width` may not see, `[batch, 1, width, keys]`.
+    fn masks(&self, width: usize, used: usize, pads: &[usize], cache: &Cache) -> Masks {
         let keys = cache.keys(used + width);
         let mask = |window: Option<usize>| {
-            let mut mask = vec![0.0f32; batch * width * keys];
+            let mut mask = vec![0.0f32; pads.len() * width * keys];
             for (row, mask) in mask.chunks_exact_mut(width * keys).enumerate() {
                 for (column, mask) in mask.chunks_exact_mut(keys).enumerate() {
                     // A padding column sees itself, so that its softmax is defined; nothing sees it.
@@ -245,56 +322,27 @@ impl Decoder {
                     mask[used + column + 1..].fill(MASKED);
                 }
             }
-            Tensor::from_data(TensorData::new(mask, [batch, 1, width, keys]), &self.device)
+            Tensor::from_data(TensorData::new(mask, [pads.len(), 1, width, keys]), &self.device)
         };
         let window = self.architecture.window;
-        let masks = Masks::given(&self.architecture, mask(None), window.map(|window| mask(Some(window))));
-        Input {
-            ids: int_vector(ids, &self.device),
-            batch,
-            time: width,
-            angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
-            positions: Some(positions),
-            masks: Rc::new(masks),
-            causal: false,
+        Masks::given(&self.architecture, mask(None), window.map(|window| mask(Some(window))))
+    }
+}
+
+impl GenerateOptions {
+    fn sampler(&self) -> Sampler {
+        Sampler {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
         }
     }
 }
 
-/// Keys and values of every block, `[batch, kv_heads, capacity, head_dim]` each.
-pub(crate) struct Cache {
-    layers: Vec<(Tensor<4>, Tensor<4>)>,
-    capacity: usize,
-    /// Columns filled.
-    used: usize,
-}
-
-impl Cache {
-    /// Attention looks at a multiple of this many columns, so that kernels see few shapes.
-    const STEP: usize = 64;
-
-    fn new(decoder: &Decoder, batch: usize, columns: usize) -> Cache {
-        let a = &decoder.architecture;
-        let capacity = columns.next_multiple_of(Cache::STEP);
-        let zeros = |device: &Device| Tensor::<4>::zeros([batch, a.kv_heads, capacity, a.head_dim], device);
-        let layers = (0..a.layers).map(|_| (zeros(&decoder.device), zeros(&decoder.device))).collect();
-        Cache { layers, capacity, used: 0 }
-    }
-
-    /// Columns attention looks at when `used` are filled.
-    fn keys(&self, used: usize) -> usize {
-        used.next_multiple_of(Cache::STEP).min(self.capacity)
-    }
-
-    /// Stores the keys and values of new columns and returns all that attention looks at.
-    pub fn extend(&mut self, layer: usize, key: Tensor<4>, value: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
-        let width = key.dims()[2];
-        let (used, keys) = (self.used, self.keys(self.used + width));
-        let place = [0..key.dims()[0], 0..key.dims()[1], used..used + width, 0..key.dims()[3]];
-        let (keys_before, values_before) = &mut self.layers[layer];
-        // Taking the tensors out lets the backend write in place.
-        keys_before.inplace(|tensor| tensor.slice_assign(place.clone(), key));
-        values_before.inplace(|tensor| tensor.slice_assign(place, value));
-        (keys_before.clone().narrow(2, 0, keys), values_before.clone().narrow(2, 0, keys))
+impl Generated {
+    fn begin(finish: Finish) -> Generated {
+        Generated { tokens: Vec::new(), logprobs: Vec::new(), finish, prompt_cut: 0, rolls: 0 }
     }
 }

@@ -14,6 +14,8 @@ const BLOCK: usize = 1 << 23;
 pub(crate) struct HeadGradient {
     /// The weighted sum of the losses, `[1, 1]`.
     pub loss: Tensor<2>,
+    /// The same of the squared logarithms of the normalisers, times their coefficient, `[1, 1]`.
+    pub penalty: Tensor<2>,
     /// Gradient of the loss by the hidden states, `[rows, width]`.
     pub hidden: Tensor<2>,
     /// Gradient of the loss by the output matrix, `[vocab, width]`.
@@ -28,18 +30,20 @@ pub(super) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
     }
 }
 
-/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed (and `cap`ped) against `targets` (row-major, one
-/// a row), each row counting `weights` times; and its gradients. All tensors are without autodiff.
+/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed (and `cap`ped) against `targets`
+/// (row-major, one a row), each row counting `weights` times, plus `z` times the squared logarithm of the softmax's
+/// normaliser; and the gradients of both together. All tensors are without autodiff.
 pub(crate) fn head_gradient(
     hidden: Tensor<2>,
     weight: Tensor<2>,
     cap: Option<f64>,
     targets: &[i32],
     weights: &[f32],
+    z: f64,
 ) -> HeadGradient {
     let [rows, _] = hidden.dims();
     let device = hidden.device();
-    let mut losses = Vec::new();
+    let (mut losses, mut penalties) = (Vec::new(), Vec::new());
     let mut hiddens = Vec::new();
     let mut sum: Option<Tensor<2>> = None;
     for (start, len) in blocks(rows, weight.dims()[0]) {
@@ -49,15 +53,21 @@ pub(crate) fn head_gradient(
         // The slope of the cap is 1 − tanh².
         let slope = cap.map(|cap| logits.clone().div_scalar(cap).square().neg().add_scalar(1.0));
         let vocab = weight.dims()[0];
-        match change(&mut logits, |logits| kernels::cross_entropy(logits, vocab, targets, weights)) {
-            Some(rows) => losses.push(tensor(rows, [len, 1], &logits).sum_dim(0)),
+        match change(&mut logits, |logits| kernels::cross_entropy(logits, vocab, targets, weights, z as f32)) {
+            Some((loss, penalty)) => {
+                losses.push(tensor(loss, [len, 1], &logits).sum_dim(0));
+                penalties.push(tensor(penalty, [len, 1], &logits).sum_dim(0));
+            }
             None => {
                 let target = column_int(targets, &device);
                 let w = column(weights, &device);
-                let (shifted, exps, total) = exponentials(logits);
+                let (peak, shifted, exps, total) = exponentials(logits);
                 let picked = shifted.gather(1, target.clone());
                 losses.push(((total.clone().log() - picked) * w.clone()).sum_dim(0));
-                logits = (exps * (w.clone() / total)).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
+                let normaliser = peak + total.clone().log();
+                penalties.push((normaliser.clone() * normaliser.clone() * w.clone()).sum_dim(0).mul_scalar(z));
+                let factor = w.clone() / total * normaliser.mul_scalar(2.0 * z).add_scalar(1.0);
+                logits = (exps * factor).scatter(1, target, w.neg(), IndexingUpdateOp::Add);
             }
         }
         if let Some(slope) = slope {
@@ -72,6 +82,7 @@ pub(crate) fn head_gradient(
     }
     HeadGradient {
         loss: Tensor::cat(losses, 0).sum_dim(0),
+        penalty: Tensor::cat(penalties, 0).sum_dim(0),
         hidden: join(hiddens),
         weight: sum.unwrap_or_else(|| weight.zeros_like()),
     }
@@ -83,19 +94,19 @@ pub(crate) fn head_logprobs(hidden: Tensor<2>, weight: Tensor<2>, cap: Option<f6
     let device = hidden.device();
     let parts = blocks(rows, weight.dims()[0]).into_iter().map(|(start, len)| {
         let h = narrow(&hidden, start, len, rows);
-        let (shifted, _, total) = exponentials(capped(product(&h, false, &weight, true), cap));
+        let (_, shifted, _, total) = exponentials(capped(product(&h, false, &weight, true), cap));
         shifted.gather(1, column_int(&targets[start..start + len], &device)) - total.log()
     });
     join(parts.collect())
 }
 
-/// Logits less their row's largest, the exponentials of that, and their row's sum.
-fn exponentials(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
+/// A row's largest logit, the logits less that, the exponentials of these, and their row's sum.
+fn exponentials(logits: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>, Tensor<2>) {
     let peak = logits.clone().max_dim(1);
-    let shifted = logits - peak;
+    let shifted = logits - peak.clone();
     let exps = shifted.clone().exp();
     let total = exps.clone().sum_dim(1);
-    (shifted, exps, total)
+    (peak, shifted, exps, total)
 }
 
 /// Equal blocks of rows, as few as hold [`BLOCK`] logits each, so that kernels see at most two shapes.
@@ -149,16 +160,19 @@ mod tests {
         };
         let (hidden, weight) = (draw(5, 8, "hidden"), draw(11, 8, "weight"));
         let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
-        for cap in [None, Some(2.0)] {
-            let by_hand = head_gradient(hidden.clone(), weight.clone(), cap, &targets, &weights);
+        for (cap, z) in [(None, 0.0), (None, 0.3), (Some(2.0), 0.0), (Some(2.0), 0.3)] {
+            let by_hand = head_gradient(hidden.clone(), weight.clone(), cap, &targets, &weights, z);
             let (h, w) = (hidden.clone().autodiff().require_grad(), weight.clone().autodiff().require_grad());
             let logits = capped(h.clone().matmul(w.clone().transpose()), cap);
+            let normaliser = logits.clone().exp().sum_dim(1).log();
             let logs = burn::tensor::activation::log_softmax(logits, 1);
             let target = column_int(&targets, &device);
             let loss = (logs.gather(1, target).neg() * column(&weights, &device)).sum();
-            let grads = loss.backward();
+            let penalty = (normaliser.clone() * normaliser * column(&weights, &device)).sum().mul_scalar(z);
+            let grads = (loss.clone() + penalty.clone()).backward();
             let close = |a: Tensor<2>, b: Tensor<2>| assert!(a.all_close(b, Some(1e-5), Some(1e-6)));
             close(by_hand.loss, loss.inner().reshape([1, 1]));
+            close(by_hand.penalty, penalty.inner().reshape([1, 1]));
             close(by_hand.hidden, h.grad(&grads).unwrap());
             close(by_hand.weight, w.grad(&grads).unwrap());
         }

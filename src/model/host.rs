@@ -36,7 +36,7 @@ pub(super) fn tensor<const D: usize, const E: usize>(
 }
 
 /// `left` times `right`, each the other way round if said so.
-pub(super) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
+pub(crate) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
     if let (Some(a), Some(b)) = (Host::of(left), Host::of(right)) {
         fn matrix(host: &Host, [rows, columns]: [usize; 2], turned: bool) -> (Matrix<'_>, usize) {
             let matrix = Matrix::new(host.numbers(), rows, columns);

@@ -6,6 +6,7 @@
 //! with the same input (queries, keys and values; gate and up) lie one under the other and are used as one matrix.
 
 use super::architecture::Architecture;
+use super::part::Part;
 use crate::plan::spec::{Norm, NormPlace, Position, QkNorm};
 
 /// One named weight, as files hold it.
@@ -45,8 +46,8 @@ pub(crate) struct Leaf {
 pub(crate) struct Segment {
     /// Its numbers, with padding zeros up to a multiple of [`ROW`].
     pub len: usize,
-    /// Whether weight decay applies: to matrices, embeddings among them, and not to vectors (as nanoGPT does).
-    pub decays: bool,
+    /// Of all its weights.
+    pub part: Part,
 }
 
 /// Index of a leaf.
@@ -141,7 +142,7 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct LayoutBuilder {
     entries: Vec<(Entry, LeafId)>,
-    leaves: Vec<(Leaf, bool)>,
+    leaves: Vec<(Leaf, Part)>,
 }
 
 impl LayoutBuilder {
@@ -231,23 +232,25 @@ impl LayoutBuilder {
         let id = self.leaves.len();
         let total = parts.iter().map(|(_, n)| n).sum();
         let (rows, width) = cols.map_or((1, total), |cols| (total, cols));
-        self.leaves.push((Leaf { rows, cols: width, segment: 0, offset: 0 }, cols.is_some()));
+        let mut part = Part::Vector;
         for (name, n) in parts {
             let shape = cols.map_or(vec![*n], |cols| vec![*n, cols]);
+            part = Part::of(name.as_ref(), &shape);
             self.entries.push((Entry { name: name.as_ref().to_owned(), shape, init, segment: 0, offset: 0 }, id));
         }
+        self.leaves.push((Leaf { rows, cols: width, segment: 0, offset: 0 }, part));
         id
     }
 
-    /// Lays the leaves out: matrices first, then vectors, in segments of a bounded length.
+    /// Lays the leaves out, part by part, in segments of a bounded length.
     pub fn finish(mut self) -> Layout {
         let mut segments: Vec<Segment> = Vec::new();
-        for decays in [true, false] {
-            for (leaf, _) in self.leaves.iter_mut().filter(|(_, matrix)| *matrix == decays) {
+        for part in Part::ALL {
+            for (leaf, _) in self.leaves.iter_mut().filter(|(_, of)| *of == part) {
                 let len = leaf.rows * leaf.cols;
-                let full = segments.last().is_none_or(|last| last.decays != decays || last.len + len > SEGMENT);
+                let full = segments.last().is_none_or(|last| last.part != part || last.len + len > SEGMENT);
                 if full {
-                    segments.push(Segment { len: 0, decays });
+                    segments.push(Segment { len: 0, part });
                 }
                 if let Some(last) = segments.last_mut() {
                     leaf.offset = last.len;

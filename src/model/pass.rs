@@ -7,10 +7,10 @@
 use super::adapter::Adapter;
 use super::architecture::Architecture;
 use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attention_back};
+use super::cache::Cache;
 use super::decoder::Input;
 use super::dropout::Dropout;
 use super::feed_forward::{ActivationTape, activate, activate_back};
-use super::generate::Cache;
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
@@ -25,6 +25,9 @@ pub(crate) struct Pass<'a> {
     pub dropout: Option<&'a Dropout>,
     /// Adapters of a network that stays as it is; their leaves follow the network's.
     pub adapter: Option<&'a Adapter>,
+    /// Whether the tape keeps only what goes into a block, and the way back computes the block again (Chen et al. 2016):
+    /// the memory of one block instead of all, for one more forward pass.
+    pub recompute: bool,
 }
 
 /// What a forward pass leaves for the way back.
@@ -32,8 +35,15 @@ pub(crate) struct Pass<'a> {
 pub(crate) struct Tape {
     /// Dropout of the embeddings.
     drop: Option<Tensor<2>>,
-    blocks: Vec<BlockTape>,
+    blocks: Vec<Kept>,
     norm: Option<NormTape>,
+}
+
+/// What is kept of a block.
+enum Kept {
+    Tape(Box<BlockTape>),
+    /// What went in, and which mask of the dropout came next.
+    Input(Tensor<2>, u64),
 }
 
 struct BlockTape {
@@ -60,6 +70,8 @@ struct BlockTape {
 enum HeadsTape {
     Kernel(Box<KernelTape>),
     Composed(Box<AttentionTape>),
+    /// Of cached keys and values, which nobody goes back through.
+    Cached,
 }
 
 /// Gradients by leaf; a leaf that took no part has none.
@@ -91,10 +103,11 @@ impl Pass<'_> {
     ) -> Tensor<2> {
         let (mut x, drop) = self.drop(x);
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
+            let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(x.clone(), self.place()));
             let (y, block) = self.block(x, input, roles, layer, cache.as_deref_mut());
             x = y;
             if let Some(tape) = tape.as_deref_mut() {
-                tape.blocks.push(block);
+                tape.blocks.push(kept.unwrap_or_else(|| Kept::Tape(Box::new(block))));
             }
         }
         let (y, norm) = self.norm(x, self.layout.roles.norm);
@@ -149,7 +162,7 @@ impl Pass<'_> {
         mut qkv: Tensor<2>,
         input: &Input,
         layer: usize,
-        cache: Option<&mut Cache>,
+        mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
         if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
@@ -160,6 +173,9 @@ impl Pass<'_> {
         }
         let device = qkv.device();
         let (query, key, value) = self.heads(qkv, input, layer);
+        if let Some(y) = cache.as_deref_mut().and_then(|cache| cache.attend(layer, &query, &key, &value)) {
+            return (y, HeadsTape::Cached);
+        }
         let (key, value) = match cache {
             Some(cache) => cache.extend(layer, key, value),
             None => (key, value),
@@ -193,6 +209,15 @@ impl Pass<'_> {
             None => hidden,
         };
         for (layer, (roles, block)) in self.layout.roles.blocks.iter().zip(tape.blocks).enumerate().rev() {
+            let block = match block {
+                Kept::Tape(block) => *block,
+                Kept::Input(x, place) => {
+                    if let Some(dropout) = self.dropout {
+                        dropout.go_to(place);
+                    }
+                    self.block(x, input, roles, layer, None).1
+                }
+            };
             x = self.block_back(x, input, roles, layer, block, &mut grads);
         }
         (times(x, tape.drop), grads)
@@ -229,6 +254,7 @@ impl Pass<'_> {
         let a = self.architecture;
         let tape = match tape {
             HeadsTape::Composed(tape) => *tape,
+            HeadsTape::Cached => return Tensor::zeros([y.dims()[0], a.query_width() + 2 * a.kv_width()], &y.device()),
             HeadsTape::Kernel(tape) => match attention::back_on_host(&tape, &output, &y, input) {
                 Some(qkv) => return qkv,
                 // A tensor does not leave the CPU on its own; if one did, the parts could be had again.
@@ -339,6 +365,11 @@ impl Pass<'_> {
         x
     }
 
+    /// Which mask of the dropout comes next.
+    fn place(&self) -> u64 {
+        self.dropout.map_or(0, Dropout::place)
+    }
+
     /// Applies dropout and returns its mask.
     fn drop(&self, x: Tensor<2>) -> (Tensor<2>, Option<Tensor<2>>) {
         let mask = self.dropout.map(|dropout| dropout.next(x.dims(), &x.device()));
@@ -426,10 +457,22 @@ mod tests {
                 leaves: &plain,
                 dropout: drop.as_ref(),
                 adapter: None,
+                recompute: false,
             };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
             let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+
+            // Computing blocks again changes no bit.
+            let drop = dropout();
+            let again = Pass { dropout: drop.as_ref(), recompute: true, ..pass };
+            let mut tape = Tape::default();
+            again.blocks(x.clone(), &input, None, Some(&mut tape));
+            let (x_again, leaves_again) = again.back(seed.clone(), &input, tape);
+            assert_eq!(x_again.to_data(), x_by_hand.to_data());
+            for (a, b) in leaves_again.into_iter().zip(&leaves_by_hand) {
+                assert_eq!(a.map(|a| a.to_data()), b.as_ref().map(Tensor::to_data));
+            }
 
             let leaves: Vec<Tensor<2>> = plain.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
             let drop = dropout();
@@ -489,6 +532,7 @@ mod tests {
                     leaves: &leaves,
                     dropout: None,
                     adapter: Some(&adapter),
+                    recompute: false,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -511,6 +555,44 @@ mod tests {
                 for (id, by_hand) in leaves_by_hand.into_iter().enumerate().skip(network.len()) {
                     close(leaves[id].grad(&grads).unwrap(), by_hand.unwrap(), &format!("leaf {id}"));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn documents_in_one_row_are_as_if_each_were_alone() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        for architecture in architectures().into_iter().filter(|a| a.dropout == 0.0) {
+            let layout = Layout::new(&architecture);
+            let leaves = Params::fresh(&layout, 1, &device).leaves(&layout);
+            let (ids, lens) = ([3, 1, 4, 1, 5, 9, 2, 6], [3, 1, 4]);
+            let starts: Vec<u32> = [0, 0, 0, 3, 4, 4, 4, 4].to_vec();
+            let width = architecture.width;
+            let run = |leaves: &[Tensor<2>], input: &Input| {
+                let base = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves,
+                    dropout: None,
+                    adapter: None,
+                    recompute: false,
+                };
+                base.blocks(base.embed(input), input, None, None)
+            };
+            let shape = InputShape::new(&architecture, 8, &device);
+            let packed = shape.documents(&architecture, &ids, starts.clone(), &device);
+            let together = run(&leaves, &packed);
+            // By burn's operations, as a GPU would.
+            let traced: Vec<Tensor<2>> = leaves.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+            let composed = run(&traced, &packed).inner();
+            assert!(composed.all_close(together.clone(), Some(1e-4), Some(1e-4)), "{architecture:?}");
+            let mut at = 0;
+            for len in lens {
+                let input = InputShape::new(&architecture, len, &device).input(&ids[at..at + len], &device);
+                let (alone, part) = (run(&leaves, &input), together.clone().narrow(0, at, len));
+                assert_eq!(alone.dims(), [len, width]);
+                assert!(alone.all_close(part, Some(1e-4), Some(1e-4)), "{len} tokens of {architecture:?}");
+                at += len;
             }
         }
     }

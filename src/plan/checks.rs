@@ -1,13 +1,13 @@
 //! What must hold between items for the experiment to make sense.
 
 use super::chain::{Chain, sequence, stated_vocab};
-use super::figures::{plural, thousands};
+use super::figures::thousands;
 use super::items::Items;
-use super::length::Step;
 use super::references::{reward, trained_on};
+use super::settings;
 use super::shape::{self, kindred};
-use super::spec::{Dataset, Keeping, Needs, Quantity, Schedule, Stage, Training, Unit};
-use super::{Known, Rows, Shape};
+use super::spec::{Dataset, Keeping, Needs, Quantity, Stage, Training, Unit};
+use super::{Known, Shape};
 use crate::check::{Checked, CheckedItem};
 use crate::diagnostics::{Code, Label, Problem, Problems, Severity};
 use crate::source::Sources;
@@ -32,6 +32,7 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
         if let Some(chain) = chains.get(name) {
             tokenizer(items, item, training, chain, chains, problems);
             lengths(item, training, chain, problems);
+            settings::check(item, training, chain, problems);
         }
         data(items, item, spec, training, problems);
         keeping(item, training, problems);
@@ -343,56 +344,6 @@ pub(super) fn budget(
             .label(derivation)
             .also(item.span_of("batch"), "the size of a step")
             .help("raise `budget`, or lower `batch`"),
-        );
-    }
-}
-
-/// What has to come within a stage of so many steps: the warm-up, and, at least once, validation.
-pub(super) fn pace(
-    item: &CheckedItem,
-    common: &Training,
-    steps: &Known<u64>,
-    step: Step,
-    rows: Rows,
-    problems: &mut Problems,
-) {
-    let Some(steps) = steps.value().copied().filter(|steps| *steps > 0) else { return };
-    // How many tokens a padded step learns from depends on the data.
-    let counted = |quantity: Quantity| match quantity.unit {
-        Unit::Steps => Some(quantity.amount.round()),
-        Unit::Tokens if rows == Rows::Packed => Some((quantity.amount / step.tokens().max(1) as f64).ceil()),
-        _ => None,
-    };
-    let lasts = || format!("the stage lasts {}", plural(steps, "step", "steps"));
-    let warmup = match &common.schedule {
-        Schedule::Constant(s) => s.warmup,
-        Schedule::Linear(s) => s.warmup,
-        Schedule::Cosine(s) => s.warmup,
-    };
-    if let Some(long) = counted(warmup).filter(|n| *n > steps as f64) {
-        problems.push(
-            Problem::new(
-                Code::E0612,
-                item.span_of("schedule.warmup"),
-                format!("the warm-up of `{}` is longer than the stage", item.name),
-            )
-            .label(format!("{} of warm-up", plural(long as u64, "step", "steps")))
-            .also(item.span_of("budget"), lasts())
-            .help("shorten it, or give it as a share of the stage, such as `warmup = 2%`"),
-        );
-    }
-    if let Some(every) = &common.validate
-        && let Some(period) = counted(every.period).filter(|n| *n > steps as f64)
-    {
-        problems.push(
-            Problem::new(
-                Code::W1010,
-                item.span_of("validate.period"),
-                format!("`{}` validates only at its end", item.name),
-            )
-            .label(format!("every {}", plural(period as u64, "step", "steps")))
-            .also(item.span_of("budget"), lasts())
-            .help("validate more often, or train longer"),
         );
     }
 }

@@ -1,14 +1,17 @@
 //! What a stage will cost.
 
+use super::batches::Step;
 use super::chain::sequence;
 use super::checks;
 use super::counts::{KnownCounts, Workload};
 use super::flops::training_flops_per_token;
 use super::graph::{Digest, Estimate, Known};
-use super::length::{Amounts, Budget, Rows, Step, length, row_length};
+use super::length::{Amounts, Budget, Rows, length, row_length};
 use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
-use super::spec::{Decoder, Keeping, Optimizer, Stage, Training};
+use super::remembered::remembered;
+use super::settings;
+use super::spec::{Decoder, Keeping, Stage, Training};
 use super::unsupported;
 use crate::check::CheckedItem;
 use crate::diagnostics::Problems;
@@ -31,7 +34,7 @@ pub(super) struct Costed<'a> {
 pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut Problems) -> Estimate {
     let common = of.training;
     let sequence = sequence(common, of.model);
-    let step = Step::of(common.batch, sequence);
+    let step = Step::of(common.batch, sequence).growing(common.growth.as_ref());
     let vocab = match of.model.vocab {
         Some(rows) => Known::Value(super::parameters::size(rows)),
         None => of.vocab.clone(),
@@ -70,19 +73,19 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         tokens_per_second: speed.clone(),
     });
     checks::budget(of.item, common.budget, &length.steps, &length.derivation, problems);
-    checks::pace(of.item, common, &length.steps, step, rows, problems);
+    settings::pace(of.item, common, &length.steps, step, rows, problems);
     let row = row(of, counts, sequence);
-    let positions = length.steps.clone().map(|steps| steps.saturating_mul(step.sequences).saturating_mul(row));
+    let positions = length.steps.clone().map(|steps| step.sequences_in(steps).saturating_mul(row));
     let mut derivation = length.derivation;
     if common.until.is_some() {
         derivation.push_str("; fewer if `until` holds earlier");
     }
-    let memory = executed.and_then(|()| vocab.clone()).and_then(|vocab| {
-        micro.clone().map(|m| memory(of.model, vocab, sequence, m, step.sequences, &common.optimizer))
-    });
+    let memory = executed
+        .and_then(|()| vocab.clone())
+        .and_then(|vocab| micro.clone().map(|m| memory(of.model, vocab, sequence, m, step.sequences, &common.into())));
     Estimate {
         parameters: parts.clone().map(|p| p.total()),
-        disk_bytes: parts.clone().map(|p| disk(&p, &common.optimizer, &common.keep)),
+        disk_bytes: parts.clone().map(|p| disk(of.model, &p, common)),
         parts,
         sequences: step.sequences,
         sequence,
@@ -128,13 +131,14 @@ fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
     Amounts { name: name.clone(), tokens, documents }
 }
 
-/// Bytes on disk at most: the weights that are handed on, those that were best so far, and two checkpoints to resume from
-/// (the last one and the one being written), each with weights and the optimiser's moments; all in f32.
-fn disk(parts: &Parameters, optimizer: &Optimizer, keep: &Keeping) -> u64 {
-    let moments = match optimizer {
-        Optimizer::Adamw(_) => 2,
-        Optimizer::Sgd(s) => u64::from(s.momentum != 0.0),
-    };
-    let best = u64::from(matches!(keep, Keeping::Best(_)));
-    parts.total().saturating_mul(4).saturating_mul(1 + best + 2 * (1 + moments))
+/// Bytes on disk at most: the weights that are handed on, those that were best so far, and the checkpoints to resume from
+/// (those that are kept and the one being written), each with weights, their average where there is one, and what the
+/// optimiser remembers; all in f32.
+fn disk(model: &Decoder, parts: &Parameters, common: &Training) -> u64 {
+    let best = u64::from(matches!(common.keep, Keeping::Best(_)));
+    let weights = parts.total().saturating_mul(1 + u64::from(common.ema.is_some()));
+    let checkpoint = weights.saturating_add(remembered(model, parts, &common.optimizer));
+    let kept = super::parameters::size(common.checkpoints);
+    let weights = parts.total().saturating_mul(1 + best);
+    weights.saturating_add(checkpoint.saturating_mul(kept.saturating_add(1))).saturating_mul(4)
 }

@@ -1,35 +1,9 @@
 //! Tokens, steps and epochs: how a budget becomes a number of steps.
 
 use super::Known;
+use super::batches::Step;
 use super::figures::{amount, flops, number, plural, thousands};
 use super::spec::{Quantity, Unit};
-
-/// One optimiser step.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Step {
-    /// Sequences it learns from.
-    pub sequences: u64,
-    /// Tokens in each.
-    pub sequence: u64,
-}
-
-impl Step {
-    /// A batch in tokens holds as many whole sequences as fit, and at least one; a batch in documents is that many
-    /// sequences.
-    pub fn of(batch: Quantity, sequence: u64) -> Step {
-        let sequence = sequence.max(1);
-        let sequences = match batch.unit {
-            Unit::Tokens => batch.amount / sequence as f64,
-            _ => batch.amount,
-        };
-        Step { sequences: (sequences.floor() as u64).max(1), sequence }
-    }
-
-    /// Tokens of a step, padding included.
-    pub fn tokens(self) -> u64 {
-        self.sequences.saturating_mul(self.sequence)
-    }
-}
 
 /// How documents fill sequences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,20 +54,19 @@ pub fn length(given: &Budget) -> Length {
     let (steps, derivation) = steps(given);
     let step = given.step;
     let tokens = match given.rows {
-        Rows::Packed => steps.clone().map(|s| s.saturating_mul(step.tokens())),
+        Rows::Packed => steps.clone().map(|s| step.tokens_in(s)),
         Rows::Padded => both(&steps, &given.data.tokens).and_then(|(s, tokens)| {
             given.data.documents.clone().map(|documents| {
-                let seen = s.saturating_mul(step.sequences) as f64 / documents.max(1) as f64;
-                ((tokens as f64 * seen) as u64).min(s.saturating_mul(step.tokens()))
+                let seen = step.sequences_in(s) as f64 / documents.max(1) as f64;
+                ((tokens as f64 * seen) as u64).min(step.tokens_in(s))
             })
         }),
     };
     let epochs = match given.rows {
-        Rows::Packed => {
-            both(&steps, &given.data.tokens).map(|(s, all)| s.saturating_mul(step.tokens()) as f64 / all.max(1) as f64)
+        Rows::Packed => both(&steps, &given.data.tokens).map(|(s, all)| step.tokens_in(s) as f64 / all.max(1) as f64),
+        Rows::Padded => {
+            both(&steps, &given.data.documents).map(|(s, all)| step.sequences_in(s) as f64 / all.max(1) as f64)
         }
-        Rows::Padded => both(&steps, &given.data.documents)
-            .map(|(s, all)| s.saturating_mul(step.sequences) as f64 / all.max(1) as f64),
     };
     // "3 epochs" stays 3 although the last step is filled up.
     let epochs = match given.budget.unit {
@@ -105,22 +78,30 @@ pub fn length(given: &Budget) -> Length {
 
 fn steps(given: &Budget) -> (Known<u64>, String) {
     let (step, wanted) = (given.step, given.budget.amount);
-    let a_step = format!("{} a step", plural(step.tokens(), "token", "tokens"));
-    let rows = format!("{} a step", plural(step.sequences, "sequence", "sequences"));
+    let growing = step.growth.map_or_else(String::new, |growth| {
+        format!(" (from {} on, over {})", thousands(growth.from), plural(growth.steps, "step", "steps"))
+    });
+    let rows = format!("{} a step{growing}", plural(step.sequences, "sequence", "sequences"));
+    let growing = step.growth.map_or_else(String::new, |growth| {
+        let from = growth.from.saturating_mul(step.sequence);
+        format!(" (from {} on, over {})", thousands(from), plural(growth.steps, "step", "steps"))
+    });
+    let a_step = format!("{} a step{growing}", plural(step.tokens(), "token", "tokens"));
     let name = &given.data.name;
     match given.budget.unit {
         Unit::Steps => {
             let steps = wanted.floor() as u64;
-            let all = steps.saturating_mul(step.tokens());
+            let all = step.tokens_in(steps);
             let text = format!("{} × {a_step} = {} tokens", plural(steps, "step", "steps"), thousands(all));
             (Known::Value(steps), text)
         }
         Unit::Tokens => {
-            let steps = down(wanted, step.tokens());
+            let steps = step.for_tokens(wanted).floor() as u64;
             (Known::Value(steps), format!("{} tokens ÷ {a_step} = {}", amount(wanted), plural(steps, "step", "steps")))
         }
         Unit::Flops => {
-            let steps = given.flops_per_token.clone().map(|cost| down(wanted / cost.max(1.0), step.tokens()));
+            let steps =
+                given.flops_per_token.clone().map(|cost| step.for_tokens(wanted / cost.max(1.0)).floor() as u64);
             let text = match (&steps, &given.flops_per_token) {
                 (Known::Value(s), Known::Value(cost)) => format!(
                     "{} FLOPs ÷ {} FLOPs a token ÷ {a_step} = {}",
@@ -133,7 +114,7 @@ fn steps(given: &Budget) -> (Known<u64>, String) {
             (steps, text)
         }
         Unit::Seconds => {
-            let steps = given.tokens_per_second.clone().map(|speed| down(wanted * speed, step.tokens()));
+            let steps = given.tokens_per_second.clone().map(|speed| step.for_tokens(wanted * speed).floor() as u64);
             let text = match (&steps, &given.tokens_per_second) {
                 (Known::Value(s), Known::Value(speed)) => format!(
                     "{} × {} tokens a second ÷ {a_step} ≈ {}",
@@ -146,23 +127,29 @@ fn steps(given: &Budget) -> (Known<u64>, String) {
             (steps, text)
         }
         Unit::Epochs => match given.rows {
-            Rows::Packed => counted(&given.data.tokens, wanted, step.tokens(), |all| {
-                format!("{} × {all} tokens of `{name}` ÷ {a_step}", epochs(wanted))
-            }),
-            Rows::Padded => counted(&given.data.documents, wanted, step.sequences, |all| {
-                format!("{} × {all} samples of `{name}` ÷ {rows}", epochs(wanted))
-            }),
+            Rows::Packed => counted(
+                &given.data.tokens,
+                wanted,
+                |n| step.for_tokens(n),
+                |all| format!("{} × {all} tokens of `{name}` ÷ {a_step}", epochs(wanted)),
+            ),
+            Rows::Padded => counted(
+                &given.data.documents,
+                wanted,
+                |n| step.for_sequences(n),
+                |all| format!("{} × {all} samples of `{name}` ÷ {rows}", epochs(wanted)),
+            ),
         },
         Unit::Documents => match given.rows {
             Rows::Padded => {
-                let steps = up(wanted, step.sequences);
+                let steps = step.for_sequences(wanted).ceil() as u64;
                 let text = format!("{} samples ÷ {rows} = {}", amount(wanted), plural(steps, "step", "steps"));
                 (Known::Value(steps), text)
             }
             Rows::Packed => {
                 let mean = both(&given.data.tokens, &given.data.documents)
                     .map(|(tokens, documents)| tokens as f64 / documents.max(1) as f64);
-                let steps = mean.clone().map(|mean| up(wanted * mean, step.tokens()));
+                let steps = mean.clone().map(|mean| step.for_tokens(wanted * mean).ceil() as u64);
                 let text = match (&steps, &mean) {
                     (Known::Value(s), Known::Value(mean)) => format!(
                         "{} documents × {} tokens a document ÷ {a_step} = {}",
@@ -183,10 +170,15 @@ fn steps(given: &Budget) -> (Known<u64>, String) {
 }
 
 /// Steps over `times` passes through `all`, and the calculation.
-fn counted(all: &Known<u64>, times: f64, a_step: u64, text: impl Fn(String) -> String) -> (Known<u64>, String) {
+fn counted(
+    all: &Known<u64>,
+    times: f64,
+    steps_for: impl Fn(f64) -> f64,
+    text: impl Fn(String) -> String,
+) -> (Known<u64>, String) {
     match all {
         Known::Value(n) => {
-            let steps = up(times * *n as f64, a_step);
+            let steps = steps_for(times * *n as f64).ceil() as u64;
             (Known::Value(steps), format!("{} = {}", text(thousands(*n)), plural(steps, "step", "steps")))
         }
         Known::Unknown(why) => (Known::Unknown(why.clone()), text("the".to_owned())),
@@ -195,14 +187,6 @@ fn counted(all: &Known<u64>, times: f64, a_step: u64, text: impl Fn(String) -> S
 
 fn epochs(n: f64) -> String {
     format!("{} {}", number(n), if n == 1.0 { "epoch" } else { "epochs" })
-}
-
-fn down(amount: f64, a_step: u64) -> u64 {
-    (amount / a_step.max(1) as f64).floor() as u64
-}
-
-fn up(amount: f64, a_step: u64) -> u64 {
-    (amount / a_step.max(1) as f64).ceil() as u64
 }
 
 /// Both figures, or the first reason.
@@ -222,13 +206,14 @@ pub fn row_length(longest: u64, sequence: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::batches::Growth;
     use super::*;
 
     fn given(amount: f64, unit: Unit, rows: Rows) -> Budget {
         let unknown = || Known::Unknown("not counted".to_owned());
         Budget {
             budget: Quantity { amount, unit },
-            step: Step { sequences: 64, sequence: 256 },
+            step: Step { sequences: 64, sequence: 256, growth: None },
             rows,
             data: Amounts { name: "stories.train".into(), tokens: unknown(), documents: unknown() },
             flops_per_token: Known::Value(1e6),
@@ -243,12 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_in_tokens_holds_whole_sequences() {
-        let tokens = |amount| Quantity { amount, unit: Unit::Tokens };
-        assert_eq!(Step::of(tokens(16_384.0), 256).sequences, 64);
-        assert_eq!(Step::of(tokens(16_000.0), 256).sequences, 62);
-        assert_eq!(Step::of(tokens(100.0), 256).sequences, 1);
-        assert_eq!(Step::of(Quantity { amount: 12.0, unit: Unit::Documents }, 64).tokens(), 768);
+    fn a_growing_batch_takes_more_steps() {
+        let step = Step { growth: Some(Growth { from: 8, steps: 100 }), ..given(0.0, Unit::Steps, Rows::Packed).step };
+        let grown = |budget: Budget| length(&Budget { step, ..budget });
+        let l = grown(given(1e7, Unit::Tokens, Rows::Packed));
+        let text = "10 M tokens ÷ 16,384 tokens a step (from 2,048 on, over 100 steps) = 655 steps";
+        assert_eq!(l.derivation, text);
+        // No more than the budget, and no step less than fits.
+        let Known::Value(tokens) = l.tokens else { panic!("unknown") };
+        assert!(tokens <= 10_000_000 && tokens + 64 * 256 > 10_000_000, "{tokens}");
+        let l = grown(counted_given(3.0, Unit::Epochs, Rows::Padded));
+        assert_eq!(l.steps, Known::Value(514));
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
         _ => Map::new(),
     };
     // `checkpoint` decides how much a stopped run repeats, and `micro_batch` what fits into memory.
-    for left_out in ["checkpoint", "micro_batch"] {
+    for left_out in ["checkpoint", "checkpoints", "micro_batch"] {
         common.remove(left_out);
     }
     for condition in ["keep", "until"] {

@@ -3,6 +3,7 @@
 //! [`plan`] is the only way to a [`Plan`]. It reads each checked item as its type in [`spec`], orders the items, checks
 //! what must hold between them, gives each an identity that depends on its meaning alone, and prices each stage.
 
+mod batches;
 mod build;
 mod canonical;
 mod chain;
@@ -28,7 +29,9 @@ mod nodes;
 mod parameters;
 mod published;
 mod references;
+mod remembered;
 mod select;
+mod settings;
 mod shape;
 pub mod spec;
 mod status;
@@ -36,15 +39,16 @@ mod totals;
 pub mod unsupported;
 pub mod version;
 
+pub use batches::{Growth, Step};
 pub use build::{look, plan, plan_told, plan_with};
 pub use canonical::{VERSION as CANONICAL_VERSION, digest};
 pub use counts::{ACTIVATION_BYTES, DataCount, KnownCounts, Uncounted, Workload};
 pub use explain::{Change, explain, nearest, why};
 pub use flops::{forward_flops, training_flops_per_token};
 pub use graph::*;
-pub use length::{Amounts, Budget, Length, Rows, Step, length, row_length};
+pub use length::{Amounts, Budget, Length, Rows, length, row_length};
 pub use meaning::{effective_seed, split_digest};
-pub use memory::{activations, memory, micro_batch};
+pub use memory::{Training, activations, memory, micro_batch};
 pub use nodes::Node;
 pub use parameters::{Parameters, parameters};
 pub use select::Selection;

@@ -191,6 +191,7 @@ mod tests {
             positions,
             shape: Some(shape),
             warnings: Vec::new(),
+            start: None,
         }
     }
 

@@ -65,6 +65,7 @@ impl Walk<'_> {
             device: super::device_of(self.bench.device).to_string(),
             positions: None,
             shape: None,
+            start: None,
             warnings,
         };
         let facts = serde_json::to_value(&facts).map_err(|e| failed(format!("cannot note what was read: {e}")))?;

@@ -2,7 +2,7 @@
 
 use crate::device::Chosen;
 use crate::evaluate::Judged;
-use crate::model::{Architecture, Decoder, GenerateOptions, Generated, ModelError};
+use crate::model::{Architecture, Decoder, ModelError};
 use crate::plan::spec::{self, Decoding};
 use crate::random::Stream;
 use crate::tokenizer::{Chat, Tokenizer};
@@ -14,24 +14,14 @@ const TOGETHER: usize = 16;
 
 /// A network ready to judge or to write.
 pub struct Model<'a> {
-    decoder: Decoder,
-    context: usize,
-    tokenizer: &'a Tokenizer,
-    chat: Option<Chat>,
+    pub(super) decoder: Decoder,
+    pub(super) context: usize,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) chat: Option<Chat>,
     /// Prompts answered so far.
     asked: u64,
     /// Tokens of the texts encoded for their likelihood, and those of them that the tokenizer does not know.
     encoded: Cell<(u64, u64)>,
-}
-
-/// A text of any length.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
-    pub text: String,
-    /// Tokens at the prompt's front that the network did not see, because its context was too short for them.
-    pub prompt_cut: usize,
-    /// How often the text filled the context and went on from what fills half of it.
-    pub rolls: usize,
 }
 
 impl<'a> Model<'a> {
@@ -77,27 +67,8 @@ impl<'a> Model<'a> {
     /// When a prompt cannot be encoded, or the device fails.
     pub fn continuations(&self, prompts: &[String], decoding: &Decoding) -> Result<Vec<String>, String> {
         let encoded = prompts.iter().map(|prompt| self.encoded(prompt)).collect::<Result<Vec<_>, _>>()?;
-        let generated = self.generate(&encoded, decoding, false)?;
+        let generated = self.generate(&encoded, decoding, false, None)?;
         Ok(generated.into_iter().map(|(text, _)| text).collect())
-    }
-
-    /// A continuation as long as was asked for, beyond the context if need be.
-    ///
-    /// # Errors
-    /// When the prompt cannot be encoded, the device fails, or a chat's prompt does not fit the context: without its
-    /// beginning it would be no chat.
-    pub fn write(&self, prompt: &str, decoding: &Decoding) -> Result<Written, String> {
-        let ids = self.encoded(prompt)?;
-        if self.chat.is_some() && ids.len() >= self.context {
-            return Err(format!(
-                "the prompt has {} tokens, with those of its chat template, and the model's context is {}; shorten it",
-                ids.len(),
-                self.context
-            ));
-        }
-        let generated = self.generate(&[ids], decoding, true)?.pop();
-        let (text, generated) = generated.ok_or("nothing was generated")?;
-        Ok(Written { text, prompt_cut: generated.prompt_cut, rolls: generated.rolls })
     }
 
     /// Tokens of the texts that were encoded for their likelihood, and how many of them are unknown characters.
@@ -110,52 +81,8 @@ impl<'a> Model<'a> {
         self.context
     }
 
-    fn encoded(&self, prompt: &str) -> Result<Vec<u32>, String> {
-        // A chat template writes itself what a text begins with.
-        let begin = self.tokenizer.begin().filter(|_| self.chat.is_none());
-        let mut ids: Vec<u32> = begin.into_iter().collect();
-        ids.extend(self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?);
-        if ids.is_empty() {
-            ids.push(self.tokenizer.start());
-        }
-        Ok(ids)
-    }
-
-    fn generate(
-        &self,
-        encoded: &[Vec<u32>],
-        decoding: &Decoding,
-        roll: bool,
-    ) -> Result<Vec<(String, Generated)>, String> {
-        let texts = self.chat.as_ref().map(Chat::stop).unwrap_or_default();
-        let mut stop = vec![self.tokenizer.end()];
-        stop.extend(self.tokenizer.stops());
-        stop.extend(texts.iter().filter_map(|t| self.tokenizer.id(t)));
-        let options = GenerateOptions {
-            max_tokens: usize::try_from(decoding.max_tokens).unwrap_or(1),
-            temperature: decoding.temperature,
-            top_k: decoding.top_k.and_then(|k| usize::try_from(k).ok()),
-            top_p: (decoding.top_p < 1.0).then_some(decoding.top_p),
-            seed: u64::from_ne_bytes(decoding.seed.to_ne_bytes()),
-            stop,
-            vocab: Some(self.tokenizer.vocab()),
-            roll,
-            ..GenerateOptions::default()
-        };
-        let generated = self.decoder.generate(encoded, &options).map_err(|e| e.to_string())?;
-        generated
-            .into_iter()
-            .map(|g| {
-                let text = self.tokenizer.decode(&g.tokens, true).map_err(|e| e.to_string())?;
-                // A stop text of several tokens is found in the text.
-                let end = texts.iter().filter_map(|t| text.find(t.as_str())).min().unwrap_or(text.len());
-                Ok((text[..end].to_owned(), g))
-            })
-            .collect()
-    }
-
-    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that
-    /// begins texts, or else the one that ends them.
+    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that begins texts, or
+    /// else the one that ends them.
     ///
     /// # Errors
     /// When the text cannot be encoded, or the device fails.

@@ -12,6 +12,7 @@ mod counts;
 pub mod display;
 mod failure;
 mod gates;
+mod growing;
 mod import;
 mod judge;
 mod judgement;
@@ -23,17 +24,21 @@ mod stage;
 mod status;
 mod training;
 pub mod view;
+mod write;
 
 pub use counts::LabCounts;
 pub use failure::Failure;
-pub use judge::{Model, Written};
+pub use judge::Model;
 pub use making::make_dataset;
 pub use stage::{StageFacts, WEIGHTS};
 pub use status::statuses;
+pub use write::{Reply, Show, Written};
 
 use crate::device::Chosen;
 use crate::plan::Plan;
-use crate::store::{Check, Device, Environment, Event, Lab, Object, Observer, Record, Run, RunFolder, Status};
+use crate::store::{
+    Check, Device, Environment, Event, Lab, Object, Observer, Record, Reproducible, Run, RunFolder, Status,
+};
 use indexmap::IndexMap;
 use signals::Stop;
 use std::collections::BTreeSet;
@@ -67,11 +72,15 @@ pub struct Ran {
 /// be made, with the reason; [`Failure::Stopped`] when a stop was requested. Whatever was finished stays.
 pub fn run(plan: &Plan, bench: &Bench<'_>, observer: &mut dyn Observer) -> Result<Ran, Failure> {
     executable(plan)?;
-    let environment = Environment::of(bench.home, plan.experiment.language, device_of(bench.device));
+    let environment = Environment {
+        reproducible: Some(reproducible(bench.device)),
+        ..Environment::of(bench.home, plan.experiment.language, device_of(bench.device))
+    };
     let run = bench.lab.begin(plan, &environment)?;
     let started = Instant::now();
     let hash = plan.hash.value().cloned().unwrap_or_default();
-    let record = Record::begin(run.id(), &plan.name, &hash, environment.device.clone());
+    let mut record = Record::begin(run.id(), &plan.name, &hash, environment.device.clone());
+    record.reproducible = environment.reproducible.clone();
     let mut walk = Walk {
         plan,
         bench,
@@ -122,6 +131,15 @@ pub fn device_of(chosen: &Chosen) -> Device {
         adapter: chosen.adapter.clone(),
         driver: if chosen.kind == crate::device::Kind::Cpu { String::new() } else { chosen.driver.clone() },
         dtype: chosen.dtype.to_owned(),
+    }
+}
+
+/// What is promised of the device, as the store writes it down.
+fn reproducible(chosen: &Chosen) -> Reproducible {
+    let promise = crate::device::promise(chosen.kind);
+    Reproducible {
+        level: promise.level.name().to_owned(),
+        pinned: promise.pinned.iter().map(|pinned| (*pinned).to_owned()).collect(),
     }
 }
 

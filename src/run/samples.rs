@@ -48,9 +48,8 @@ impl Walk<'_> {
         let decoding = Decoding {
             max_tokens: LONGEST.min(planned.model.context / 2).max(1),
             temperature: if answers { 0.0 } else { 0.8 },
-            top_k: None,
             top_p: if answers { 1.0 } else { 0.95 },
-            seed: 0,
+            ..Decoding::greedy(0)
         };
         let mut prompts: Vec<String> = Vec::new();
         if answers {

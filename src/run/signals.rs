@@ -67,6 +67,44 @@ impl Stop {
     }
 }
 
+/// Ctrl-C for work that a person waits for. While there is such work, the first one ends it and a second the process;
+/// otherwise the first ends the process.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+    idle: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens for SIGINT.
+    ///
+    /// # Errors
+    /// When the system does not let the signal be handled.
+    pub fn listen() -> io::Result<Interrupt> {
+        let interrupt = Interrupt { asked: Arc::default(), idle: Arc::new(AtomicBool::new(true)) };
+        let signal = signal_hook::consts::SIGINT;
+        // The order matters, as above.
+        signal_hook::flag::register_conditional_shutdown(signal, ENDED, Arc::clone(&interrupt.idle))?;
+        signal_hook::flag::register_conditional_shutdown(signal, ENDED, Arc::clone(&interrupt.asked))?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupt.asked))?;
+        Ok(interrupt)
+    }
+
+    /// Does work that looks at [`Interrupt::asked`] now and then.
+    pub fn during<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.asked.store(false, Ordering::Relaxed);
+        self.idle.store(false, Ordering::Relaxed);
+        let result = work();
+        self.idle.store(true, Ordering::Relaxed);
+        result
+    }
+
+    /// Whether the work at hand should end.
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(unix)]
 const SIGNALS: &[i32] = &[signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGUSR1];
 #[cfg(not(unix))]

@@ -5,7 +5,7 @@ use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
 use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
-use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult};
+use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
 use crate::tokenizer::Shards;
 use crate::train::{self, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
@@ -47,6 +47,9 @@ pub struct StageFacts {
     /// What the reader should know of the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Objects of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -108,6 +111,7 @@ impl Walk<'_> {
             peak_memory_bytes: facts.peak_memory_bytes,
             weights_hash: facts.weights_hash.clone(),
             data_order: order(&facts),
+            start: facts.start.filter(|_| !cached),
         })?;
         let checkpoint = CheckpointRef {
             object: crate::store::ObjectRef { kind: ObjectKind::Stage, hash: hash.clone() },
@@ -130,6 +134,7 @@ impl Walk<'_> {
                 weights_hash: facts.weights_hash.clone(),
                 data_order: order(&facts),
                 warnings: facts.warnings,
+                start: facts.start,
             },
         );
         self.stages.insert(planned.name.clone(), object);
@@ -190,15 +195,21 @@ impl Walk<'_> {
                 tokens: every.tokens.and_then(|t| u64::try_from(t).ok()),
             }),
             batch: amounts.batch,
+            growth: amounts.step.growth,
             micro_batch: amounts.micro_batch,
             sequence: amounts.sequence,
             steps: amounts.steps,
             optimizer: &common.optimizer,
-            schedule: Schedule::resolve(&common.schedule, amounts.steps, amounts.tokens_per_step)
+            groups: &common.groups,
+            schedule: Schedule::resolve(&common.schedule, amounts.steps, |tokens| amounts.steps_for(tokens))
                 .map_err(|e| Failure::Stage { name: name.to_owned(), why: e.to_string() })?,
             clip: common.clip,
+            z_loss: common.z_loss,
+            ema: common.ema,
+            on_spike: common.on_spike.as_ref(),
             keep: if matches!(common.keep, Keeping::Best(_)) { Keep::Best } else { Keep::Last },
             checkpoint: u64::try_from(common.checkpoint).unwrap_or(0),
+            checkpoints: usize::try_from(common.checkpoints).unwrap_or(1),
             seed: self.plan.seed(common.seed),
             pad,
             folder: &draft.scratch(),
@@ -209,7 +220,7 @@ impl Walk<'_> {
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
         let outcome = train::train(&job, &mut reporter, &stop);
-        let Reported { until, warnings, failure } = reporter.finish();
+        let Reported { until, mut warnings, failure } = reporter.finish();
         if let Some(failure) = failure {
             return Err(failure.into());
         }
@@ -217,6 +228,7 @@ impl Walk<'_> {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
             Outcome::Finished(trained) => trained,
         };
+        warnings.extend(super::training::troubles(name, &trained));
         // What a row is follows from the tokens and the length; which rows were seen, and when, the training has noted.
         let data_order = plan::digest(
             "data order",
@@ -253,6 +265,11 @@ impl Walk<'_> {
             positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
             warnings,
+            start: trained.start.map(|start| Start {
+                first_step_seconds: start.first_step_seconds,
+                compile_seconds: start.compile_seconds,
+                repeats: start.repeats,
+            }),
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),
@@ -283,6 +300,8 @@ struct Amounts {
     micro_batch: usize,
     sequence: usize,
     steps: u64,
+    step: plan::Step,
+    /// Of a full step.
     tokens_per_step: u64,
     /// Not whole where a step runs over the end of an epoch.
     steps_per_epoch: f64,
@@ -291,7 +310,7 @@ struct Amounts {
 impl Amounts {
     fn of(planned: &PlannedStage, common: &Training, corpus: &Shards, vocab: usize) -> Result<Amounts, Failure> {
         let sequence = planned.estimate.sequence;
-        let step = plan::Step::of(common.batch, sequence);
+        let step = plan::Step::of(common.batch, sequence).growing(common.growth.as_ref());
         let rows = if matches!(planned.spec, Stage::Sft(_)) { plan::Rows::Padded } else { plan::Rows::Packed };
         let length = plan::length(&plan::Budget {
             budget: common.budget,
@@ -333,12 +352,23 @@ impl Amounts {
             micro_batch: micro.clamp(1, step.sequences.max(1)) as usize,
             sequence: sequence as usize,
             steps: steps.max(1),
+            step,
             tokens_per_step,
             steps_per_epoch,
         })
     }
 
-    /// Steps between validations.
+    /// Steps that read so many tokens.
+    fn steps_for(&self, tokens: f64) -> f64 {
+        match self.step.growth {
+            None => tokens / self.tokens_per_step.max(1) as f64,
+            Some(_) => {
+                self.step.for_sequences(tokens * self.step.sequences as f64 / self.tokens_per_step.max(1) as f64)
+            }
+        }
+    }
+
+    /// Steps between validations; of a batch that grows, of the full one.
     fn period(&self, period: Quantity) -> u64 {
         let steps = match period.unit {
             Unit::Tokens => period.amount / self.tokens_per_step.max(1) as f64,

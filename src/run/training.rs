@@ -106,7 +106,9 @@ impl train::Observer for Reporter<'_> {
     }
 
     fn step(&mut self, report: &StepReport) {
-        self.losses.train = Some(report.loss);
+        if !report.skipped {
+            self.losses.train = Some(report.loss);
+        }
         self.tokens = report.tokens;
         self.tell(Event::Step {
             stage: self.stage.to_owned(),
@@ -114,6 +116,8 @@ impl train::Observer for Reporter<'_> {
             tokens: report.tokens,
             supervised: report.supervised_tokens,
             loss: report.loss,
+            z_loss: (report.z_loss != 0.0).then_some(report.z_loss),
+            skipped: report.skipped,
             lr: report.lr,
             grad_norm: report.grad_norm,
             tokens_per_second: report.tokens_per_second,
@@ -172,6 +176,24 @@ fn warnings(stage: &str, batch: u64, facts: &BatchFacts) -> Vec<String> {
         if count > 0 {
             warnings.push(format!("`{stage}`: {count} of {samples} samples {what}"));
         }
+    }
+    warnings
+}
+
+/// What the reader should know of a stage after its last step: where its loss leapt.
+pub(super) fn troubles(stage: &str, trained: &train::Trained) -> Vec<String> {
+    let times = |count: u64, one: &str, more: &str| match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {more}"),
+    };
+    let mut warnings = Vec::new();
+    if trained.skipped > 0 {
+        let steps = times(trained.skipped, "step was", "steps were");
+        warnings.push(format!("`{stage}`: {steps} left out because the loss leapt or was not finite"));
+    }
+    if trained.rolled_back > 0 {
+        let times = times(trained.rolled_back, "time", "times");
+        warnings.push(format!("`{stage}`: went back to a checkpoint {times} because the loss leapt or was not finite"));
     }
     warnings
 }

@@ -29,6 +29,15 @@ impl std::fmt::Display for Device {
     }
 }
 
+/// How far the device repeats a computation, run to run.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reproducible {
+    /// What is promised: `bitwise`, or `rounding`.
+    pub level: String,
+    /// What is held fixed for it.
+    pub pinned: Vec<String>,
+}
+
 /// `environment.json`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Environment {
@@ -43,6 +52,9 @@ pub struct Environment {
     pub threads: usize,
     pub host: String,
     pub device: Device,
+    /// Absent in environments that earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducible: Option<Reproducible>,
     /// Revision of the folder that holds the experiment, if it is under git.
     pub revision: Option<Revision>,
 }
@@ -60,6 +72,7 @@ impl Environment {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             host: process::host(),
             device,
+            reproducible: None,
             revision: git::revision(folder),
         }
     }

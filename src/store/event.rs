@@ -2,7 +2,7 @@
 
 use super::environment::Device;
 use super::object::ObjectKind;
-use super::record::{Estimate, Status};
+use super::record::{Estimate, Start, Status};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,12 @@ pub enum Event {
         /// Mean loss in nats a supervised token.
         #[serde(with = "finite")]
         loss: f64,
+        /// What is learnt from beside it, where that is anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        z_loss: Option<f64>,
+        /// Whether the step was left out because its loss leapt or was not finite.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        skipped: bool,
         #[serde(with = "finite")]
         lr: f64,
         /// Global gradient norm before clipping.
@@ -135,6 +141,9 @@ pub enum Event {
         weights_hash: String,
         /// blake3 over the ids of the samples in the order they were trained on.
         data_order: Option<String>,
+        /// Absent where it was found cached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<Start>,
     },
     EvalStarted {
         eval: String,

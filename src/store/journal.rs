@@ -155,6 +155,8 @@ mod tests {
             step,
             tokens: step * 16,
             supervised: step * 16,
+            z_loss: None,
+            skipped: false,
             loss: 3.0,
             lr: 1e-3,
             grad_norm: 1.0,

@@ -38,7 +38,7 @@ mod table;
 
 pub use curves::{Curve, StepPoint, ValidPoint, curves};
 pub use diff::{Change, Comparison, Difference, compare, diff};
-pub use environment::{Device, Environment};
+pub use environment::{Device, Environment, Reproducible};
 pub use error::StoreError;
 pub(crate) use event::finite;
 pub use event::{EVENT_SCHEMA, Event, GateKind, Level, Line, Nobody, Observer, Several};
@@ -51,7 +51,7 @@ pub use lease::{Attempt, Lease, Owner};
 pub use object::{Check, Claim, Draft, Manifest, Object, ObjectFile, ObjectKind, ObjectRef};
 pub use prune::{Keep, Pruning, Reason, Removal};
 pub use record::{
-    ClaimResult, Estimate, EvalResults, ExpectResult, Loss, RECORD_SCHEMA, Record, StageResult, Status, Verdict,
+    ClaimResult, Estimate, EvalResults, ExpectResult, Loss, RECORD_SCHEMA, Record, StageResult, Start, Status, Verdict,
 };
 pub use run::{CheckpointRef, Run, RunFolder};
 pub use table::Table;

@@ -1,6 +1,6 @@
 //! The record of a run, as `exp run` and `exp runs show` print it and `record.json` keeps it.
 
-use super::environment::Device;
+use super::environment::{Device, Reproducible};
 use super::event::finite;
 use crate::types::core::{Constant, CoreError, Leaves};
 use indexmap::IndexMap;
@@ -17,6 +17,9 @@ pub struct Record {
     pub experiment: String,
     pub plan_hash: String,
     pub device: Device,
+    /// Absent in records that earlier versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproducible: Option<Reproducible>,
     pub status: Status,
     /// In the plan's order.
     pub stages: IndexMap<String, StageResult>,
@@ -72,6 +75,21 @@ pub struct StageResult {
     /// What the reader should know of the result, such as samples that were cut.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How its training began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
+}
+
+/// How training began, in the process that finished it.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Seconds from the beginning of the training until the first loss was known, with making or reading the weights.
+    pub first_step_seconds: f64,
+    /// How much longer the first step took than the second: what compiling kernels costs. Absent on the CPU, which compiles
+    /// none, and where there was no second step.
+    pub compile_seconds: Option<f64>,
+    /// Whether the first gradient, computed twice, had the same bits. Absent on the CPU, where tests prove it.
+    pub repeats: Option<bool>,
 }
 
 /// Losses at the end of a stage, in nats a token.
@@ -139,6 +157,7 @@ impl Record {
             experiment: experiment.to_owned(),
             plan_hash: plan_hash.to_owned(),
             device,
+            reproducible: None,
             status: Status::Running,
             stages: IndexMap::new(),
             evals: IndexMap::new(),
@@ -244,6 +263,7 @@ pub(crate) mod tests {
                 peak_memory_bytes: None,
                 weights_hash: "ef".repeat(32),
                 warnings: Vec::new(),
+                start: None,
                 data_order: Some("01".repeat(32)),
             },
         );

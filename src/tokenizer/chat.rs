@@ -36,6 +36,14 @@ impl Default for Words {
     }
 }
 
+/// What someone said in a conversation.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    pub content: String,
+}
+
 /// A part of a rendered conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Piece {
@@ -88,7 +96,15 @@ impl Chat {
     /// # Errors
     /// When the template fails.
     pub fn prompt(&self, prompt: &str) -> Result<Vec<Piece>, TokenizerError> {
-        let text = self.conversation(prompt, None)?;
+        self.messages(&[Message::new("user", prompt)])
+    }
+
+    /// The text of a conversation up to where the model answers.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn messages(&self, messages: &[Message]) -> Result<Vec<Piece>, TokenizerError> {
+        let text = self.conversation(messages, true)?;
         Ok(self.pieces_of(&text, false).collect())
     }
 
@@ -100,8 +116,9 @@ impl Chat {
     /// # Errors
     /// When the template fails, or the text of the prompt is not a beginning of the whole.
     pub fn sample(&self, prompt: &str, response: &str) -> Result<Vec<Piece>, TokenizerError> {
-        let before = self.conversation(prompt, None)?;
-        let whole = self.conversation(prompt, Some(response))?;
+        let messages = [Message::new("user", prompt), Message::new("assistant", response)];
+        let before = self.conversation(&messages[..1], true)?;
+        let whole = self.conversation(&messages, false)?;
         let Some(after) = whole.strip_prefix(&before) else {
             let common = before.chars().zip(whole.chars()).take_while(|(a, b)| a == b).count();
             let shown: String = before.chars().skip(common.saturating_sub(24)).take(common.min(24)).collect();
@@ -110,13 +127,12 @@ impl Chat {
         Ok(self.pieces_of(&before, false).chain(self.pieces_of(after, true)).collect())
     }
 
-    fn conversation(&self, prompt: &str, response: Option<&str>) -> Result<String, TokenizerError> {
-        let mut messages = vec![json!({"role": "user", "content": self.hide(prompt)})];
-        if let Some(response) = response {
-            messages.push(json!({"role": "assistant", "content": self.hide(response)}));
-        }
+    /// The text of messages, what was said with its special tokens hidden; with `answers`, up to where the model does.
+    fn conversation(&self, messages: &[Message], answers: bool) -> Result<String, TokenizerError> {
+        let messages: Vec<_> =
+            messages.iter().map(|m| json!({"role": m.role, "content": self.hide(&m.content)})).collect();
         let Words { begin, end, pad, unknown } = &self.words;
-        let data = json!({"messages": messages, "add_generation_prompt": response.is_none(), "bos_token": begin,
+        let data = json!({"messages": messages, "add_generation_prompt": answers, "bos_token": begin,
             "eos_token": end, "pad_token": pad, "unk_token": unknown});
         render(&self.source, &data)
     }
@@ -157,6 +173,12 @@ impl Chat {
             }
         }
         pieces.into_iter()
+    }
+}
+
+impl Message {
+    pub fn new(role: &str, content: &str) -> Message {
+        Message { role: role.to_owned(), content: content.to_owned() }
     }
 }
 
@@ -258,6 +280,23 @@ mod tests {
         assert_eq!(
             pieces,
             [piece("<|user|>a", false, false), piece("<|end|>", false, true), piece("b\n<|assistant|>", false, false)]
+        );
+    }
+
+    #[test]
+    fn a_conversation_has_many_turns() {
+        let messages = ["Who?", "An owl.", "a<|end|>b"].map(|text| text.to_owned());
+        let messages: Vec<Message> = (["user", "assistant", "user"].iter().zip(&messages))
+            .map(|(role, content)| Message::new(role, content))
+            .collect();
+        let text: Vec<Piece> = chat(SIMPLE).messages(&messages).unwrap();
+        assert_eq!(
+            text,
+            [
+                piece("<|user|>Who?\n<|assistant|>An owl.\n<|end|><|user|>a", false, false),
+                piece("<|end|>", false, true),
+                piece("b\n<|assistant|>", false, false)
+            ]
         );
     }
 

@@ -21,7 +21,7 @@ mod json;
 mod shards;
 mod train;
 
-pub use chat::{Chat, Piece, render};
+pub use chat::{Chat, Message, Piece, render};
 pub use encode::{Encoded, write};
 pub use error::TokenizerError;
 pub use figures::{Figures, measure};

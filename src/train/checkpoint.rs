@@ -1,8 +1,8 @@
 //! Checkpoints: everything a stage needs to go on as if it had not stopped.
 //!
-//! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file per moment of the optimiser and
-//! `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
-//! is checked when it is read. The last [`KEPT`] are kept: one that does not verify is passed by for the one before.
+//! A checkpoint is a folder `step-00000100` with `weights.safetensors`, one file for each thing that the optimiser remembers,
+//! and `state.json`. It is written under another name, flushed and renamed, so it is whole or not there; every file's blake3
+//! is checked when it is read. The last few are kept: one that does not verify is passed by for the one before.
 
 use super::error::TrainError;
 use super::order::Place;
@@ -13,11 +13,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Checkpoints kept in a folder.
-const KEPT: usize = 2;
 const STATE: &str = "state.json";
-const WEIGHTS: &str = "weights.safetensors";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
 pub(crate) type Fingerprint = BTreeMap<String, String>;
@@ -51,6 +48,21 @@ pub(crate) struct State {
     pub best_loss: Option<f64>,
     /// Step of the last validation.
     pub validated: Option<u64>,
+    /// Losses of the latest steps, for [`State::limit`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "exact_list")]
+    pub recent: Vec<f64>,
+    /// The loss from which on a step is taken for a spike, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exact_option")]
+    pub limit: Option<f64>,
+    /// Steps that were left out.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Of those, the latest, without one between them that was not.
+    #[serde(default)]
+    pub skipped_in_a_row: u64,
+    /// Times that the stage went back to a checkpoint.
+    #[serde(default)]
+    pub rolled_back: u64,
     /// See [`Observer::met`](super::Observer::met).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<u64>,
@@ -71,21 +83,20 @@ struct Sealed {
 /// A checkpoint that was read and verified.
 pub(crate) struct Restored {
     pub state: State,
-    pub weights: Params,
-    /// The optimiser's moments, in its order.
-    pub moments: Vec<Params>,
+    /// Of each file that was asked for, in that order.
+    pub numbers: Vec<Params>,
 }
 
-/// Writes a checkpoint and removes those that are no longer kept. `moments` are named.
+/// Writes a checkpoint and removes all but the last `kept`. Each of `files` has a name, and numbers that lie as a
+/// layout says.
 ///
 /// # Errors
 /// When the disk or the device fails; the checkpoints before it are untouched.
 pub(crate) fn save(
     folder: &Path,
-    layout: &Layout,
-    weights: &Params,
-    moments: &[(&str, Params)],
+    files: &[(&str, &Layout, Params)],
     mut state: State,
+    kept: usize,
 ) -> Result<PathBuf, TrainError> {
     let path = folder.join(format!("step-{:08}", state.step));
     let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
@@ -93,9 +104,8 @@ pub(crate) fn save(
     let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
     state.version = VERSION;
     state.files.clear();
-    let named = std::iter::once((WEIGHTS.to_owned(), weights));
-    let named = named.chain(moments.iter().map(|(name, moment)| (format!("{name}.safetensors"), moment)));
-    for (name, params) in named {
+    for (name, layout, params) in files {
+        let name = file_name(name);
         let file = temporary.path().join(&name);
         crate::model::save_segments(layout, &params.to_host()?, &file)?;
         state.files.insert(name, hash_file(&file).map_err(failed)?);
@@ -111,7 +121,7 @@ pub(crate) fn save(
     }
     fs::rename(temporary.keep(), &path).map_err(failed)?;
     sync_folder(folder).map_err(failed)?;
-    for (_, old) in list(folder).into_iter().rev().skip(KEPT) {
+    for (_, old) in list(folder).into_iter().rev().skip(kept.max(1)) {
         fs::remove_dir_all(&old).map_err(failed)?;
     }
     Ok(path)
@@ -123,8 +133,7 @@ pub(crate) fn save(
 /// When the newest that verifies belongs to another job, or the device fails.
 pub(crate) fn restore(
     folder: &Path,
-    layout: &Layout,
-    moments: &[&str],
+    files: &[(&str, &Layout)],
     job: &Fingerprint,
     device: &Device,
 ) -> Result<(Option<Restored>, Vec<String>), TrainError> {
@@ -141,18 +150,17 @@ pub(crate) fn restore(
         if let Some((field, was, is)) = difference(&state.job, job) {
             return Err(TrainError::OtherJob { path, field, was, is });
         }
-        let files = std::iter::once(WEIGHTS.to_owned()).chain(moments.iter().map(|name| format!("{name}.safetensors")));
-        let read: Result<Vec<Params>, String> =
-            files.map(|name| read_params(&path, &name, &state, layout, device)).collect();
-        match read {
-            Ok(mut read) => {
-                let weights = read.remove(0);
-                return Ok((Some(Restored { state, weights, moments: read }), notices));
-            }
+        let read = files.iter().map(|(name, layout)| read_params(&path, &file_name(name), &state, layout, device));
+        match read.collect() {
+            Ok(numbers) => return Ok((Some(Restored { state, numbers }), notices)),
             Err(cause) => notices.push(passed_by(&path, &cause)),
         }
     }
     Ok((None, notices))
+}
+
+fn file_name(name: &str) -> String {
+    format!("{name}.safetensors")
 }
 
 fn passed_by(path: &Path, cause: &str) -> String {
@@ -235,6 +243,20 @@ mod exact_option {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
         Option::<String>::deserialize(deserializer)?.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
+/// As [`exact`], for a list of numbers.
+mod exact_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(f64::to_string).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }
 }
 

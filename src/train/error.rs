@@ -23,6 +23,20 @@ pub enum TrainError {
     )]
     NonFinite { what: &'static str, value: f64, step: u64, last: Option<(u64, f64)> },
     #[error(
+        "the loss leaps to {loss:.4} at step {step}, more than {factor} times the median of {median:.4} before it. Try a lower learning rate or a longer warm-up, or go on with `action = skip` or `action = roll_back`; the last checkpoint is kept"
+    )]
+    Spike { loss: f64, step: u64, factor: f64, median: f64 },
+    #[error(
+        "the last {steps} steps up to step {step} were left out, because the loss leapt or was not finite in each: the stage learns nothing any more. Try a lower learning rate or a longer warm-up; the last checkpoint is kept"
+    )]
+    Stuck { steps: u64, step: u64 },
+    #[error(
+        "the stage went back to the checkpoint of step {checkpoint} {times} times, and each time the loss leapt again, last at step {step}. Try a lower learning rate or a longer warm-up"
+    )]
+    Unstable { checkpoint: u64, times: u64, step: u64 },
+    #[error("there is no checkpoint to go back to from step {step}; all of them are damaged or gone")]
+    NothingToGoBackTo { step: u64 },
+    #[error(
         "the device failed at step {step}: {message}; the last checkpoint is kept, and `--device cpu` avoids the device"
     )]
     Device { step: u64, message: String },

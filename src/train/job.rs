@@ -3,7 +3,8 @@
 use super::corpus::Corpus;
 use super::schedule::Schedule;
 use crate::device::Chosen;
-use crate::plan::spec::{Decoder, Optimizer};
+use crate::plan::Growth;
+use crate::plan::spec::{Decoder, Groups, Optimizer, Spike};
 use std::path::Path;
 
 /// One training stage, with every amount resolved to steps, sequences and tokens.
@@ -18,18 +19,30 @@ pub struct Job<'a> {
     pub valid: Option<Validation<'a>>,
     /// Sequences per optimiser step.
     pub batch: usize,
+    /// How the batch becomes that large; absent: it is from the first step.
+    pub growth: Option<Growth>,
     /// Sequences per forward pass.
     pub micro_batch: usize,
     /// Tokens of a sequence; at most the model's context.
     pub sequence: usize,
     pub steps: u64,
     pub optimizer: &'a Optimizer,
+    /// What parts of the network do differently.
+    pub groups: &'a Groups,
     pub schedule: Schedule,
     /// Largest global gradient norm; absent: no clipping.
     pub clip: Option<f64>,
+    /// Weight of the squared logarithm of the softmax's normaliser.
+    pub z_loss: f64,
+    /// Decay of an average of the weights, which is then validated with and handed on.
+    pub ema: Option<f64>,
+    /// What to do when the loss leaps; absent: only numbers that are not finite end the stage.
+    pub on_spike: Option<&'a Spike>,
     pub keep: Keep,
     /// Steps between checkpoints; 0: only when stopped.
     pub checkpoint: u64,
+    /// Checkpoints kept at once, at least one.
+    pub checkpoints: usize,
     pub seed: u64,
     /// The token that fills rows.
     pub pad: u32,

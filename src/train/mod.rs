@@ -23,6 +23,7 @@ mod schedule;
 mod step;
 mod stop;
 mod validate;
+mod watch;
 mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};
@@ -30,6 +31,6 @@ pub use error::TrainError;
 pub use gradients::gradients;
 pub use job::{Job, Keep, Objective, Validation};
 pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
-pub use run::{Best, Outcome, Trained, train};
+pub use run::{Best, Outcome, Start, Trained, train};
 pub use schedule::{Schedule, ScheduleError, Shape};
 pub use stop::Stop;

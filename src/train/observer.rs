@@ -11,6 +11,11 @@ pub struct StepReport {
     pub steps: u64,
     /// Mean cross-entropy per supervised token of the step's batch, in nats.
     pub loss: f64,
+    /// What was learnt from beside it: the z-loss, in the same unit.
+    pub z_loss: f64,
+    /// Whether the step was left out, because its loss leapt or was not finite.
+    pub skipped: bool,
+    /// The peak of the optimiser times the share of the schedule.
     pub lr: f64,
     /// Global norm of the gradient before clipping.
     pub grad_norm: f64,

@@ -1,24 +1,27 @@
 //! The training loop.
 
-use super::batch::Rows;
-use super::checkpoint::{self, Fingerprint, State};
+use super::batch::{Batch, Rows};
+use super::checkpoint::{self, Fingerprint, Restored, State};
 use super::error::TrainError;
 use super::job::{Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
-use super::optimizer::Optimizer;
 use super::order::Order;
-use super::step::{Learner, Part};
+use super::step::{Learner, NUMBERS, Part, Stride};
 use super::stop::Stop;
 use super::validate::validate;
+use super::watch::{self, Verdict};
 use crate::device::Kind;
-use crate::model::{Architecture, Layout, Params, weights_hash};
+use crate::model::{Architecture, Layout, ModelError, Params, weights_hash};
+use crate::plan::Step;
+use crate::plan::spec::OnSpike;
 use burn::tensor::Tensor;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How a stage ended.
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them a stage")]
 pub enum Outcome {
     Finished(Trained),
     /// A [`Stop`] was requested; the same job goes on from the checkpoint that was saved.
@@ -53,8 +56,26 @@ pub struct Trained {
     pub order: String,
     /// Seconds of training, over all resumptions, without validation and checkpoints.
     pub seconds: f64,
+    /// Steps that were left out because their loss leapt or was not finite.
+    pub skipped: u64,
+    /// Times that the stage went back to a checkpoint for the same reason.
+    pub rolled_back: u64,
     /// Step a checkpoint was resumed at, if one was.
     pub resumed_at: Option<u64>,
+    /// How training began in this process; absent where no step was left.
+    pub start: Option<Start>,
+}
+
+/// How training began.
+#[derive(Clone, Copy, PartialEq, Debug, Default, serde::Serialize)]
+pub struct Start {
+    /// Seconds from the beginning until the loss of the first step was known.
+    pub first_step_seconds: f64,
+    /// How much longer the first step took than the second: what compiling kernels costs. Absent on the CPU, which compiles
+    /// none, and where there was no second step.
+    pub compile_seconds: Option<f64>,
+    /// Whether the first gradient, computed twice, had the same bits. Absent on the CPU, where tests prove it.
+    pub repeats: Option<bool>,
 }
 
 /// The lowest validation loss.
@@ -83,11 +104,11 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
         return Ok(Outcome::Finished(trained));
     }
     run.save(observer)?;
-    Ok(Outcome::Stopped { step: run.state.step })
+    Ok(Outcome::Stopped { step: run.saved })
 }
 
 /// Refuses a job that cannot work, before anything is spent.
-fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
+pub(super) fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
     let positive = |field, value: u64| match value {
         0 => Err(TrainError::Field { field, value, requirement: "it must be at least 1".into() }),
         _ => Ok(()),
@@ -96,6 +117,7 @@ fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainError> {
     positive("micro_batch", job.micro_batch as u64)?;
     positive("sequence", job.sequence as u64)?;
     positive("budget", job.steps)?;
+    positive("checkpoints", job.checkpoints as u64)?;
     if job.sequence > architecture.context {
         let requirement = format!("the model's `context` is {}; make one fit the other", architecture.context);
         return Err(TrainError::Field { field: "sequence", value: job.sequence as u64, requirement });
@@ -121,14 +143,24 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("sequence", json!(job.sequence)),
         ("budget", json!(job.steps)),
         ("optimizer", json!(job.optimizer)),
+        ("groups", json!(job.groups)),
         ("schedule", json!(job.schedule)),
         ("clip", json!(job.clip)),
+        ("z_loss", json!(job.z_loss)),
+        ("ema", json!(job.ema)),
+        ("growth", json!(job.growth)),
+        ("on_spike", json!(job.on_spike)),
         ("keep", json!(job.keep)),
         ("validate", json!(job.valid.as_ref().map(|v| (v.every, v.tokens, v.corpus.tokens())))),
         ("seed", json!(job.seed)),
         ("identity", json!(job.identity)),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// What an observer would know that had heard everything up to a state.
+fn heard(state: &State) -> Heard {
+    Heard { train_loss: state.loss, valid_loss: state.valid, tokens: state.tokens, met: state.met }
 }
 
 /// Steps between two looks at whether a stage ends early, besides those after validations.
@@ -147,7 +179,18 @@ struct Run<'a> {
     pending: Vec<(StepReport, Tensor<2>)>,
     stop: &'a Stop,
     last_finite: Option<(u64, f64)>,
+    /// Why the stage goes back to its last checkpoint, as soon as it may.
+    fallen: Option<String>,
+    /// Step of the last checkpoint, and how often the stage went back to it.
+    saved: u64,
+    returns: u64,
     clock: Instant,
+    /// Steps done by this process.
+    steps_here: u64,
+    began: Instant,
+    first: Option<Start>,
+    /// Seconds of the first step alone.
+    first_alone: f64,
     /// Tokens at the last time the clock was read.
     clocked_tokens: u64,
 }
@@ -162,6 +205,7 @@ impl<'a> Run<'a> {
         stop: &'a Stop,
         observer: &mut dyn Observer,
     ) -> Result<Run<'a>, TrainError> {
+        let began = Instant::now();
         let layout = Layout::new(&architecture);
         let device = &job.device.device;
         let init = match job.init {
@@ -170,31 +214,31 @@ impl<'a> Run<'a> {
         };
         let init_hash = init.as_ref().map(|host| weights_hash(&crate::model::named(&layout, host)));
         let fingerprint = fingerprint(job, &architecture, init_hash.as_deref());
-        let names = Optimizer::moments(job.optimizer);
-        let (restored, notices) = checkpoint::restore(job.folder, &layout, names, &fingerprint, device)?;
+        let params = match init {
+            Some(host) => Params::from_host(host, device),
+            None => Params::fresh(&layout, job.seed, device),
+        };
+        let mut learner = Learner::new(architecture, params, job);
+        let (restored, notices) = {
+            let files = learner.files();
+            let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
+            checkpoint::restore(job.folder, &files, &fingerprint, device)?
+        };
         notices.iter().for_each(|notice| observer.notice(notice));
-        let (params, moments, state, resumed_at) = match restored {
-            Some(restored) => {
-                let step = restored.state.step;
-                (restored.weights, restored.moments, restored.state, Some(step))
+        let (state, resumed_at) = match restored {
+            Some(Restored { state, numbers }) => {
+                learner.restore(numbers);
+                let step = state.step;
+                (state, Some(step))
             }
-            None => {
-                let params = match init {
-                    Some(host) => Params::from_host(host, device),
-                    None => Params::fresh(&layout, job.seed, device),
-                };
-                (params, Vec::new(), State { job: fingerprint, ..State::default() }, None)
-            }
+            None => (State { job: fingerprint, ..State::default() }, None),
         };
         let facts = BatchFacts { parameters: layout.parameters(), ..rows.facts() };
-        let mut learner = Learner::new(architecture, params, job);
-        moments.into_iter().enumerate().for_each(|(i, moment)| learner.optimizer.set_moment(i, moment));
         if resumed_at.is_some() {
-            let State { loss: train_loss, valid: valid_loss, tokens, met, .. } = state;
-            observer.recall(&Heard { train_loss, valid_loss, tokens, met });
+            observer.recall(&heard(&state));
         }
         observer.start(&facts, resumed_at);
-        Ok(Run {
+        let mut run = Run {
             job,
             learner,
             order: Order::new(rows, job.seed, state.place),
@@ -203,11 +247,23 @@ impl<'a> Run<'a> {
             last_finite: state.loss.map(|loss| (state.step, loss)),
             clocked_tokens: state.tokens,
             state,
+            saved: resumed_at.unwrap_or(0),
+            returns: 0,
+            fallen: None,
             resumed_at,
             pending: Vec::new(),
             stop,
             clock: Instant::now(),
-        })
+            steps_here: 0,
+            began,
+            first: None,
+            first_alone: 0.0,
+        };
+        // A stage that may have to go back has something to go back to from its first step on.
+        if resumed_at.is_none() && job.on_spike.is_some_and(|spike| spike.action == OnSpike::RollBack) {
+            run.save(observer)?;
+        }
+        Ok(run)
     }
 
     /// All steps that are left; `false` if a stop was requested before the stage's end.
@@ -217,7 +273,7 @@ impl<'a> Run<'a> {
             return Ok(false);
         }
         while !self.at_end() {
-            if !self.step()? || !self.after_step(observer)? || (self.stop.requested() && !self.at_end()) {
+            if !self.step(observer)? || !self.after_step(observer)? || (self.stop.requested() && !self.at_end()) {
                 return Ok(false);
             }
         }
@@ -230,12 +286,14 @@ impl<'a> Run<'a> {
 
     /// One optimiser step; `false` if a stop was requested within it. What it had computed is then dropped: whoever goes on
     /// from the state before it computes the same.
-    fn step(&mut self) -> Result<bool, TrainError> {
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
-        let batch = self.order.next(job.batch);
+        let start = Instant::now();
+        let count = self.sequences(step);
+        let batch = self.order.next(count);
         let (weight, time) = (batch.weight(), batch.time(job.sequence));
         let mut gradients = None;
-        for from in (0..job.batch).step_by(job.micro_batch) {
+        for from in (0..count).step_by(job.micro_batch) {
             if self.stop.requested() {
                 return Ok(false);
             }
@@ -245,19 +303,25 @@ impl<'a> Run<'a> {
             let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
             gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
-        let lr = self.learner.optimizer.peak() * job.schedule.share(step);
+        let repeats = self.repeats(&batch, weight)?;
+        let start = start + repeats.map_or(Duration::ZERO, |(_, seconds)| seconds);
+        let share = job.schedule.share(step);
+        let lr = self.learner.optimizer.peak() * share;
         self.state.place = self.order.place();
         self.state.order = self.order.hash(&self.state.order);
         self.state.tokens += batch.tokens;
-        self.state.positions += (job.batch * time) as u64;
+        self.state.positions += (count * time) as u64;
         self.state.supervised_tokens += weight;
         self.state.step = step + 1;
         if let Some(gradients) = gradients {
-            let numbers = self.learner.step(gradients, lr, step);
+            let limit = watch::bound(job.on_spike, &self.state);
+            let numbers = self.learner.step(gradients, Stride { share, step, limit })?;
             let report = StepReport {
                 step: step + 1,
                 steps: job.steps,
                 loss: 0.0,
+                z_loss: 0.0,
+                skipped: false,
                 lr,
                 grad_norm: 0.0,
                 tokens: self.state.tokens,
@@ -267,7 +331,62 @@ impl<'a> Run<'a> {
             self.pending.push((report, numbers));
         }
         self.check_device()?;
+        self.steps_here += 1;
+        self.notice_start(start, repeats.map(|(same, _)| same), observer)?;
         Ok(true)
+    }
+
+    /// Sequences of step `step`, counted from 0.
+    fn sequences(&self, step: u64) -> usize {
+        let (sequences, sequence) = (self.job.batch as u64, self.job.sequence as u64);
+        Step { sequences, sequence, growth: self.job.growth }.sequences_at(step) as usize
+    }
+
+    /// On a GPU, before the first step of this process: whether the gradient of its first rows, computed twice, has the
+    /// same bits, and how long that took.
+    fn repeats(&self, batch: &Batch, weight: u64) -> Result<Option<(bool, Duration)>, TrainError> {
+        let (job, step) = (self.job, self.state.step);
+        if job.device.kind == Kind::Cpu || self.steps_here > 0 {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let time = batch.time(job.sequence);
+        let rows = batch.rows(0, job.micro_batch, job.sequence, time, job.pad);
+        let gradient = || {
+            let part = Part { batch: &rows, time, rows: 0..job.micro_batch as u64 };
+            self.learner.accumulate(None, part, weight, step).to_host()
+        };
+        let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
+        let (first, second) = (gradient().map_err(failed)?, gradient().map_err(failed)?);
+        let bits = |numbers: &[Vec<f32>]| numbers.iter().flatten().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let same = first.0.to_bits() == second.0.to_bits() && bits(&first.1) == bits(&second.1);
+        Ok(Some((same, began.elapsed())))
+    }
+
+    /// Waits for the first two steps of this process, and notes how long they took.
+    fn notice_start(
+        &mut self,
+        start: Instant,
+        repeats: Option<bool>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        if self.steps_here > 2 {
+            return Ok(());
+        }
+        self.report(observer)?;
+        let seconds = start.elapsed().as_secs_f64();
+        match &mut self.first {
+            None => {
+                self.first_alone = seconds;
+                let first_step_seconds = self.began.elapsed().as_secs_f64();
+                self.first = Some(Start { first_step_seconds, compile_seconds: None, repeats });
+            }
+            Some(first) if self.job.device.kind != Kind::Cpu => {
+                first.compile_seconds = Some((self.first_alone - seconds).max(0.0));
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// Whether the step last done is followed by a validation that has not been made.
@@ -287,8 +406,19 @@ impl<'a> Run<'a> {
         let validates = self.owes_validation();
         // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
         let lag = if job.device.kind == Kind::Cpu { 1 } else { ASKED };
-        if validates || last || due(lag) {
+        // Where every device has been asked, so that what follows from the numbers does so at the same steps.
+        let asked = validates || last || due(ASKED) || due(job.checkpoint);
+        if asked || due(lag) {
             self.report(observer)?;
+            if asked && let Some(why) = self.fallen.take() {
+                self.roll_back(&why, observer)?;
+                return Ok(true);
+            }
+            if let Some(spike) = job.on_spike
+                && due(ASKED)
+            {
+                self.state.limit = watch::limit(spike, &self.state.recent);
+            }
             if validates && !self.validate(observer)? {
                 return Ok(false);
             }
@@ -305,6 +435,10 @@ impl<'a> Run<'a> {
 
     /// Fetches and tells the numbers of the pending steps, and stops at one that is not finite.
     fn report(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if self.fallen.is_some() {
+            // Whatever came after is undone with it.
+            self.pending.clear();
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -318,19 +452,60 @@ impl<'a> Run<'a> {
         self.state.seconds += seconds;
         self.clock = Instant::now();
         self.clocked_tokens = self.state.tokens;
-        for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(2)) {
-            report.loss = f64::from(numbers[0]);
-            report.grad_norm = f64::from(numbers[1]);
+        for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(NUMBERS)) {
+            let [loss, z_loss, grad_norm, counted] = [0, 1, 2, 3].map(|i| f64::from(numbers[i]));
+            (report.loss, report.z_loss, report.grad_norm) = (loss, z_loss, grad_norm);
             report.tokens_per_second = rate;
-            for (what, value) in [("loss", report.loss), ("gradient norm", report.grad_norm)] {
-                if !value.is_finite() {
-                    return Err(TrainError::NonFinite { what, value, step: report.step, last: self.last_finite });
+            match watch::judge(self.job.on_spike, &mut self.state, report, counted != 0.0, self.last_finite)? {
+                Verdict::Good => {
+                    self.last_finite = Some((report.step, report.loss));
+                    self.state.loss = Some(report.loss);
+                }
+                Verdict::Skipped(why) => {
+                    report.skipped = true;
+                    observer.notice(&why);
+                }
+                Verdict::RollBack(why) => {
+                    self.fallen = Some(why);
+                    break;
                 }
             }
-            self.last_finite = Some((report.step, report.loss));
-            self.state.loss = Some(report.loss);
             observer.step(report);
         }
+        Ok(())
+    }
+
+    /// Goes back to the last checkpoint, and on from there with data that has not been read: the same would end the same.
+    fn roll_back(&mut self, why: &str, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let step = self.state.step;
+        let device = &self.job.device.device;
+        let (restored, notices) = {
+            let files = self.learner.files();
+            let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
+            checkpoint::restore(self.job.folder, &files, &self.state.job, device)?
+        };
+        notices.iter().for_each(|notice| observer.notice(notice));
+        let Restored { state, numbers } = restored.ok_or(TrainError::NothingToGoBackTo { step })?;
+        self.returns = if state.step == self.saved { self.returns + 1 } else { 1 };
+        if self.returns > watch::RETURNS {
+            return Err(TrainError::Unstable { checkpoint: state.step, times: watch::RETURNS, step });
+        }
+        self.learner.restore(numbers);
+        self.saved = state.step;
+        self.last_finite = state.loss.map(|loss| (state.step, loss));
+        // The best weights so far are still in their file.
+        let (best_step, best_loss) = (self.state.best_step, self.state.best_loss);
+        let rolled_back = self.state.rolled_back + 1;
+        let place = self.order.place();
+        self.state = State { place, seconds: self.state.seconds, best_step, best_loss, rolled_back, ..state };
+        observer.notice(&format!(
+            "{why}: the stage goes back to the checkpoint of step {}, and on past the data read since",
+            self.state.step
+        ));
+        observer.recall(&heard(&self.state));
+        observer.start(&self.facts, Some(self.state.step));
+        self.clocked_tokens = self.state.tokens;
+        self.clock = Instant::now();
         Ok(())
     }
 
@@ -360,14 +535,19 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
+    /// Saves a checkpoint, unless what has been computed since the last one is to be undone: whoever goes on from that one
+    /// finds the same.
     fn save(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
         self.report(observer)?;
+        if self.fallen.is_some() {
+            return Ok(());
+        }
         self.state.met = observer.met();
-        let names = Optimizer::moments(self.job.optimizer);
-        let moments: Vec<(&str, Params)> =
-            names.iter().enumerate().map(|(i, name)| (*name, self.learner.optimizer.moment(i))).collect();
-        let (layout, params) = (&self.learner.layout, &self.learner.params);
-        let path = checkpoint::save(self.job.folder, layout, params, &moments, self.state.clone())?;
+        let (state, kept) = (self.state.clone(), self.job.checkpoints);
+        let path = checkpoint::save(self.job.folder, &self.learner.files(), state, kept)?;
+        if self.saved != self.state.step {
+            (self.saved, self.returns) = (self.state.step, 0);
+        }
         observer.checkpoint(self.state.step, &path);
         self.clock = Instant::now();
         Ok(())
@@ -398,7 +578,10 @@ impl<'a> Run<'a> {
             positions: self.state.positions,
             order: self.state.order.clone(),
             seconds: self.state.seconds,
+            skipped: self.state.skipped,
+            rolled_back: self.state.rolled_back,
             resumed_at: self.resumed_at,
+            start: self.first,
         }))
     }
 

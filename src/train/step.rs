@@ -8,12 +8,16 @@ use crate::model::{
     Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError, Params,
     Pass, Tape,
 };
-use crate::plan::spec::{Optimizer as Spec, Sgd};
-use burn::tensor::{Device, IndexingUpdateOp, Tensor, TensorData};
+use crate::plan::spec::{Groups, Optimizer as Spec, Sgd};
+use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+/// What the files of a checkpoint are called.
+const WEIGHTS: &str = "weights";
+const AVERAGE: &str = "average";
 
 /// Segments are summed in rows of this many numbers.
 const ROW: usize = 1024;
@@ -35,7 +39,12 @@ pub(crate) struct Learner {
     /// Whether the device is the CPU.
     host: bool,
     clip: Option<f64>,
+    z_loss: f64,
     seed: u64,
+    /// The decay of the average of the weights, where there is one.
+    decay: Option<f64>,
+    /// That average, from the first step on.
+    average: Option<Params>,
 }
 
 /// Some rows of a step's batch.
@@ -52,7 +61,24 @@ pub(crate) struct Gradients {
     flats: Vec<Tensor<1>>,
     /// Mean loss so far, `[1, 1]`.
     loss: Tensor<2>,
+    /// What is learnt from beside it, `[1, 1]`.
+    penalty: Tensor<2>,
 }
+
+/// How to step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stride {
+    /// Of the peak rates.
+    pub share: f64,
+    /// Steps done before.
+    pub step: u64,
+    /// Where given, a step whose loss is higher, or not finite, changes nothing.
+    pub limit: Option<f32>,
+}
+
+/// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, and 1 if it
+/// changed anything.
+pub(crate) const NUMBERS: usize = 4;
 
 impl Gradients {
     /// The mean loss and the gradients on the host, one vector a segment.
@@ -74,9 +100,12 @@ impl Learner {
         Learner {
             shapes: RefCell::default(),
             leaves: Some(params.leaves(&layout)),
-            optimizer: Optimizer::new(job.optimizer, &layout, &params),
+            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
+            z_loss: job.z_loss,
+            decay: job.ema,
+            average: None,
             seed: job.seed,
             architecture,
             layout,
@@ -92,9 +121,12 @@ impl Learner {
         Learner {
             shapes: RefCell::default(),
             leaves: Some(params.leaves(&layout)),
-            optimizer: Optimizer::new(&spec, &layout, &params),
+            optimizer: Optimizer::new(&spec, &Groups::default(), &layout, &decoder.device),
             host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
             clip: None,
+            z_loss: 0.0,
+            decay: None,
+            average: None,
             seed: 0,
             architecture: decoder.architecture.clone(),
             layout,
@@ -118,13 +150,14 @@ impl Learner {
             leaves: &leaves,
             dropout: dropout.as_ref(),
             adapter: None,
+            recompute: false,
         };
         let input = self.input(&batch.inputs, time);
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
-        let HeadGradient { loss, hidden, weight } =
-            head_gradient(hidden, head, self.architecture.logit_cap, &batch.targets, &weights);
+        let HeadGradient { loss, penalty, hidden, weight } =
+            head_gradient(hidden, head, self.architecture.logit_cap, &batch.targets, &weights, self.z_loss);
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
         let table = self.embedding_gradient(&input, &embedded);
@@ -137,10 +170,11 @@ impl Learner {
         }
         let flats = self.flatten(by_leaf);
         match sum {
-            None => Gradients { flats, loss },
+            None => Gradients { flats, loss, penalty },
             Some(sum) => Gradients {
                 flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
                 loss: sum.loss + loss,
+                penalty: sum.penalty + penalty,
             },
         }
     }
@@ -152,26 +186,99 @@ impl Learner {
         shape.input(ids, &self.device)
     }
 
-    /// Clips, steps, and returns the loss and the gradient's norm as `[1, 2]`, still on the device.
-    pub fn step(&mut self, gradients: Gradients, lr: f64, step: u64) -> Tensor<2> {
-        let squares = gradients.flats.iter().map(|flat| {
+    /// Clips, steps, and returns [`NUMBERS`] as `[1, 4]`. On a GPU they stay there, and whether the step counts is decided
+    /// there; the CPU is asked at once.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn step(&mut self, gradients: Gradients, stride: Stride) -> Result<Tensor<2>, ModelError> {
+        let Gradients { flats, loss, penalty } = gradients;
+        let squares = flats.iter().map(|flat| {
             let rows = flat.dims()[0] / ROW;
             let flat = flat.clone().reshape([rows, ROW]);
             (flat.clone() * flat).sum_dim(1).sum_dim(0)
         });
-        let norm = squares.reduce(|a, b| a + b).map_or_else(|| gradients.loss.zeros_like(), Tensor::sqrt);
+        let norm = squares.reduce(|a, b| a + b).map_or_else(|| loss.zeros_like(), Tensor::sqrt);
+        let numbers = |good| Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good], 1);
+        let mut good = None;
+        let mut flag = loss.ones_like();
+        if let Some(limit) = stride.limit {
+            let holds = loss.clone().lower_equal_elem(limit).float() * norm.clone().lower_equal_elem(f32::MAX).float();
+            if self.host {
+                let held = holds.clone().try_into_vec_as::<f32>();
+                if held.map_err(|e| ModelError::Device(e.to_string()))? != [1.0] {
+                    return Ok(numbers(holds));
+                }
+            } else {
+                good = Some(holds.clone().reshape([1]).greater_elem(0.5));
+                flag = holds;
+            }
+        }
+        let numbers = numbers(flag);
         let flats = match self.clip {
             // As PyTorch's clip_grad_norm_, with the coefficient left on the device.
             Some(most) => {
                 let coefficient = norm.clone().add_scalar(1e-6).recip().mul_scalar(most).clamp_max(1.0).reshape([1]);
-                gradients.flats.into_iter().map(|flat| flat * coefficient.clone()).collect()
+                flats.into_iter().map(|flat| flat * coefficient.clone()).collect()
             }
-            None => gradients.flats,
+            None => flats,
         };
         self.leaves = None;
-        self.optimizer.update(&mut self.params, flats, lr, step);
+        self.optimizer.update(&mut self.params, flats, stride.share, stride.step, good.as_ref());
         self.leaves = Some(self.params.leaves(&self.layout));
-        Tensor::cat(vec![gradients.loss, norm], 1)
+        self.take_average(stride.step, good.as_ref());
+        Ok(numbers)
+    }
+
+    /// Moves the average of the weights towards them; after the first step it is them, as PyTorch's `AveragedModel` has it.
+    fn take_average(&mut self, step: u64, good: Option<&Tensor<1, Bool>>) {
+        let Some(decay) = self.decay else { return };
+        let Some(average) = self.average.as_mut().filter(|_| step > 0) else {
+            self.average = Some(self.params.clone());
+            return;
+        };
+        for (average, now) in average.flats.iter_mut().zip(&self.params.flats) {
+            let was = good.map(|good| (good, average.clone()));
+            average.inplace(|average| average.mul_scalar(decay) + now.clone().mul_scalar(1.0 - decay));
+            if let Some((good, was)) = was {
+                super::optimizer::keep_if(average, good, was);
+            }
+        }
+    }
+
+    /// Everything that a checkpoint holds, by name.
+    pub fn files(&self) -> Vec<(&'static str, &Layout, Params)> {
+        let weights = std::iter::once((WEIGHTS, &self.layout, self.params.clone()));
+        let average = self.decay.map(|_| (AVERAGE, &self.layout, self.result().clone()));
+        let moments = self.optimizer.moments().map(|(moment, numbers)| (moment.name, &moment.layout, numbers));
+        weights.chain(average).chain(moments).collect()
+    }
+
+    /// Puts back numbers in the order of [`Learner::files`].
+    pub fn restore(&mut self, numbers: Vec<Params>) {
+        let mut numbers = numbers.into_iter();
+        self.leaves = None;
+        if let Some(weights) = numbers.next() {
+            self.params = weights;
+        }
+        if self.decay.is_some() {
+            self.average = numbers.next();
+        }
+        self.optimizer.restore(numbers.collect());
+        self.leaves = Some(self.params.leaves(&self.layout));
+    }
+
+    /// What the stage would hand on: the average of the weights where there is one.
+    pub fn result(&self) -> &Params {
+        self.average.as_ref().unwrap_or(&self.params)
+    }
+
+    /// The matrices of that.
+    pub fn result_leaves(&self) -> Cow<'_, [Tensor<2>]> {
+        match &self.average {
+            Some(average) => average.leaves(&self.layout).into(),
+            None => self.leaves(),
+        }
     }
 
     /// Sums the gradients of a token's places. A GPU would walk all places in order for each column (burn 0.22's
@@ -221,15 +328,15 @@ impl Learner {
         segments.collect()
     }
 
-    /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout.
-    pub fn loss(&self, batch: &Batch, time: usize) -> Tensor<2> {
-        let leaves = self.leaves();
+    /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout, with the weights in `leaves`.
+    pub fn loss(&self, leaves: &[Tensor<2>], batch: &Batch, time: usize) -> Tensor<2> {
         let pass = Pass {
             architecture: &self.architecture,
             layout: &self.layout,
-            leaves: &leaves,
+            leaves,
             dropout: None,
             adapter: None,
+            recompute: false,
         };
         let input = self.input(&batch.inputs, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
@@ -248,8 +355,8 @@ impl Learner {
         }
     }
 
-    /// The weights on the host.
+    /// What the stage would hand on, on the host.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.params.to_host()
+        self.result().to_host()
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn validate(
 ) -> Result<Option<(f64, u64)>, TrainError> {
     let (mut sum, mut weight, mut seen) = (0.0f64, 0, 0);
     let count = rows.valid_count();
+    let leaves = learner.result_leaves();
     let mut row = 0;
     while row < count && tokens.is_none_or(|most| seen < most) {
         if stop.requested() {
@@ -35,7 +36,7 @@ pub(crate) fn validate(
         // A last batch with fewer rows is filled up, so that the device sees few shapes.
         let time = batch.time(sequence);
         let batch = batch.rows(0, micro_batch, sequence, time, pad);
-        let loss = learner.loss(&batch, time).try_into_vec_as::<f32>();
+        let loss = learner.loss(&leaves, &batch, time).try_into_vec_as::<f32>();
         let loss = loss.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
         sum += loss.iter().map(|x| f64::from(*x)).sum::<f64>();
     }

@@ -2,6 +2,7 @@
 
 use emberlab::check::{Checked, CheckedCondition, CheckedItem, Gaps, Leaf, Origin};
 use emberlab::diagnostics::Problems;
+use emberlab::plan::spec::Groups;
 use emberlab::plan::{KnownCounts, Plan, Selection, Uncounted, plan_with};
 use emberlab::source::{MemoryWorld, Sources, Span, path};
 use emberlab::syntax::ast::Kind;
@@ -255,7 +256,9 @@ pub fn stage(fields: Json) -> Json {
     let mut all = json!({"model": null, "init": null, "tokenizer": null, "data": null, "budget": null, "batch": null,
         "micro_batch": null, "sequence": null,
         "optimizer": {"is": "adamw", "lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8, "weight_decay": 0.1},
+        "groups": Groups::default(),
         "schedule": {"is": "cosine", "warmup": amount(0.02, "ratio"), "floor": 0.1}, "clip": null, "validate": null,
+        "z_loss": 0.0, "ema": null, "growth": null, "on_spike": null, "checkpoints": 2,
         "keep": {"is": "last"}, "until": null, "checkpoint": 100, "seed": 0});
     for (key, value) in fields.as_object().into_iter().flatten() {
         all[key] = value.clone();

@@ -144,6 +144,48 @@ fn a_warm_up_ends_before_the_stage() {
     refused(|lab| lab.common("tuned")["schedule"]["warmup"] = amount(1e6, "steps"), &[]);
 }
 
+#[test]
+fn settings_of_training_fit_the_network_and_the_length() {
+    refused(
+        |lab| lab.common("pretrain")["groups"]["head"]["rate"] = json!(0.5),
+        &["E0614 `pretrain` gives rates for an output matrix that `teller` does not have\n  \
+           [groups.head] for an output matrix of its own\n  [tied] the output shares the embedding"],
+    );
+    let grows = |lab: &mut Lab, from, over| {
+        lab.common("pretrain")["growth"] = json!({"from": amount(from, "documents"), "over": amount(over, "steps")});
+    };
+    refused(
+        |lab| grows(lab, 65.0, 10.0),
+        &["E0614 the batch of `pretrain` would shrink instead of growing\n  [growth.from] 65 sequences at first\n  \
+           [batch] 64 sequences in the end"],
+    );
+    let mut lab = Lab::storyteller();
+    grows(&mut lab, 8.0, 2_000.0);
+    assert!(lab.problems()[0].starts_with(
+        "E0614 the batch of `pretrain` is never full\n  [growth.over] it grows over 2,000 steps\n  [budget] the stage lasts 1,"
+    ));
+    refused(|lab| grows(lab, 8.0, 100.0), &[]);
+    let falls = |lab: &mut Lab, warmup| {
+        lab.common("pretrain")["schedule"] = json!({"is": "wsd", "warmup": amount(warmup, "steps"),
+            "decay": amount(0.2, "ratio"), "shape": "linear", "floor": 0.0});
+    };
+    refused(
+        |lab| falls(lab, 500.0),
+        &["E0614 warm-up and decay of `pretrain` are longer than the stage\n  [schedule.decay] 122 steps of decay\n  \
+           [schedule.warmup] 500 steps of warm-up\n  [budget] the stage lasts 610 steps"],
+    );
+    refused(|lab| falls(lab, 488.0), &[]);
+    refused(
+        |lab| {
+            let point = |at, unit, share| json!({"at": amount(at, unit), "share": share});
+            let points = [point(0.5, "ratio", 1.0), point(100.0, "steps", 0.5)];
+            lab.common("pretrain")["schedule"] = json!({"is": "piecewise", "points": points});
+        },
+        &["E0614 the points of `pretrain` are out of order\n  [schedule.points.1] at step 100\n  \
+           [schedule.points.0] comes before this, and lies at step 305"],
+    );
+}
+
 /// The warnings of a plan, which exists all the same.
 fn warned(change: impl FnOnce(&mut Lab)) -> Vec<String> {
     let mut lab = Lab::storyteller();

@@ -244,6 +244,7 @@ fn every_other_leaf_changes_exactly_its_dependents() {
                 "license",
                 "because",
                 "checkpoint",
+                "checkpoints",
                 "micro_batch",
                 "files",
                 "authors",
@@ -288,8 +289,10 @@ fn every_other_leaf_changes_exactly_its_dependents() {
     println!("{tried} leaves tried; not tried, for want of another valid value: {skipped:?}");
     assert!(tried > 80, "{tried}");
     // A stage has a model or an init; a sample has a prompt and a response; and so on: one alone is no valid change.
-    let alone = ["init", "model", "tokenizer", "validate", "until", "prompt", "response"];
-    assert!(skipped.iter().all(|s| alone.contains(&s.rsplit('/').next().unwrap_or(""))), "{skipped:?}");
+    let alone = ["init", "model", "tokenizer", "validate", "until", "prompt", "response", "growth", "on_spike"];
+    // The output of this network shares the embedding, so its group has nothing to say.
+    let idle = |s: &String| s.contains("/groups/head/");
+    assert!(skipped.iter().all(|s| idle(s) || alone.contains(&s.rsplit('/').next().unwrap_or(""))), "{skipped:?}");
 }
 
 /// Each thing and everything that needs it.

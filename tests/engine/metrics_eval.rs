@@ -52,7 +52,7 @@ fn spec(metrics: Vec<Metric>) -> Eval {
         on: Dataset::Named(Named { dataset: Ref { name: "test".into(), split: None } }),
         metrics,
         limit: None,
-        decoding: Decoding { max_tokens: 8, temperature: 0.0, top_k: None, top_p: 1.0, seed: 0 },
+        decoding: Decoding::greedy(8),
         template: None,
     }
 }

@@ -91,6 +91,8 @@ fn step(n: u64) -> Event {
         step: n,
         tokens: n,
         supervised: n,
+        z_loss: None,
+        skipped: false,
         loss: 1.0 / n as f64,
         lr: 1e-3,
         grad_norm: 1.0,

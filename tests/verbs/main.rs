@@ -8,13 +8,16 @@
     reason = "tests prepare files and fail by panicking"
 )]
 
+mod chat;
 mod data;
 mod export;
 mod failures;
 mod generate;
+mod killed;
 mod memory;
 mod pretrained;
 mod results;
+mod settings;
 mod stops;
 
 use serde_json::Value as Json;

@@ -271,24 +271,24 @@ fn missing_or_damaged() -> Vec<Broken> {
         (
             "gpt2",
             Box::new(|at| std::fs::remove_dir_all(at).unwrap()),
-            "E0614",
+            "E0615",
             &["there is no model in `models/m`", "hf download"],
         ),
-        ("gpt2", remove("config.json"), "E0614", &["has no `config.json`"]),
-        ("gpt2", write("config.json", b"{\"model_type\"".to_vec()), "E0614", &["config.json` cannot be read", "JSON"]),
-        ("gpt2", write("config.json", b"[1]".to_vec()), "E0614", &["it is no JSON object"]),
-        ("gpt2", remove(weights), "E0614", &["has no `model.safetensors`"]),
+        ("gpt2", remove("config.json"), "E0615", &["has no `config.json`"]),
+        ("gpt2", write("config.json", b"{\"model_type\"".to_vec()), "E0615", &["config.json` cannot be read", "JSON"]),
+        ("gpt2", write("config.json", b"[1]".to_vec()), "E0615", &["it is no JSON object"]),
+        ("gpt2", remove(weights), "E0615", &["has no `model.safetensors`"]),
         (
             "gpt2",
             Box::new(|at| std::fs::rename(at.join("model.safetensors"), at.join("pytorch_model.bin")).unwrap()),
-            "E0614",
+            "E0615",
             &["pickled", "save_pretrained('models/m')"],
         ),
-        ("gpt2", write(weights, b"version https://git-lfs.github.com/spec/v1".to_vec()), "E0614", &["git lfs pull"]),
+        ("gpt2", write(weights, b"version https://git-lfs.github.com/spec/v1".to_vec()), "E0615", &["git lfs pull"]),
         (
             "llama-shards",
             remove("model-00002-of-00003.safetensors"),
-            "E0614",
+            "E0615",
             &["lacks `model-00002-of-00003.safetensors`"],
         ),
         (
@@ -297,20 +297,20 @@ fn missing_or_damaged() -> Vec<Broken> {
                 let name = "model.safetensors.index.json";
                 edit(&at.join(name), |i| i["weight_map"]["model.norm.weight"] = json!("../../secret.safetensors"));
             }),
-            "E0614",
+            "E0615",
             &["lies in `../../secret.safetensors`"],
         ),
-        ("llama-shards", write(index, b"{\"weight_map\": 3}".to_vec()), "E0614", &["it has no `weight_map`"]),
-        ("llama-chat", write(weights, whole[..whole.len() - 100].to_vec()), "E0614", &["no whole safetensors file"]),
-        ("llama-chat", write(weights, whole[..6].to_vec()), "E0614", &["it has 6 bytes"]),
-        ("llama-chat", write(weights, Vec::new()), "E0614", &["it has 0 bytes"]),
-        ("llama-chat", write(weights, start(u64::MAX)), "E0614", &["18446744073709551615 bytes long"]),
-        ("llama-chat", write(weights, start(90_000_000)), "E0614", &["90000000 bytes long, and the file has"]),
-        ("llama-chat", write(weights, start(40)), "E0614", &["its head is not valid JSON"]),
+        ("llama-shards", write(index, b"{\"weight_map\": 3}".to_vec()), "E0615", &["it has no `weight_map`"]),
+        ("llama-chat", write(weights, whole[..whole.len() - 100].to_vec()), "E0615", &["no whole safetensors file"]),
+        ("llama-chat", write(weights, whole[..6].to_vec()), "E0615", &["it has 6 bytes"]),
+        ("llama-chat", write(weights, Vec::new()), "E0615", &["it has 0 bytes"]),
+        ("llama-chat", write(weights, start(u64::MAX)), "E0615", &["18446744073709551615 bytes long"]),
+        ("llama-chat", write(weights, start(90_000_000)), "E0615", &["90000000 bytes long, and the file has"]),
+        ("llama-chat", write(weights, start(40)), "E0615", &["its head is not valid JSON"]),
         (
             "llama-chat",
             write(weights, raw(r#"{"x":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,8]}}"#, 8)),
-            "E0614",
+            "E0615",
             &["the place of `x` does not fit"],
         ),
         (
@@ -322,15 +322,15 @@ fn missing_or_damaged() -> Vec<Broken> {
                     12,
                 ),
             ),
-            "E0614",
+            "E0615",
             &["the place of `y` does not fit"],
         ),
-        ("gpt2", write("tokenizer.json", b"{\"model\": ".to_vec()), "E0614", &["tokenizer.json` cannot be read"]),
-        ("gpt2", remove("tokenizer.json"), "E0617", &["has no `tokenizer.json`"]),
+        ("gpt2", write("tokenizer.json", b"{\"model\": ".to_vec()), "E0615", &["tokenizer.json` cannot be read"]),
+        ("gpt2", remove("tokenizer.json"), "E0618", &["has no `tokenizer.json`"]),
         (
             "gpt2",
             Box::new(|at| std::fs::rename(at.join("tokenizer.json"), at.join("vocab.json")).unwrap()),
-            "E0617",
+            "E0618",
             &["AutoTokenizer"],
         ),
         (
@@ -340,7 +340,7 @@ fn missing_or_damaged() -> Vec<Broken> {
                 edit(&at.join("config.json"), |c| c["eos_token_id"] = json!(4_000_000_000_u64));
                 std::fs::remove_file(at.join("generation_config.json")).unwrap();
             }),
-            "E0617",
+            "E0618",
             &["which token ends a text"],
         ),
         (
@@ -354,10 +354,10 @@ fn missing_or_damaged() -> Vec<Broken> {
 
 fn unknown_networks() -> Vec<Broken> {
     let llama = |field, value: Json, said: &'static [&'static str]| -> Broken {
-        ("llama-chat", set(field, value), "E0615", said)
+        ("llama-chat", set(field, value), "E0616", said)
     };
     let gpt2 =
-        |field, value: Json, said: &'static [&'static str]| -> Broken { ("gpt2", set(field, value), "E0615", said) };
+        |field, value: Json, said: &'static [&'static str]| -> Broken { ("gpt2", set(field, value), "E0616", said) };
     vec![
         llama("model_type", json!("mamba"), &["is a `mamba`", "`gpt2`, `llama`, `mistral`"]),
         llama("model_type", Json::Null, &["has no `model_type`"]),
@@ -399,35 +399,35 @@ fn other_weights() -> Vec<Broken> {
         (
             "llama-chat",
             weights(|all| all.retain(|w| w.name != "model.norm.weight")),
-            "E0616",
+            "E0617",
             &["`model.norm.weight` is missing"],
         ),
         (
             "gpt2",
             weights(|all| all.retain(|w| w.name != "transformer.h.1.attn.c_attn.weight")),
-            "E0616",
+            "E0617",
             &["`transformer.h.1.attn.c_attn.weight` is missing"],
         ),
         (
             "llama-chat",
             weights(|all| all[0].name = "model.layers.7.self_attn.q_proj.weight".into()),
-            "E0616",
+            "E0617",
             &["`model.layers.7.self_attn.q_proj.weight` has no place"],
         ),
         (
             "llama-chat",
             set("intermediate_size", json!(65)),
-            "E0616",
+            "E0617",
             &["`model.layers.0.mlp.down_proj.weight` is [32, 64] and should be [32, 65]"],
         ),
         (
             "gpt2",
             set("n_positions", json!(128)),
-            "E0616",
+            "E0617",
             &["`transformer.wpe.weight` is [64, 32] and should be [128, 32]"],
         ),
-        ("llama-chat", set("num_hidden_layers", json!(4)), "E0616", &["and 10 more", "18 of its tensors do not fit"]),
-        ("llama-chat", set("tie_word_embeddings", json!(false)), "E0616", &["`lm_head.weight` is missing"]),
+        ("llama-chat", set("num_hidden_layers", json!(4)), "E0617", &["and 10 more", "18 of its tensors do not fit"]),
+        ("llama-chat", set("tie_word_embeddings", json!(false)), "E0617", &["`lm_head.weight` is missing"]),
         (
             "llama-chat",
             Box::new(|at| {
@@ -438,7 +438,7 @@ fn other_weights() -> Vec<Broken> {
                 bytes[found..found + old.len()].copy_from_slice(b"\"I16\" ");
                 std::fs::write(&file, bytes).unwrap();
             }),
-            "E0616",
+            "E0617",
             &["has the number format I16; f32, f16 and bf16 can be read"],
         ),
         (
@@ -449,7 +449,7 @@ fn other_weights() -> Vec<Broken> {
                 twice.push(read_weights(&at.join("model-00001-of-00003.safetensors")).unwrap().remove(0));
                 write_weights(&twice, &at.join(name)).unwrap();
             }),
-            "E0616",
+            "E0617",
             &["is there twice"],
         ),
     ]
@@ -473,7 +473,7 @@ fn a_folder_that_cannot_be_used_is_told_before_anything_runs() {
             assert!(said.contains(part), "{code}: `{part}` in {said}");
         }
         let direct = with_input(at, &["logprobs", "models/m", "--device", "cpu"], "The owl\n");
-        let absent = code == "E0614" && parts[0].starts_with("there is no model");
+        let absent = code == "E0615" && parts[0].starts_with("there is no model");
         assert_eq!(direct.code, if absent { 2 } else { 3 }, "{code}: {}", direct.err);
     }
 }

@@ -9,9 +9,11 @@
 mod activation;
 mod adamw;
 mod attention;
+mod decode;
 mod entropy;
 mod groups;
 mod lanes;
+mod lion;
 mod matmul;
 mod norm;
 mod rotary;
@@ -23,8 +25,10 @@ pub use activation::{
 };
 pub use adamw::{Adamw, adamw};
 pub use attention::{Heads, View, attention, attention_back};
+pub use decode::{CacheShape, attend, log_total};
 pub use entropy::cross_entropy;
 pub use groups::{Group, norm_groups, norm_groups_back};
+pub use lion::{Lion, lion};
 pub use matmul::{Matrix, matmul};
 pub use norm::{NormKind, norm, norm_back};
 pub use rotary::turn;

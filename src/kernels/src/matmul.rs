@@ -20,6 +20,9 @@ impl Part {
 /// Multiplications below which other threads cost more than they bring.
 const ALONE: usize = 1 << 18;
 
+/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up.
+const FEW: usize = 16;
+
 /// A matrix that fills a slice row by row.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -59,13 +62,22 @@ impl<'a> Matrix<'a> {
 pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
     assert_eq!(inner, other, "columns of the left and rows of the right");
-    let mut to = vec![0.0; rows * columns];
+    if rows <= FEW && !left.turned && right.turned {
+        return crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns);
+    }
+    // Every place is written before the vector has a length, so nothing needs to be zeroed first.
+    let mut to = Vec::with_capacity(rows * columns);
     let work = rows.saturating_mul(columns).saturating_mul(inner);
     let threads = if work < ALONE { 1 } else { rayon::current_num_threads() };
-    // SAFETY: both matrices lie within their slices, and `to` was made for the result.
+    if inner == 0 {
+        to.resize(rows * columns, 0.0);
+        return to;
+    }
+    // SAFETY: both matrices lie within their slices, `to` was made for the result, and the product fills all of it.
     unsafe {
         let sizes = (rows, columns, inner);
         product(to.as_mut_ptr(), columns, left.part(), right.part(), sizes, 1.0, false, threads);
+        to.set_len(rows * columns);
     }
     to
 }

@@ -261,18 +261,34 @@ fn cross_entropies() {
     let (rows, vocab) = (4, 37);
     let x = numbers(rows * vocab, 1);
     let (targets, weights) = ([0, 36, 5, 5], [0.5, 0.25, 0.0, 1.0]);
+    let normaliser = |x: &[f64]| x.iter().map(|v| v.exp()).sum::<f64>().ln();
     let plain = |x: &[f64]| -> Vec<f64> {
-        x.chunks(vocab)
-            .enumerate()
-            .map(|(r, x)| {
-                (x.iter().map(|v| v.exp()).sum::<f64>().ln() - x[targets[r] as usize]) * f64::from(weights[r])
-            })
-            .collect()
+        let rows = x.chunks(vocab).enumerate();
+        rows.map(|(r, x)| (normaliser(x) - x[targets[r] as usize]) * f64::from(weights[r])).collect()
     };
-    let mut logits = x.clone();
-    let losses = cross_entropy(&mut logits, vocab, &targets, &weights);
-    close(&losses, &plain(&x.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()), "losses");
-    close(&logits, &gradient(plain, &x, &[1.0; 4]), "gradient");
+    let exact: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+    for z in [0.0, 0.1] {
+        let squares = |x: &[f64]| -> Vec<f64> {
+            let rows = x.chunks(vocab).zip(weights);
+            rows.map(|(x, weight)| f64::from(z) * normaliser(x).powi(2) * f64::from(weight)).collect()
+        };
+        let mut logits = x.clone();
+        let (losses, penalties) = cross_entropy(&mut logits, vocab, &targets, &weights, z);
+        close(&losses, &plain(&exact), "losses");
+        close(&penalties, &squares(&exact), "penalties");
+        let both = |x: &[f64]| -> Vec<f64> { plain(x).iter().zip(squares(x)).map(|(a, b)| a + b).collect() };
+        close(&logits, &gradient(both, &x, &[1.0; 4]), "gradient");
+    }
+}
+
+#[test]
+fn lion_steps() {
+    let step = Lion { beta1: 0.9, beta2: 0.99, rate: 0.5, decay: 0.75 };
+    let (mut weights, gradients, mut momentum) = ([1.0, 1.0, 1.0], [2.0, -2.0, 0.0], [-1.0, 0.0, 0.0]);
+    lion(step, &mut weights, &gradients, &mut momentum);
+    // Directions -0.7, -0.2 and none.
+    assert_eq!(weights, [1.25, 1.25, 0.75]);
+    close(&momentum, &[-0.97, -0.02, 0.0], "momentum");
 }
 
 #[test]
@@ -308,9 +324,9 @@ fn large_inputs_are_cut_the_same_way_as_small_ones() {
     assert_eq!(all[299 * width / 2..], one);
     let targets = vec![3; rows];
     let mut logits = x.clone();
-    let losses = cross_entropy(&mut logits, width, &targets, &vec![1.0; rows]);
+    let (losses, _) = cross_entropy(&mut logits, width, &targets, &vec![1.0; rows], 0.0);
     let mut one = x[299 * width..].to_vec();
-    assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0])[0], losses[299]);
+    assert_eq!(cross_entropy(&mut one, width, &[3], &[1.0], 0.0).0[0], losses[299]);
     assert_eq!(logits[299 * width..], one);
 }
 
@@ -349,5 +365,75 @@ fn a_product_is_the_same_for_any_number_of_threads() {
         for threads in [2, 3, 4, 8] {
             assert!(one == with(threads), "{m} {n} {k} with {threads} threads");
         }
+    }
+}
+
+#[test]
+fn products_of_few_rows() {
+    for (rows, inner, columns) in
+        [(1, 1, 1), (1, 37, 70), (2, 16, 9), (3, 100, 33), (4, 512, 300), (1, 0, 4), (15, 40, 21), (16, 64, 130)]
+    {
+        let (x, w) = (numbers(rows * inner, 1), numbers(columns * inner, 2));
+        let exact: Vec<f64> = (0..rows * columns)
+            .map(|i| {
+                let (row, column) = (i / columns, i % columns);
+                (0..inner).map(|k| f64::from(x[row * inner + k]) * f64::from(w[column * inner + k])).sum()
+            })
+            .collect();
+        let ours = matmul(Matrix::new(&x, rows, inner), Matrix::new(&w, columns, inner).transposed());
+        close(&ours, &exact, &format!("{rows} × {inner} × {columns}"));
+    }
+}
+
+#[test]
+fn attention_over_a_cache() {
+    for (batch, time, heads, kv_heads, head_dim, used) in
+        [(1, 1, 1, 1, 1, 0), (2, 1, 4, 2, 8, 5), (3, 3, 2, 1, 5, 0), (2, 1, 6, 6, 64, 40)]
+    {
+        let capacity = used + time + 3;
+        let sizes = Heads { batch, time, heads, kv_heads, head_dim };
+        let query = numbers(batch * heads * time * head_dim, 1);
+        let (keys, values) =
+            (numbers(batch * kv_heads * capacity * head_dim, 2), numbers(batch * kv_heads * capacity * head_dim, 3));
+        let window = (used > 4).then_some(4);
+        let slopes: Vec<f32> = if heads > 2 { (0..heads).map(|h| 0.1 * h as f32).collect() } else { Vec::new() };
+        let first: Vec<usize> = (0..batch).map(|b| b * 2).collect();
+        let ours = attend(
+            sizes,
+            CacheShape { capacity, used, first: &first, window, slopes: &slopes },
+            &query,
+            &keys,
+            &values,
+        );
+        let mut exact = Vec::new();
+        for b in 0..batch {
+            for h in 0..heads {
+                let from = (b * kv_heads + h / (heads / kv_heads)) * capacity;
+                for t in 0..time {
+                    let q = &query[((b * heads + h) * time + t) * head_dim..][..head_dim];
+                    let begin = first[b].min(used + t).max((used + t + 1).saturating_sub(window.unwrap_or(usize::MAX)));
+                    let seen: Vec<usize> = (begin..=used + t).map(|c| (from + c) * head_dim).collect();
+                    let score = |at: &usize| {
+                        let dot: f64 = (0..head_dim).map(|i| f64::from(q[i]) * f64::from(keys[at + i])).sum();
+                        let gain = slopes.get(h).map_or(0.0, |slope| f64::from(*slope)) * (at / head_dim) as f64;
+                        (dot / (head_dim as f64).sqrt() + gain).exp()
+                    };
+                    let total: f64 = seen.iter().map(score).sum();
+                    for i in 0..head_dim {
+                        exact.push(seen.iter().map(|at| score(at) / total * f64::from(values[at + i])).sum());
+                    }
+                }
+            }
+        }
+        close(&ours, &exact, &format!("{sizes:?}"));
+    }
+}
+
+#[test]
+fn the_logarithm_of_a_sum() {
+    for len in [1, 5, 16, 1000] {
+        let x = numbers(len, 4);
+        let exact = x.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+        close(&[log_total(&x)], &[exact], "log_total");
     }
 }

@@ -81,7 +81,7 @@ const HARMLESS: &[&str] = &[
 /// computes; every such field is named.
 pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, Fault> {
     let readable = READABLE.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let refused = |message: String, help: String| Fault::new(Code::E0615, message, help);
+    let refused = |message: String, help: String| Fault::new(Code::E0616, message, help);
     let Some(model_type) = config.get("model_type").and_then(Json::as_str) else {
         let message = format!("the `config.json` of `{folder}` has no `model_type`");
         return Err(refused(message, format!("add the one that it is published with; {readable} can be read")));

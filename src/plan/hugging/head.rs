@@ -33,7 +33,7 @@ struct Entry {
 pub(super) fn read(world: &dyn World, file: &str) -> Result<Vec<Stored>, Fault> {
     let bad = |why: String| {
         let help = "download the file again: the download may have been cut short";
-        Fault::new(Code::E0614, format!("`{file}` is no whole safetensors file: {why}"), help)
+        Fault::new(Code::E0615, format!("`{file}` is no whole safetensors file: {why}"), help)
     };
     let unread = |error: WorldError| bad(error.to_string());
     let (first, size) = world.start(file, 8).map_err(unread)?;

@@ -146,7 +146,7 @@ fn shards(world: &dyn World, folder: &str, about: &mut Vec<String>) -> Result<Ve
             let message = format!("`{}` says that `{tensor}` lies in `{file}`", at(INDEX));
             let help =
                 "download the model again from where it is published: an index names files beside it and no others";
-            return Err(Fault::new(Code::E0614, message, help));
+            return Err(Fault::new(Code::E0615, message, help));
         }
         if !files.iter().any(|f| f == file) {
             files.push(file.to_owned());
@@ -157,7 +157,7 @@ fn shards(world: &dyn World, folder: &str, about: &mut Vec<String>) -> Result<Ve
     if !missing.is_empty() {
         let message = format!("`{folder}` lacks {}, which its index names", listed(&missing));
         return Err(Fault::new(
-            Code::E0614,
+            Code::E0615,
             message,
             "download the rest of the model; each shard holds part of the weights",
         ));
@@ -182,7 +182,7 @@ fn absent(world: &dyn World, folder: &str) -> Fault {
              it; `hf download NAME --local-dir FOLDER` makes one",
         )
     };
-    Fault { absent: !there, ..Fault::new(Code::E0614, message, help) }
+    Fault { absent: !there, ..Fault::new(Code::E0615, message, help) }
 }
 
 fn no_weights(world: &dyn World, folder: &str) -> Fault {
@@ -193,17 +193,17 @@ fn no_weights(world: &dyn World, folder: &str) -> Fault {
             "convert them once: python -c \"from transformers import AutoModelForCausalLM as M; \
              M.from_pretrained('{folder}').save_pretrained('{folder}')\""
         );
-        let mut fault = Fault::new(Code::E0614, message, help);
+        let mut fault = Fault::new(Code::E0615, message, help);
         fault.notes.push("reading a pickled file runs whatever program its author put there".to_owned());
         return fault;
     }
     let message = format!("`{folder}` has no `{WEIGHTS}` and no `{INDEX}`");
-    Fault::new(Code::E0614, message, "download the weights of the model, as safetensors, into the folder")
+    Fault::new(Code::E0615, message, "download the weights of the model, as safetensors, into the folder")
 }
 
 fn malformed(file: &str, why: &str) -> Fault {
     let help = "download the file again; it is not what was published";
-    Fault::new(Code::E0614, format!("`{file}` cannot be read: {why}"), help)
+    Fault::new(Code::E0615, format!("`{file}` cannot be read: {why}"), help)
 }
 
 /// Whether a file is there.

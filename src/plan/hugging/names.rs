@@ -239,7 +239,7 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
     }
     let count = problems.len();
     let message = format!("the weights of `{folder}` are not those of its `config.json`: {}", listed(&problems));
-    let mut fault = Fault::new(Code::E0616, message, "download config and weights of one and the same model");
+    let mut fault = Fault::new(Code::E0617, message, "download config and weights of one and the same model");
     if count > NAMED {
         fault.notes.push(format!("{count} of its tensors do not fit"));
     }

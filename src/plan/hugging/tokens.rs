@@ -94,7 +94,7 @@ pub(super) fn read(
     network: &Decoder,
 ) -> Result<Read, Fault> {
     let at = |name: &str| path::join(folder, name);
-    let unusable = |message: String, help: String| Fault::new(Code::E0617, message, help);
+    let unusable = |message: String, help: String| Fault::new(Code::E0618, message, help);
     let file = at(TOKENIZER);
     if !exists(world, &file) {
         let message = format!("`{folder}` has no `{TOKENIZER}`");

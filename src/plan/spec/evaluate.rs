@@ -28,7 +28,29 @@ pub struct Decoding {
     pub temperature: f64,
     pub top_k: Option<i64>,
     pub top_p: f64,
+    /// Only tokens at least this share as likely as the likeliest; 0: all.
+    pub min_p: f64,
+    /// How much less likely tokens become that the text has; 1: not at all.
+    pub repetition_penalty: f64,
+    /// Texts that end a response, which ends before them; besides those of the template.
+    pub stop: Vec<String>,
     pub seed: i64,
+}
+
+impl Decoding {
+    /// Always the likeliest token, as the library's `greedy()`.
+    pub fn greedy(max_tokens: i64) -> Decoding {
+        Decoding {
+            max_tokens,
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            stop: Vec::new(),
+            seed: 0,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -43,17 +43,29 @@ pub struct Training {
     /// Tokens in a sequence; absent: the model's context.
     pub sequence: Option<i64>,
     pub optimizer: Optimizer,
+    /// What parts of the network do differently.
+    pub groups: Groups,
     pub schedule: Schedule,
     /// What is trained in the place of the network's own weights; absent: those.
     pub adapter: Option<Adapter>,
     /// Largest global gradient norm; absent: no clipping.
     pub clip: Option<f64>,
+    /// Weight of the squared logarithm of the softmax's normaliser.
+    pub z_loss: f64,
+    /// Decay of the average of the weights that is handed on; absent: the weights themselves are.
+    pub ema: Option<f64>,
+    /// How the batch grows; absent: it is the same from the first step.
+    pub growth: Option<Growth>,
+    /// What to do when the loss leaps; absent: only numbers that are not finite end the stage.
+    pub on_spike: Option<Spike>,
     pub validate: Option<Every>,
     pub keep: Keeping,
     /// Ends the stage early once it holds.
     pub until: Option<Measured>,
     /// Steps between checkpoints that a stopped run resumes from.
     pub checkpoint: i64,
+    /// Checkpoints that are kept.
+    pub checkpoints: i64,
     /// Added to the experiment's seed.
     pub seed: i64,
 }
@@ -197,9 +209,12 @@ pub struct Template {
 pub enum Optimizer {
     Adamw(Adamw),
     Sgd(Sgd),
+    Lion(Lion),
+    Muon(Muon),
+    Adafactor(Adafactor),
 }
 
-/// AdamW with decoupled decay on matrices only (Loshchilov & Hutter 2019).
+/// AdamW with decoupled decay (Loshchilov & Hutter 2019).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Adamw {
@@ -218,12 +233,116 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
+/// Steps of one size, by the sign of a mean of gradients (Chen et al. 2023).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lion {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub weight_decay: f64,
+}
+
+/// Orthogonal steps for the matrices of the blocks (Jordan et al. 2024).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Muon {
+    pub lr: f64,
+    pub momentum: f64,
+    pub nesterov: bool,
+    /// Of Newton and Schulz.
+    pub iterations: i64,
+    pub scale: MuonScale,
+    pub weight_decay: f64,
+    /// For embeddings, the output matrix and vectors.
+    pub rest: Rest,
+}
+
+/// What an orthogonal step is multiplied with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MuonScale {
+    /// √max(1, rows / columns).
+    Shape,
+    /// 0.2·√max(rows, columns): about the size of AdamW's steps.
+    Rms,
+}
+
+/// What steps the weights that another optimiser leaves.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Rest {
+    Adamw(Adamw),
+}
+
+/// Adam without momentum and with factored squares (Shazeer & Stern 2018).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adafactor {
+    pub lr: f64,
+    pub decay_rate: f64,
+    pub threshold: f64,
+    pub min_scale: f64,
+    pub weight_decay: f64,
+}
+
+/// What the parts of a network do differently.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    pub embedding: Group,
+    pub hidden: Group,
+    pub head: Group,
+    pub vectors: Group,
+}
+
+/// What one part does differently.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Times the learning rate.
+    pub rate: f64,
+    /// Times the weight decay.
+    pub decay: f64,
+}
+
+impl Default for Group {
+    fn default() -> Group {
+        Group { rate: 1.0, decay: 1.0 }
+    }
+}
+
+impl Default for Groups {
+    /// Vectors do not decay.
+    fn default() -> Groups {
+        let vectors = Group { decay: 0.0, ..Group::default() };
+        Groups { embedding: Group::default(), hidden: Group::default(), head: Group::default(), vectors }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Schedule {
     Constant(ConstantSchedule),
     Linear(LinearSchedule),
     Cosine(CosineSchedule),
+    Wsd(WsdSchedule),
+    InverseSqrt(InverseSqrtSchedule),
+    Piecewise(PiecewiseSchedule),
+}
+
+impl Schedule {
+    /// How long the rate rises, of a schedule that has a warm-up.
+    pub fn warmup(&self) -> Option<Quantity> {
+        match self {
+            Schedule::Constant(s) => Some(s.warmup),
+            Schedule::Linear(s) => Some(s.warmup),
+            Schedule::Cosine(s) => Some(s.warmup),
+            Schedule::Wsd(s) => Some(s.warmup),
+            Schedule::InverseSqrt(s) => Some(s.warmup),
+            Schedule::Piecewise(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -246,6 +365,79 @@ pub struct LinearSchedule {
 pub struct CosineSchedule {
     pub warmup: Quantity,
     pub floor: f64,
+}
+
+/// A batch that grows from step to step, up to the stage's.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Growth {
+    /// Of the first step: tokens, or documents (sequences).
+    pub from: Quantity,
+    /// Steps or tokens until the batch is full.
+    pub over: Quantity,
+}
+
+/// What a leap of the loss is, and what to do about it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spike {
+    /// Times the median of the steps before it.
+    pub factor: f64,
+    /// How many steps that median is over.
+    pub window: i64,
+    pub action: OnSpike,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSpike {
+    Stop,
+    Skip,
+    RollBack,
+}
+
+/// Warm-up, the peak, and a fall at the end.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WsdSchedule {
+    pub warmup: Quantity,
+    /// How long the rate falls, at the end of the stage.
+    pub decay: Quantity,
+    pub shape: Fall,
+    pub floor: f64,
+}
+
+/// How a rate falls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fall {
+    Linear,
+    /// 1 − √progress.
+    Sqrt,
+    Cosine,
+}
+
+/// Falls with the root of the steps (Vaswani et al. 2017).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InverseSqrtSchedule {
+    pub warmup: Quantity,
+    /// Steps over which the rate falls to the root of a half, after the warm-up; absent: as many as the warm-up.
+    pub timescale: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PiecewiseSchedule {
+    pub points: Vec<Point>,
+}
+
+/// A place in a stage and the share of the peak rate there.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    pub at: Quantity,
+    pub share: f64,
 }
 
 /// `every(100 steps, on = stories.valid)`.

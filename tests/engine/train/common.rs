@@ -1,7 +1,7 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Norm, Optimizer, Position};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,
@@ -52,6 +52,7 @@ pub struct Setting {
     pub corpus: MemoryCorpus,
     pub valid: MemoryCorpus,
     pub optimizer: Optimizer,
+    pub groups: Groups,
     pub device: Chosen,
     pub folder: PathBuf,
 }
@@ -63,6 +64,7 @@ impl Setting {
             corpus: corpus(4_000, 1),
             valid: corpus(500, 2),
             optimizer: adamw(),
+            groups: Groups::default(),
             device: cpu(),
             folder: folder.to_owned(),
         }
@@ -82,10 +84,16 @@ impl Setting {
             sequence: 16,
             steps: 20,
             optimizer: &self.optimizer,
+            groups: &self.groups,
             schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 2, steps: 20 },
             clip: Some(1.0),
             keep: Keep::Last,
             checkpoint: 0,
+            checkpoints: 2,
+            growth: None,
+            z_loss: 0.0,
+            ema: None,
+            on_spike: None,
             seed: 11,
             pad: 0,
             folder: &self.folder,

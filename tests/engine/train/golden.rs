@@ -8,9 +8,9 @@ use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Sha
 use std::path::PathBuf;
 
 #[derive(serde::Deserialize)]
-struct Golden {
-    model: spec::Decoder,
-    tokens: Vec<Vec<u32>>,
+pub struct Golden {
+    pub model: spec::Decoder,
+    pub tokens: Vec<Vec<u32>>,
     losses: Vec<f64>,
     grad_norms: Vec<f64>,
     rates: Vec<f64>,
@@ -20,13 +20,13 @@ struct Golden {
     floor: f64,
 }
 
-struct Case {
-    golden: Golden,
+pub struct Case {
+    pub golden: Golden,
     tensors: Vec<Named<'static>>,
 }
 
 impl Case {
-    fn read(name: &str) -> Case {
+    pub fn read(name: &str) -> Case {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/model");
         let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
         let golden = serde_json::from_str(&text).unwrap();
@@ -38,7 +38,7 @@ impl Case {
     }
 
     /// The weights `before` or `after` the ten steps, under their own names.
-    fn weights(&self, when: &str) -> Vec<Named<'_>> {
+    pub fn weights(&self, when: &str) -> Vec<Named<'_>> {
         let of = |tensor: &'_ Named<'static>| {
             let name = tensor.name.strip_prefix(when)?.strip_prefix('/')?.to_owned();
             Some(Named { name: name.into(), shape: tensor.shape.clone(), numbers: tensor.numbers.clone() })
@@ -47,7 +47,7 @@ impl Case {
     }
 }
 
-fn worst(a: &[f32], b: &[f32]) -> f32 {
+pub fn worst(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
@@ -92,10 +92,16 @@ fn check(name: &str, device: &Chosen) {
         sequence: inputs[0].len(),
         steps,
         optimizer: &optimizer,
+        groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: golden.floor }, warmup: golden.warmup, steps },
         clip: Some(golden.clip),
         keep: Keep::Last,
         checkpoint: 0,
+        checkpoints: 2,
+        growth: None,
+        z_loss: 0.0,
+        ema: None,
+        on_spike: None,
         seed: 0,
         pad: 0,
         folder: folder.path(),

@@ -1,7 +1,7 @@
 //! Generation and likelihoods agree with the plain forward pass.
 
 use crate::common::{cpu, gpt2, llama};
-use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError};
+use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError, Next};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
 
@@ -27,7 +27,11 @@ fn all_logprobs(decoder: &Decoder, sequence: &[u32]) -> Vec<Vec<f32>> {
 
 #[test]
 fn greedy_text_with_a_cache_is_greedy_text_without() {
-    for spec in [llama(), gpt2(), spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() }] {
+    let windowed = spec::Decoder { window: Some(5), ..llama() };
+    let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(6), global_every: Some(2), ..llama() };
+    let absent = spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() };
+    let normed = spec::Decoder { qk_norm: spec::QkNorm::Head, logit_cap: Some(3.0), ..llama() };
+    for spec in [llama(), gpt2(), absent, windowed, alibi, normed] {
         let decoder = decoder(&spec);
         // Different lengths in one batch, so that padding matters.
         let prompts: Vec<Vec<u32>> = [1, 3, 7, 8].iter().map(|len| tokens(*len as u64, *len)).collect();
@@ -143,4 +147,54 @@ fn likelihoods_are_those_of_the_forward_pass_and_roll_over_long_sequences() {
             }
         }
     }
+}
+
+#[test]
+fn a_listener_hears_every_token_at_once_and_ends_a_text_or_all() {
+    let decoder = decoder(&llama());
+    let prompts: Vec<Vec<u32>> = (0..3).map(|i| tokens(i, 2 + i as usize)).collect();
+    let options = GenerateOptions { max_tokens: 8, batch: 2, ..GenerateOptions::default() };
+    let free = decoder.generate(&prompts, &options).unwrap();
+    let mut heard = vec![Vec::new(); 3];
+    let mut listener = |text: usize, token: u32| {
+        heard[text].push(token);
+        if text == 1 && heard[text].len() == 3 { Next::End } else { Next::GoOn }
+    };
+    let ended = decoder.generate_with(&prompts, &options, &mut listener).unwrap();
+    assert_eq!(ended.iter().map(|text| text.tokens.clone()).collect::<Vec<_>>(), heard);
+    assert_eq!((ended[1].tokens.as_slice(), ended[1].finish), (&free[1].tokens[..3], Finish::Stop));
+    assert_eq!((&ended[0], &ended[2]), (&free[0], &free[2]));
+    let mut count = 0;
+    let mut listener = |_, _| {
+        count += 1;
+        if count == 5 { Next::EndAll } else { Next::GoOn }
+    };
+    let interrupted = decoder.generate_with(&prompts, &options, &mut listener).unwrap();
+    assert!(interrupted.iter().all(|text| text.finish == Finish::Interrupted), "{interrupted:?}");
+    assert_eq!(interrupted.iter().map(|text| text.tokens.len()).sum::<usize>(), 5);
+}
+
+#[test]
+fn a_penalty_counts_the_prompt_and_all_of_a_rolling_text() {
+    let decoder = decoder(&llama());
+    let options = GenerateOptions { max_tokens: 20, roll: true, repetition_penalty: 1e6, ..GenerateOptions::default() };
+    let prompt = tokens(1, 4);
+    let text = decoder.generate(std::slice::from_ref(&prompt), &options).unwrap().remove(0);
+    assert!(text.rolls > 0, "{text:?}");
+    // Seen tokens have logits of nearly 0 or far below; of 24 tokens none comes twice while one unseen is above that.
+    let mut seen = prompt;
+    let first: Vec<u32> = text
+        .tokens
+        .iter()
+        .copied()
+        .take_while(|token| {
+            let new = !seen.contains(token);
+            seen.push(*token);
+            new
+        })
+        .collect();
+    assert!(first.len() >= 4, "{text:?}");
+    let free =
+        decoder.generate(&[tokens(1, 4)], &GenerateOptions { repetition_penalty: 1.0, ..options }).unwrap().remove(0);
+    assert_ne!(free.tokens, text.tokens);
 }

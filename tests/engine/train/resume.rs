@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Stops after a step.
-struct StopAt<'a> {
-    step: u64,
-    stop: Stop,
-    log: &'a mut Log,
+pub struct StopAt<'a> {
+    pub step: u64,
+    pub stop: Stop,
+    pub log: &'a mut Log,
 }
 
 impl Observer for StopAt<'_> {

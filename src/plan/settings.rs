@@ -1,0 +1,149 @@
+//! Settings of a training stage that must fit its network and its length.
+
+use super::batches::Step;
+use super::chain::Chain;
+use super::figures::plural;
+use super::spec::{Group, Quantity, Schedule, Training, Unit};
+use super::{Known, Rows};
+use crate::check::CheckedItem;
+use crate::diagnostics::{Code, Problem, Problems};
+
+/// Reports settings that could have no effect on the network that is trained.
+pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, problems: &mut Problems) {
+    let Some((model_item, model)) = chain.model else { return };
+    if model.tied && common.groups.head != Group::default() {
+        problems.push(
+            Problem::new(
+                Code::E0614,
+                item.span_of("groups.head"),
+                format!("`{}` gives rates for an output matrix that `{}` does not have", item.name, model_item.name),
+            )
+            .label("for an output matrix of its own")
+            .also(model_item.span_of("tied"), "the output shares the embedding")
+            .help("set `groups.embedding` instead, or `tied = false` in the model"),
+        );
+    }
+    let length = super::chain::sequence(common, model);
+    if let Some(growth) = &common.growth
+        && let (first, full) = (Step::of(growth.from, length).sequences, Step::of(common.batch, length).sequences)
+        && first > full
+    {
+        let sequences = |n| plural(n, "sequence", "sequences");
+        problems.push(
+            Problem::new(
+                Code::E0614,
+                item.span_of("growth.from"),
+                format!("the batch of `{}` would shrink instead of growing", item.name),
+            )
+            .label(format!("{} at first", sequences(first)))
+            .also(item.span_of("batch"), format!("{} in the end", sequences(full)))
+            .help("start from fewer, or raise `batch`"),
+        );
+    }
+}
+
+/// What has to come within a stage of so many steps: the warm-up, and, at least once, validation.
+pub(super) fn pace(
+    item: &CheckedItem,
+    common: &Training,
+    steps: &Known<u64>,
+    step: Step,
+    rows: Rows,
+    problems: &mut Problems,
+) {
+    let Some(steps) = steps.value().copied().filter(|steps| *steps > 0) else { return };
+    // How many tokens a padded step learns from depends on the data.
+    let counted = |quantity: Quantity| match quantity.unit {
+        Unit::Steps => Some(quantity.amount.round()),
+        Unit::Tokens if rows == Rows::Packed => Some(step.for_tokens(quantity.amount).ceil()),
+        _ => None,
+    };
+    let lasts = || format!("the stage lasts {}", plural(steps, "step", "steps"));
+    if let Some(long) = common.schedule.warmup().and_then(counted).filter(|n| *n > steps as f64) {
+        problems.push(
+            Problem::new(
+                Code::E0612,
+                item.span_of("schedule.warmup"),
+                format!("the warm-up of `{}` is longer than the stage", item.name),
+            )
+            .label(format!("{} of warm-up", plural(long as u64, "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .help("shorten it, or give it as a share of the stage, such as `warmup = 2%`"),
+        );
+    }
+    schedule(item, &common.schedule, steps, &counted, problems);
+    if let Some(growth) = step.growth.filter(|growth| growth.steps > steps) {
+        problems.push(
+            Problem::new(
+                Code::E0614,
+                item.span_of("growth.over"),
+                format!("the batch of `{}` is never full", item.name),
+            )
+            .label(format!("it grows over {}", plural(growth.steps, "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .help("let it grow over fewer steps, or train longer"),
+        );
+    }
+    if let Some(every) = &common.validate
+        && let Some(period) = counted(every.period).filter(|n| *n > steps as f64)
+    {
+        problems.push(
+            Problem::new(
+                Code::W1010,
+                item.span_of("validate.period"),
+                format!("`{}` validates only at its end", item.name),
+            )
+            .label(format!("every {}", plural(period as u64, "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .help("validate more often, or train longer"),
+        );
+    }
+}
+
+/// Parts of a schedule that do not come within the stage, or not in this order.
+fn schedule(
+    item: &CheckedItem,
+    schedule: &Schedule,
+    steps: u64,
+    counted: &dyn Fn(Quantity) -> Option<f64>,
+    problems: &mut Problems,
+) {
+    let place = |quantity: Quantity| match quantity.unit {
+        Unit::Ratio | Unit::One => Some((quantity.amount * steps as f64).round()),
+        _ => counted(quantity),
+    };
+    match schedule {
+        Schedule::Wsd(s) => {
+            let (Some(warmup), Some(decay)) = (place(s.warmup), place(s.decay)) else { return };
+            // A warm-up that is too long by itself has been told.
+            if warmup <= steps as f64 && warmup + decay > steps as f64 {
+                let count = |n: f64| plural(n as u64, "step", "steps");
+                problems.push(
+                    Problem::new(
+                        Code::E0614,
+                        item.span_of("schedule.decay"),
+                        format!("warm-up and decay of `{}` are longer than the stage", item.name),
+                    )
+                    .label(format!("{} of decay", count(decay)))
+                    .also(item.span_of("schedule.warmup"), format!("{} of warm-up", count(warmup)))
+                    .also(item.span_of("budget"), format!("the stage lasts {}", count(steps as f64)))
+                    .help("shorten one of them, or train longer"),
+                );
+            }
+        }
+        Schedule::Piecewise(s) => {
+            let places: Option<Vec<f64>> = s.points.iter().map(|point| place(point.at)).collect();
+            let Some(places) = places else { return };
+            if let Some(i) = (1..places.len()).find(|i| places[*i] < places[i - 1]) {
+                let of = |i: usize| item.span_of(&format!("schedule.points.{i}"));
+                problems.push(
+                    Problem::new(Code::E0614, of(i), format!("the points of `{}` are out of order", item.name))
+                        .label(format!("at step {}", places[i]))
+                        .also(of(i - 1), format!("comes before this, and lies at step {}", places[i - 1]))
+                        .help("put them in the order of their places"),
+                );
+            }
+        }
+        _ => {}
+    }
+}
