@@ -14,8 +14,19 @@ use emberlab::diagnostics::render::{Format, Style, render};
 use emberlab::diagnostics::{Code, Problems, Severity};
 use emberlab::source::{MemoryWorld, Sources};
 
-/// Codes whose example is a command, because the problem is not in a text that fits a page. `tests/cli` has their tests.
-const COMMANDS: &[Code] = &[Code::E0001, Code::E0002, Code::E0212, Code::W1011];
+/// Codes whose example is a command, because the problem is not in a text that fits a page. `tests/cli` and `tests/verbs` have
+/// their tests.
+const COMMANDS: &[Code] = &[
+    Code::E0001,
+    Code::E0002,
+    Code::E0212,
+    Code::E0615,
+    Code::E0616,
+    Code::E0617,
+    Code::E0618,
+    Code::W1011,
+    Code::W1012,
+];
 
 fn has_example(code: Code) -> bool {
     !COMMANDS.contains(&code)

@@ -129,7 +129,7 @@ fn the_recipe_of_nano_gpt_is_spelt_out() {
     for (field, value) in [("layers", 4), ("heads", 4), ("width", 128), ("hidden", 352), ("context", 64)] {
         assert_eq!(network[field], value, "{field}");
     }
-    let stage = &item(&checked, "pretrain").json["stage"];
+    let stage = &item(&checked, "pretrain").json["training"];
     assert_eq!(stage["optimizer"]["beta2"], 0.99);
     assert_eq!(stage["budget"], serde_json::json!({ "amount": 2000.0, "unit": "steps" }));
 }

@@ -134,9 +134,10 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "alternative" Alternative  "pairs" Pairs  "contrast" Contrast  "normalize" Normalize  "strip_html" StripHtml
         "collapse_whitespace" CollapseWhitespace  "keep" Keep  "redact" Redact  "dedup" Dedup  "take" Take
         "shuffle" Shuffle  "mix" Mix  "share" MixPart  "split" Split
-        "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "pretrained" Pretrained
+        "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "tokenizer_json" TokenizerJson
         "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
-        "stage" StageCommon  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel  "dpo" Dpo  "ppo" Ppo
+        "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
+        "dpo" Dpo  "ppo" Ppo
         "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "lion" Lion
         "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
         "linear" LinearSchedule  "cosine" CosineSchedule  "wsd" WsdSchedule
@@ -152,11 +153,12 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Schemas that reach the plan through those that extend them, and the one that rules see.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 11] = [
     "dataset",
     "tokenizer",
     "model",
     "rope_scaling",
+    "stage",
     "optimizer",
     "schedule",
     "keeping",
@@ -216,7 +218,9 @@ fn variants_are_called_like_their_schemas() {
                 "tokenizer" => knows::<spec::Tokenizer>(name),
                 "model" => knows::<spec::Model>(name),
                 "rope_scaling" => knows::<spec::RopeScaling>(name),
-                "stage" => knows::<spec::Stage>(name),
+                // What training stages have in common is no stage by itself.
+                "stage" if name == "training" => true,
+                "stage" | "training" => knows::<spec::Stage>(name),
                 "optimizer" => knows::<spec::Optimizer>(name),
                 "schedule" => knows::<spec::Schedule>(name),
                 "keeping" => knows::<spec::Keeping>(name),

@@ -81,8 +81,7 @@ impl Checker<'_> {
     ) -> Value {
         let info = self.schema(schema).clone();
         if info.is_family {
-            let members: Vec<String> =
-                self.schemas.iter().filter(|s| s.base == Some(schema)).map(|s| s.name.to_string()).collect();
+            let members = self.members(schema);
             self.report(
                 Problem::new(Code::E0309, callee.span, format!("`{}` is a family, not one thing", info.name))
                     .label("which one?")

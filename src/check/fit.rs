@@ -4,6 +4,7 @@ use super::records::Layer;
 use super::{Checker, Env};
 use crate::diagnostics::{Code, Problem};
 use crate::source::{Span, path};
+use crate::syntax::ast::Kind;
 use crate::types::{Later, Num, Phase, SchemaId, Traced, Type, Unit, Value};
 use std::sync::Arc;
 
@@ -144,10 +145,14 @@ impl Checker<'_> {
         let schema = match &value.value {
             Value::Record(id) | Value::Item(_, id) => self.record(*id).schema,
             Value::Schema(id) => *id,
-            Value::Split(..) => self.kind_schema(crate::syntax::ast::Kind::Dataset)?,
+            Value::Split(..) => self.kind_schema(Kind::Dataset)?,
             _ => return None,
         };
         if !self.extends(schema, want) {
+            return None;
+        }
+        // A plan refers to these by their names, so they are declared and not written in place.
+        if self.is_declared(want) && !matches!(value.value, Value::Item(..)) {
             return None;
         }
         if let Value::Schema(id) = &value.value {
@@ -159,6 +164,11 @@ impl Checker<'_> {
             return Some(Value::Record(record));
         }
         Some(value.value.clone())
+    }
+
+    /// Whether a schema is of a kind that is always declared as an item.
+    fn is_declared(&self, schema: SchemaId) -> bool {
+        matches!(self.kind_of(schema), Some(Kind::Model | Kind::Stage | Kind::Tokenizer))
     }
 
     /// A value of a later phase fits by its type. A measured one stands only where a measurement is meant.
@@ -280,11 +290,19 @@ impl Checker<'_> {
                     .help(format!("write one of {}", names.join(", ")));
             }
             Value::Schema(id) if self.schema(*id).is_family => {
-                let members: Vec<&str> =
-                    self.schemas.iter().filter(|s| s.base == Some(*id)).map(|s| &*s.name).collect();
+                let members = self.members(*id);
                 return Problem::new(Code::E0304, span, format!("`{}` is a family", self.schema(*id).name))
                     .label("which one?")
                     .help(format!("write one of {}", members.join(", ")));
+            }
+            Value::Record(id) if matches!(want.bare(), Type::Record(kind) if self.is_declared(*kind)) => {
+                let schema = self.record(*id).schema;
+                if let Some(kind) = self.kind_of(schema) {
+                    let (word, variant) = (kind.keyword(), self.schema(schema).name.to_string());
+                    return Problem::new(Code::E0304, span, format!("a {word} is declared by itself, and named here"))
+                        .label(format!("this is a `{variant}` written in place"))
+                        .help(format!("declare it, `{word} NAME : {variant} {{ … }}`, and write `NAME` here"));
+                }
             }
             _ => {}
         }

@@ -148,7 +148,8 @@ const TABLE: &[Row] = &[
     other(
         "init",
         &["model_name_or_path", "base_model", "pretrained_model_name_or_path", "init_from", "from_checkpoint"],
-        "`model = …` with a model for fresh weights, or `init = …` with the stage to go on from",
+        "`model = …` with a model for fresh weights, or `init = …` with the stage to go on from: a folder of published weights is \
+         a stage, `stage base : pretrained { folder = \"…\" }`",
     ),
     same("data", &["train_data", "train_dataset", "train_file", "training_data", "dataset_name", "datasets"]),
     other(

@@ -241,7 +241,7 @@ impl Checker<'_> {
         let own = self.schemas.iter().filter(|s| here(s.module));
         let own = own.filter_map(|s| Some((s.name.clone(), *self.schema_ids.get(&(s.module, s.name.clone()))?)));
         let known: Vec<Arc<str>> = (own.chain(self.foreign_schemas(module)))
-            .filter(|(_, id)| *id != family && self.extends(*id, family))
+            .filter(|(_, id)| !self.schema(*id).is_family && self.extends(*id, family))
             .map(|(name, _)| name)
             .collect();
         let text = format!("there is no {} `{}`", kind.keyword(), variant.value);
@@ -275,10 +275,9 @@ impl Checker<'_> {
 
     fn missing_variant(&mut self, id: &ItemId, kind: Kind, span: Span) {
         let family = self.kind_schema(kind);
-        let known: Vec<&str> =
-            self.schemas.iter().filter(|s| s.base == family && family.is_some()).map(|s| &*s.name).collect();
+        let known = family.map(|family| self.members(family)).unwrap_or_default();
         let keyword = kind.keyword();
-        let first = known.first().copied().unwrap_or("…");
+        let first = known.first().map_or("…", String::as_str);
         let mut problem = Problem::new(Code::E0209, span, format!("what kind of {keyword} is `{}`?", id.name))
             .label("its variant is missing")
             .help(format!("there are {}", known.join(", ")));

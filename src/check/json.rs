@@ -22,7 +22,7 @@ impl Checker<'_> {
     /// A record with its fields; those of the base stand under the base's name.
     pub(super) fn record_json(&mut self, record: RecordId, path: &str, output: &mut Output) -> Json {
         let schema = self.bound_schema(self.record(record).schema);
-        let base = self.schema(schema).base.map(|_| self.family(schema));
+        let base = self.schema(schema).base;
         let fields: Vec<_> = self.schema(schema).fields.values().cloned().collect();
         let mut own = Map::new();
         let mut inherited = Map::new();

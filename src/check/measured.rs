@@ -31,7 +31,7 @@ impl Checker<'_> {
                 }
             }
             Some(Kind::Stage) if !known && matches!(&*name.value, "valid" | "train") => {
-                if &*name.value == "valid" && self.unvalidated(record, span) {
+                if self.untrained(record, span) || &*name.value == "valid" && self.unvalidated(record, span) {
                     return at(Value::Error);
                 }
                 return at(Value::Measures(Arc::new(vec![Arc::from(self.item_name(id)), name.value.clone()])));
@@ -50,6 +50,23 @@ impl Checker<'_> {
         let item = Value::Item(id.clone(), record);
         self.no_such_field(&item, name);
         at(Value::Error)
+    }
+
+    /// Reports a stage that trains nothing, which has no losses of training.
+    fn untrained(&mut self, record: RecordId, span: Span) -> bool {
+        let schema = self.record(record).schema;
+        if self.schema(schema).fields.contains_key("validate") {
+            return false;
+        }
+        let declared = self.record(record).span;
+        self.report(
+            Problem::new(Code::E0503, span, "this stage trains nothing, so no loss is measured in it")
+                .also(declared, "this stage")
+                .help(
+                    "judge it with an `eval`, and name that: `eval fluency { of = …, on = …, metrics = [perplexity] }`",
+                ),
+        );
+        true
     }
 
     /// Reports a stage that does not validate; nothing can be said of its validation then.

@@ -46,8 +46,8 @@ fn number(json: &Json, path: &str) -> Option<f64> {
 const LARGE_RATE: f64 = 1e-3;
 
 fn warm_up(item: &CheckedItem, problems: &mut Problems) {
-    let rate = number(&item.json, "/stage/optimizer/lr");
-    let warmup = number(&item.json, "/stage/schedule/warmup/amount");
+    let rate = number(&item.json, "/training/optimizer/lr");
+    let warmup = number(&item.json, "/training/schedule/warmup/amount");
     if rate.is_some_and(|r| r >= LARGE_RATE) && warmup == Some(0.0) {
         problems.push(
             Problem::new(Code::W1001, leaf_span(item, "optimizer.lr"), "a large learning rate without a warm-up")
@@ -61,11 +61,13 @@ fn warm_up(item: &CheckedItem, problems: &mut Problems) {
 const OPTIMAL: f64 = 20.0;
 
 fn compute_optimal(item: &CheckedItem, checked: &Checked, problems: &mut Problems) {
-    if item.schema != "next_token" || item.json.pointer("/stage/budget/unit").and_then(Json::as_str) != Some("tokens") {
+    if item.schema != "next_token"
+        || item.json.pointer("/training/budget/unit").and_then(Json::as_str) != Some("tokens")
+    {
         return;
     }
-    let tokens = number(&item.json, "/stage/budget/amount").unwrap_or(0.0);
-    let name = item.json.pointer("/stage/model/ref").and_then(Json::as_str);
+    let tokens = number(&item.json, "/training/budget/amount").unwrap_or(0.0);
+    let name = item.json.pointer("/training/model/ref").and_then(Json::as_str);
     let Some(model) = checked.items.iter().find(|i| i.kind == Kind::Model && Some(i.name.as_str()) == name) else {
         return;
     };
@@ -87,11 +89,11 @@ fn compute_optimal(item: &CheckedItem, checked: &Checked, problems: &mut Problem
 }
 
 fn whole_sequences(item: &CheckedItem, checked: &Checked, problems: &mut Problems) {
-    if item.json.pointer("/stage/batch/unit").and_then(Json::as_str) != Some("tokens") {
+    if item.json.pointer("/training/batch/unit").and_then(Json::as_str) != Some("tokens") {
         return;
     }
-    let batch = number(&item.json, "/stage/batch/amount").unwrap_or(0.0);
-    let length = number(&item.json, "/stage/sequence").or_else(|| number(&network(item, checked)?.json, "/context"));
+    let batch = number(&item.json, "/training/batch/amount").unwrap_or(0.0);
+    let length = number(&item.json, "/training/sequence").or_else(|| number(&network(item, checked)?.json, "/context"));
     if let Some(length) = length
         && length > 0.0
         && batch > length
@@ -118,10 +120,10 @@ fn network<'a>(stage: &CheckedItem, checked: &'a Checked) -> Option<&'a CheckedI
     let mut stage = stage;
     // No more steps than there are items: stages may start from each other, which the plan reports.
     for _ in 0..checked.items.len() {
-        if let Some(model) = named(stage, "/stage/model/ref", Kind::Model) {
+        if let Some(model) = named(stage, "/training/model/ref", Kind::Model) {
             return Some(model);
         }
-        stage = named(stage, "/stage/init/ref", Kind::Stage)?;
+        stage = named(stage, "/training/init/ref", Kind::Stage)?;
     }
     None
 }
@@ -168,7 +170,7 @@ fn taken(mut dataset: &Json) -> Option<f64> {
 fn overlap(item: &CheckedItem, checked: &Checked, problems: &mut Problems) {
     let Some(on) = item.json.pointer("/on").and_then(named) else { return };
     for stage in checked.items.iter().filter(|i| i.kind == Kind::Stage) {
-        let Some(data) = stage.json.pointer("/stage/data").and_then(named) else { continue };
+        let Some(data) = stage.json.pointer("/training/data").and_then(named) else { continue };
         let same = data.0 == on.0 && (data.1 == on.1 || data.1.is_none() || on.1.is_none());
         if same {
             problems.push(

@@ -20,7 +20,8 @@ pub struct SchemaInfo {
     pub checks: Vec<CheckInfo>,
     pub docs: Option<Arc<str>>,
     pub span: Span,
-    /// Whether library schemas extend it while it extends none: it is a family, not a thing.
+    /// Whether it is a family, not a thing: schemas of the prelude extend it, or schemas of the library while it extends
+    /// none.
     pub is_family: bool,
 }
 
@@ -97,9 +98,10 @@ impl Checker<'_> {
         }
         self.break_schema_circles(&declared);
         for index in 0..self.schemas.len() {
+            let module = self.schemas[index].module;
             if let Some(base) = self.schemas[index].base
-                && self.resolved.is_library(self.schemas[index].module)
-                && self.schemas[base.0 as usize].base.is_none()
+                && self.resolved.is_library(module)
+                && (self.schemas[base.0 as usize].base.is_none() || self.resolved.prelude.contains(&module))
             {
                 self.schemas[base.0 as usize].is_family = true;
             }
@@ -215,6 +217,14 @@ impl Checker<'_> {
             at = self.schema(here).base;
         }
         false
+    }
+
+    /// The schemas that a family stands for: those that extend it, or a family that does.
+    pub(super) fn members(&self, family: SchemaId) -> Vec<String> {
+        let below = |s: &&SchemaInfo| {
+            s.base.is_some_and(|b| b == family || self.schema(b).is_family && self.extends(b, family))
+        };
+        self.schemas.iter().filter(|s| !s.is_family).filter(below).map(|s| s.name.to_string()).collect()
     }
 
     /// The outermost schema that `id` extends.

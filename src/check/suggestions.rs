@@ -263,13 +263,13 @@ impl Checker<'_> {
         if !fixes.is_empty() {
             return WayOut { fixes, ..WayOut::default() };
         }
-        let owners: Vec<String> = self
-            .schemas
-            .iter()
-            .filter(|s| self.resolved.prelude.contains(&s.module))
-            .filter(|s| s.fields.get(&head.value).is_some_and(|f| self.schema(f.owner).name == s.name))
-            .map(|s| format!("`{}`", s.name))
-            .collect();
+        let owners = self.schemas.iter().zip(0..).filter(|(s, _)| self.resolved.prelude.contains(&s.module));
+        let owners = owners
+            .filter(|(s, _)| s.fields.get(&head.value).is_some_and(|f| self.schema(f.owner).name == s.name))
+            // Nobody writes the name of a family.
+            .flat_map(|(s, id)| if s.is_family { self.members(SchemaId(id)) } else { vec![s.name.to_string()] });
+        let mut seen = std::collections::BTreeSet::new();
+        let owners: Vec<String> = owners.filter(|o| seen.insert(o.clone())).map(|o| format!("`{o}`")).collect();
         if owners.is_empty() {
             return WayOut::default();
         }

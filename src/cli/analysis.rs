@@ -119,6 +119,10 @@ impl World for WithoutData<'_> {
         self.0.read(path)
     }
 
+    fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
+        self.0.start(path, length)
+    }
+
     fn inputs(&self, _base: &str, pattern: &str) -> Result<Vec<Input>, WorldError> {
         match glob::Pattern::new(pattern) {
             Ok(_) => Ok(Vec::new()),

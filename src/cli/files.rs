@@ -50,6 +50,10 @@ impl World for Files {
         }
     }
 
+    fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
+        self.disk.start(path, length)
+    }
+
     fn inputs(&self, base: &str, pattern: &str) -> Result<Vec<Input>, WorldError> {
         self.disk.inputs(base, pattern)
     }

@@ -3,7 +3,7 @@
 use super::bench;
 use super::sampling::Sampling;
 use super::shared::LabArgs;
-use super::trained::Stage;
+use super::trained::Network;
 use super::{Exit, Failure, Screen};
 use crate::model::Finish;
 use crate::run::Written;
@@ -11,8 +11,8 @@ use std::io::Read;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage) or `RUN.STAGE`.
-    #[arg(value_name = "RUN[.STAGE]")]
+    /// `RUN` (its last stage), `RUN.STAGE`, or a folder in the layout of Hugging Face.
+    #[arg(value_name = "RUN[.STAGE]|DIR")]
     pub model: String,
     /// What comes before the generated text; by default what stdin holds.
     #[arg(long, value_name = "TEXT")]
@@ -49,10 +49,9 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             text.trim_end_matches('\n').to_owned()
         }
     };
-    let lab = bench::lab_here(args.lab.lab.as_deref())?;
-    let stage = Stage::find(&lab, &args.model)?;
+    let network = Network::find(args.lab.lab.as_deref(), &args.model)?;
     let device = bench::device(args.device.as_deref())?;
-    let model = stage.load(&device)?;
+    let model = network.load(&device)?;
     let interrupt = bench::interrupt()?;
     let streams = !screen.is_json() && (args.stream || screen.terminal().is_some());
     let mut show = |text: &str| {

@@ -2,14 +2,14 @@
 
 use super::bench;
 use super::shared::LabArgs;
-use super::trained::Stage;
+use super::trained::Network;
 use super::{Exit, Failure, Screen};
 use std::io::BufRead;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage) or `RUN.STAGE`.
-    #[arg(value_name = "RUN[.STAGE]")]
+    /// `RUN` (its last stage), `RUN.STAGE`, or a folder in the layout of Hugging Face.
+    #[arg(value_name = "RUN[.STAGE]|DIR")]
     pub model: String,
     /// The device, as `exp devices` lists it.
     #[arg(long, value_name = "DEVICE")]
@@ -20,10 +20,9 @@ pub struct Args {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("logprobs")?;
-    let lab = bench::lab_here(args.lab.lab.as_deref())?;
-    let stage = Stage::find(&lab, &args.model)?;
+    let network = Network::find(args.lab.lab.as_deref(), &args.model)?;
     let device = bench::device(args.device.as_deref())?;
-    let model = stage.load(&device)?;
+    let model = network.load(&device)?;
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|e| Failure::Read { path: "<stdin>".into(), cause: e.to_string() })?;
         let (ids, logprobs) = model.likelihood(&line).map_err(|message| Failure::Run { message, help: None })?;

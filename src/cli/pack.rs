@@ -18,7 +18,7 @@ pub struct Args {
     /// Where to write it; by default `NAME.tar.zst`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Leave the data files out; only their hashes go in.
+    /// Leave the data files and published weights out; only their hashes go in.
     #[arg(long)]
     pub no_data: bool,
     #[command(flatten)]

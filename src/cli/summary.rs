@@ -23,7 +23,7 @@ pub fn of(record: &Record) -> String {
         for (name, stage) in &record.stages {
             table.row([
                 name.clone(),
-                format!("{:.4}", stage.loss.train),
+                if stage.loss.train.is_finite() { format!("{:.4}", stage.loss.train) } else { "–".to_owned() },
                 stage.loss.valid.map_or_else(|| "–".to_owned(), |v| format!("{v:.4}")),
                 format::count(stage.tokens),
                 format::count(stage.supervised_tokens),

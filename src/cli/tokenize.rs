@@ -27,7 +27,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Tokenizer::load(Path::new(&args.tokenizer)).map_err(|e| failed(e.to_string()))?
     } else {
         let lab = bench::lab_here(args.lab.lab.as_deref())?;
-        let Some((run, name)) = args.tokenizer.rsplit_once('.') else {
+        let Some((run, name)) = args.tokenizer.split_once('.') else {
             return Err(Failure::Usage {
                 message: format!("`{}` is neither a `tokenizer.json` nor `RUN.NAME`", args.tokenizer),
                 help: Some("name the tokenizer of a run, as in `RUN.words`".to_owned()),

@@ -1,13 +1,70 @@
-//! A trained stage that a command line names: `RUN` or `RUN.STAGE`.
+//! A network that a command line names: `RUN` or `RUN.STAGE`, or a folder in the layout of Hugging Face.
 
 use super::Failure;
 use super::bench;
 use crate::device::Chosen;
+use crate::model::Decoder;
+use crate::plan::hugging::{self, Folder};
+use crate::plan::spec::{self, Template};
 use crate::plan::{Plan, PlannedStage};
 use crate::run::{Model, WEIGHTS};
-use crate::store::{Check, Lab, ObjectKind};
+use crate::source::World;
+use crate::source::disk::DiskWorld;
+use crate::store::{Check, Lab, Object, ObjectKind};
 use crate::tokenizer::{Chat, Tokenizer};
 use std::path::{Path, PathBuf};
+
+/// A network with its tokenizer.
+pub enum Network {
+    Stage(Box<Stage>),
+    Folder(Box<Published>),
+}
+
+/// A folder in the layout of Hugging Face.
+pub struct Published {
+    folder: Folder,
+    tokenizer: Tokenizer,
+}
+
+impl Network {
+    /// What `name` means: a folder if one of that name is there or it is written as a path, else a stage of a run in the lab
+    /// at `lab`, or in the one that belongs here.
+    pub fn find(lab: Option<&Path>, name: &str) -> Result<Network, Failure> {
+        let world = DiskWorld::new("");
+        let is_there = world.start(&crate::source::path::join(name, "config.json"), 0).is_ok();
+        if !is_there && !name.contains('/') {
+            let lab = bench::lab_here(lab)?;
+            return Ok(Network::Stage(Box::new(Stage::find(&lab, name)?)));
+        }
+        let folder = hugging::read(&world, name).map_err(|fault| {
+            let (message, help) = (fault.to_string(), Some(fault.help));
+            if fault.absent { Failure::Usage { message, help } } else { Failure::Run { message, help } }
+        })?;
+        let file = PathBuf::from(&folder.tokenizer.file);
+        let tokenizer = Tokenizer::load_as(&file, &spec::Tokenizer::Published(folder.tokenizer.clone()))
+            .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+        Ok(Network::Folder(Box::new(Published { folder, tokenizer })))
+    }
+
+    /// The network, ready to write.
+    pub fn load(&self, device: &Chosen) -> Result<Model<'_>, Failure> {
+        match self {
+            Network::Stage(stage) => stage.load(device),
+            Network::Folder(published) => {
+                let Published { folder, tokenizer } = &**published;
+                let chat = chat(folder.published.template.as_ref(), tokenizer)?;
+                let decoder = Decoder::published(folder, Path::new(""), &device.device)
+                    .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+                Ok(Model::of(decoder, tokenizer, chat))
+            }
+        }
+    }
+}
+
+fn chat(template: Option<&Template>, tokenizer: &Tokenizer) -> Result<Option<Chat>, Failure> {
+    let chat = template.map(|template| Chat::of(template, tokenizer)).transpose();
+    chat.map_err(|e| Failure::Run { message: e.to_string(), help: None })
+}
 
 /// Where a trained stage lies, and how it is used.
 pub struct Stage {
@@ -15,6 +72,8 @@ pub struct Stage {
     index: usize,
     weights: PathBuf,
     tokenizer: Tokenizer,
+    /// Files of the tokenizer's object: name and place.
+    tokenizer_files: Vec<(String, PathBuf)>,
 }
 
 impl Stage {
@@ -37,9 +96,12 @@ impl Stage {
             });
         };
         let planned = &plan.stages[index];
-        let weights = object(lab, ObjectKind::Stage, planned.hash.value(), &planned.name, WEIGHTS)?;
-        let tokenizer = tokenizer(lab, &plan, &planned.tokenizer)?;
-        Ok(Stage { plan, index, weights, tokenizer })
+        let weights = object(lab, ObjectKind::Stage, planned.hash.value(), &planned.name)?;
+        let weights = weights.file(WEIGHTS).map_err(bench::failed)?;
+        let (object, tokenizer) = tokenizer_of(lab, &plan, &planned.tokenizer)?;
+        let files = object.manifest.files.iter().map(|file| Ok((file.path.clone(), object.file(&file.path)?)));
+        let tokenizer_files = files.collect::<Result<Vec<_>, _>>().map_err(bench::failed)?;
+        Ok(Stage { plan, index, weights, tokenizer, tokenizer_files })
     }
 
     /// The plan of its run.
@@ -56,6 +118,11 @@ impl Stage {
         &self.tokenizer
     }
 
+    /// The files of its tokenizer: name and place.
+    pub fn tokenizer_files(&self) -> &[(String, PathBuf)] {
+        &self.tokenizer_files
+    }
+
     pub fn planned(&self) -> &PlannedStage {
         &self.plan.stages[self.index]
     }
@@ -63,12 +130,7 @@ impl Stage {
     /// The network, ready to write.
     pub fn load(&self, device: &Chosen) -> Result<Model<'_>, Failure> {
         let failed = |message: String| Failure::Run { message, help: None };
-        let chat = match self.planned().spec.template() {
-            Some(template) => {
-                Some(Chat::new(template, self.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
-            }
-            None => None,
-        };
+        let chat = chat(self.planned().template(), &self.tokenizer)?;
         Model::load(&self.planned().model, &self.weights, &self.tokenizer, chat, device)
             .map_err(|e| failed(e.to_string()))
     }
@@ -76,6 +138,10 @@ impl Stage {
 
 /// A tokenizer of a run.
 pub fn tokenizer(lab: &Lab, plan: &Plan, name: &str) -> Result<Tokenizer, Failure> {
+    tokenizer_of(lab, plan, name).map(|(_, tokenizer)| tokenizer)
+}
+
+fn tokenizer_of(lab: &Lab, plan: &Plan, name: &str) -> Result<(Object, Tokenizer), Failure> {
     let Some(planned) = plan.tokenizers.iter().find(|t| t.name == name) else {
         let names: Vec<&str> = plan.tokenizers.iter().map(|t| t.name.as_str()).collect();
         return Err(Failure::Usage {
@@ -83,17 +149,20 @@ pub fn tokenizer(lab: &Lab, plan: &Plan, name: &str) -> Result<Tokenizer, Failur
             help: Some(format!("it has {}", names.join(", "))),
         });
     };
-    let file = object(lab, ObjectKind::Tokenizer, planned.hash.value(), name, "tokenizer.json")?;
-    Tokenizer::load(&file).map_err(|e| Failure::Run { message: e.to_string(), help: None })
+    let object = object(lab, ObjectKind::Tokenizer, planned.hash.value(), name)?;
+    let file = object.file("tokenizer.json").map_err(bench::failed)?;
+    let tokenizer =
+        Tokenizer::load_as(&file, &planned.spec).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+    Ok((object, tokenizer))
 }
 
-fn object(lab: &Lab, kind: ObjectKind, hash: Option<&String>, name: &str, file: &str) -> Result<PathBuf, Failure> {
+fn object(lab: &Lab, kind: ObjectKind, hash: Option<&String>, name: &str) -> Result<Object, Failure> {
     let found = match hash {
         Some(hash) => lab.find(kind, hash, Check::Sizes).map_err(bench::failed)?,
         None => None,
     };
     match found {
-        Some(object) => object.file(file).map_err(bench::failed),
+        Some(object) => Ok(object),
         None => Err(Failure::Run {
             message: format!("`{name}` is not in the store"),
             help: Some("run the experiment again; what is there already is not repeated".to_owned()),

@@ -118,6 +118,10 @@ catalogue! {
     E0612 Error "warm-up is longer than the stage"
     E0613 Error "nothing to run"
     E0614 Error "setting does not fit the stage"
+    E0615 Error "files of a published model are missing or damaged"
+    E0616 Error "network of a published model cannot be computed"
+    E0617 Error "weights do not fit the network"
+    E0618 Error "tokenizer of a published model cannot be used"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"
@@ -136,6 +140,7 @@ catalogue! {
     W1009 Pedantic "dataset without a licence"
     W1010 Warning "validation only at the end"
     W1011 Warning "data file is missing"
+    W1012 Warning "unknown field in the configuration of a model"
 }
 
 impl Code {

@@ -17,6 +17,7 @@ mod generate;
 mod head;
 mod host;
 pub mod hugging;
+mod import;
 mod layout;
 mod likelihood;
 mod norm;
@@ -26,15 +27,18 @@ mod pass;
 mod position;
 mod qk_norm;
 mod sampler;
+mod stream;
 mod weights;
 
 pub use architecture::Architecture;
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated, Next};
+pub use import::{Imported, Shards, import};
 pub use layout::{Entry, Layout};
 pub use params::Params;
 pub use part::Part;
+pub use stream::{Described, NumberFormat, write_stream};
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
 pub(crate) use weights::{load as load_segments, named, save as save_segments};
 

@@ -2,6 +2,7 @@
 
 use super::error::ModelError;
 use super::layout::Layout;
+use memmap2::Mmap;
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::borrow::Cow;
@@ -90,7 +91,7 @@ pub fn read_weights(path: &Path) -> Result<Vec<Named<'static>>, ModelError> {
     Ok(weights)
 }
 
-fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+pub(super) fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let half =
         |convert: fn(u16) -> f32| bytes.chunks_exact(2).map(|b| convert(u16::from_le_bytes([b[0], b[1]]))).collect();
     match dtype {
@@ -127,40 +128,54 @@ pub(crate) fn save(layout: &Layout, host: &[Vec<f32>], path: &Path) -> Result<()
     write_weights(&named(layout, host), path)
 }
 
-/// The segments of a network, from a file that must hold exactly its weights.
+/// The segments of a network, from a file that must hold exactly its weights. The file is mapped and read tensor by tensor, so
+/// no more than one of them is held besides the network.
 pub(crate) fn load(layout: &Layout, path: &Path) -> Result<Vec<Vec<f32>>, ModelError> {
-    place(layout, &read_weights(path)?).map_err(|problems| ModelError::Mismatch { path: path.to_owned(), problems })
+    let unread = |e: std::io::Error| ModelError::Read { path: path.to_owned(), cause: e.to_string() };
+    let failed = |cause: String| ModelError::Format { path: path.to_owned(), cause };
+    let file = std::fs::File::open(path).map_err(unread)?;
+    // SAFETY: the bytes are only ever read as bytes, which every pattern is valid for; a file that another program cuts short
+    // while it is mapped ends this process, as with every memory-mapped reader.
+    let map = unsafe { Mmap::map(&file) }.map_err(unread)?;
+    let tensors = SafeTensors::deserialize(&map).map_err(|e| failed(e.to_string()))?;
+    let by_name: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
+    let problems = misfits(layout, &by_name);
+    if !problems.is_empty() {
+        return Err(ModelError::Mismatch { path: path.to_owned(), problems });
+    }
+    let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
+    for (entry, view) in layout.entries.iter().filter_map(|e| Some((e, by_name.get(&e.name)?))) {
+        let numbers = numbers(view.dtype(), view.data()).ok_or_else(|| {
+            let name = &entry.name;
+            failed(format!("`{name}` has the number format {:?}; f32, f16 and bf16 can be read", view.dtype()))
+        })?;
+        host[entry.segment][entry.offset..entry.offset + entry.len()].copy_from_slice(&numbers);
+    }
+    Ok(host)
 }
 
-/// Puts named weights where the layout has them, or says what is missing, misshaped or too many.
-pub(crate) fn place(layout: &Layout, weights: &[Named]) -> Result<Vec<Vec<f32>>, Vec<String>> {
+/// What is missing, misshaped or too many among named tensors.
+fn misfits(layout: &Layout, by_name: &BTreeMap<String, TensorView<'_>>) -> Vec<String> {
     const SHOWN: usize = 8;
-    let by_name: BTreeMap<&str, &Named> = weights.iter().map(|w| (w.name.as_ref(), w)).collect();
-    let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
     let mut problems = Vec::new();
     for entry in &layout.entries {
-        match by_name.get(entry.name.as_str()) {
+        match by_name.get(&entry.name) {
             None => problems.push(format!("`{}` is missing", entry.name)),
-            Some(weight) if weight.shape != entry.shape => {
-                problems.push(format!("`{}` is {:?} and should be {:?}", entry.name, weight.shape, entry.shape))
+            Some(view) if view.shape() != entry.shape => {
+                problems.push(format!("`{}` is {:?} and should be {:?}", entry.name, view.shape(), entry.shape))
             }
-            Some(weight) => {
-                host[entry.segment][entry.offset..entry.offset + entry.len()].copy_from_slice(&weight.numbers);
-            }
+            Some(_) => {}
         }
     }
     let known: BTreeSet<&str> = layout.entries.iter().map(|entry| entry.name.as_str()).collect();
-    let extra = by_name.keys().filter(|name| !known.contains(*name));
+    let extra = by_name.keys().filter(|name| !known.contains(name.as_str()));
     problems.extend(extra.map(|name| format!("`{name}` has no place")));
-    if problems.is_empty() {
-        return Ok(host);
-    }
     if problems.len() > SHOWN {
         let more = problems.len() - SHOWN;
         problems.truncate(SHOWN);
         problems.push(format!("and {more} more"));
     }
-    Err(problems)
+    problems
 }
 
 /// The little-endian bytes of numbers.

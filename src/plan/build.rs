@@ -7,10 +7,11 @@ use super::estimate::{Costed, estimate};
 use super::graph::*;
 use super::items::{Item, Items};
 use super::meaning::{self, StageFrom, effective_seed, json_of};
+use super::published::{Folders, template_of};
 use super::references::{order, reward, sorted};
 use super::select::{Selection, select};
 use super::{checks, facts, spec, unsupported, version};
-use crate::check::Checked;
+use crate::check::{Checked, Origin};
 use crate::diagnostics::{Code, Problem, Problems, Severity};
 use crate::source::{Span, World, path};
 use serde_json::{Value as Json, json};
@@ -77,7 +78,9 @@ pub fn look(checked: &Checked, world: &dyn World, sound: bool) -> Problems {
         let items = Items::read(checked, &mut Problems::default());
         let order = sorted(&items, &mut problems);
         if !problems.iter().any(|p| matches!(p.code, Code::E0206 | Code::E0603)) {
-            checks::check(&items, &chains(&items, &order.stages), &mut problems);
+            // What has errors may name any folder; none is read.
+            let folders = Folders::default();
+            checks::check(&items, &chains(&items, &folders, &order.stages), &mut problems);
         }
         return checks::user_first(problems, &checked.sources);
     }
@@ -116,7 +119,8 @@ fn build(checked: &Checked, world: &dyn World, counts: &dyn KnownCounts, problem
     if problems.any_error() {
         return None;
     }
-    let chains = chains(&items, &order.stages);
+    let folders = Folders::read(&items, world, problems);
+    let chains = chains(&items, &folders, &order.stages);
     checks::starts(checked, problems);
     checks::check(&items, &chains, problems);
     if problems.any_error() {
@@ -141,7 +145,12 @@ fn build(checked: &Checked, world: &dyn World, counts: &dyn KnownCounts, problem
     }
     for name in &order.stages {
         if let (Some(item), Some(chain)) = (items.stages.get(name), chains.get(name)) {
-            build.stage(item, chain);
+            match (item.spec.training(), folders.of(name)) {
+                (Some(training), _) => build.stage(item, training, chain),
+                (None, Some(folder)) => build.pretrained(item, folder),
+                // The world does not look for data, so nothing is known of this network.
+                (None, None) => {}
+            }
         }
     }
     let evals: Vec<PlannedEval> = items.evals.values().map(|e| build.eval(e)).collect();
@@ -167,13 +176,13 @@ fn build(checked: &Checked, world: &dyn World, counts: &dyn KnownCounts, problem
     Some(plan)
 }
 
-struct Build<'a> {
-    items: &'a Items<'a>,
+pub(super) struct Build<'a> {
+    pub(super) items: &'a Items<'a>,
     chains: &'a BTreeMap<&'a str, Chain<'a>>,
     seed: i64,
-    data: Datasets<'a>,
-    tokenizers: Vec<PlannedTokenizer>,
-    stages: Vec<PlannedStage>,
+    pub(super) data: Datasets<'a>,
+    pub(super) tokenizers: Vec<PlannedTokenizer>,
+    pub(super) stages: Vec<PlannedStage>,
 }
 
 impl Build<'_> {
@@ -185,8 +194,8 @@ impl Build<'_> {
         let mut in_place = Vec::new();
         let mut inputs = Vec::new();
         let hash = match &mut spec {
-            spec::Tokenizer::Pretrained(pretrained) => {
-                let file = &pretrained.file;
+            spec::Tokenizer::TokenizerJson(spec::TokenizerJson { file, .. })
+            | spec::Tokenizer::Published(spec::PublishedTokenizer { file, .. }) => {
                 let found = self.data.inputs.find(self.items, from, "file", file, &mut self.data.problems);
                 own = facts::of_files(&found);
                 inputs = found.inputs.value().cloned().unwrap_or_default();
@@ -214,7 +223,7 @@ impl Build<'_> {
             }),
         };
         let mut facts = facts::of_item(&self.items.checked.sources, from, "", &in_place);
-        facts.retain(|f| !(f.path.ends_with(".file") && matches!(spec, spec::Tokenizer::Pretrained(_))));
+        facts.retain(|f| !(f.path.ends_with(".file") && matches!(spec, spec::Tokenizer::TokenizerJson(_))));
         facts.append(&mut own);
         facts.push(facts::of_version("tokenizer", version::TOKENIZER));
         self.tokenizers.push(PlannedTokenizer {
@@ -229,19 +238,29 @@ impl Build<'_> {
         });
     }
 
-    fn stage(&mut self, item: &Item<'_, spec::Stage>, chain: &Chain<'_>) {
+    fn stage(&mut self, item: &Item<'_, spec::Stage>, training: &spec::Training, chain: &Chain<'_>) {
         let (from, mut spec) = (item.from, item.spec.clone());
         // Checked before: every stage has a network and a tokenizer.
         let (Some((model_item, model)), Some((tokenizer, _))) = (chain.model, chain.tokenizer) else { return };
-        let data = self.data.used(from, &item.spec.common().data, "data");
-        let every = item.spec.common().validate.as_ref();
+        let data = self.data.used(from, &training.data, "data");
+        let every = training.validate.as_ref();
         let validate = every.map(|every| self.data.used(from, &every.on, "validate.on"));
-        let common = common_mut(&mut spec);
-        common.data = data.data.clone();
-        if let (Some(every), Some(used)) = (&mut common.validate, &validate) {
-            every.on = used.data.clone();
+        if let Some(common) = spec.training_mut() {
+            common.data = data.data.clone();
+            if let (Some(every), Some(used)) = (&mut common.validate, &validate) {
+                every.on = used.data.clone();
+            }
         }
-        let init = item.spec.common().init.as_ref();
+        let init = training.init.as_ref();
+        // What a published network was tuned with is what tuning it further goes on with, unless the stage says otherwise.
+        let mut inherited = None;
+        if let (Some(_), Some(init), Some(own)) = (chain.published, init, spec.template_mut())
+            && !states_template(from)
+            && let Some(template) = template_of(&self.stages, &init.name)
+        {
+            *own = template.clone();
+            inherited = Some(facts::of_template(&from.name, template));
+        }
         let mut depends_on: Vec<String> = Vec::new();
         let needs = [Some(&data.name), validate.as_ref().map(|v| &v.name), init.map(|i| &i.name)];
         let tokens = tokenizer.to_owned();
@@ -251,7 +270,7 @@ impl Build<'_> {
                 depends_on.push(need.clone());
             }
         }
-        let seed = effective_seed(self.seed, item.spec.common().seed);
+        let seed = effective_seed(self.seed, training.seed);
         let known = self.tokenizers.iter().find(|t| t.name == tokenizer);
         let absent = || Known::Unknown(format!("there is no tokenizer `{tokenizer}`"));
         let tokenizer_hash = known.map_or_else(absent, |t| t.hash.clone());
@@ -263,7 +282,7 @@ impl Build<'_> {
             rewarding.as_ref().map(|r| self.stage_hash(r)),
         ])
         .map(|[tokenizer, data, validate_on, init, reward]| {
-            let fresh = item.spec.common().model.is_some();
+            let fresh = training.model.is_some();
             let stated = known.and_then(|t| stated_vocab(&t.spec));
             let parts = StageFrom {
                 model: fresh.then_some(model),
@@ -273,15 +292,19 @@ impl Build<'_> {
                 tokenizer: tokenizer.unwrap_or_default(),
                 data: data.unwrap_or_default(),
                 validate_on,
-                sequence: sequence(&item.spec, model),
+                sequence: sequence(training, model),
                 seed,
             };
-            meaning::stage(&item.spec, &parts, &|path| self.measured(&from.name, path))
+            meaning::stage(&spec, &parts, &|path| self.measured(&from.name, path))
         });
         let sources = &self.items.checked.sources;
-        let in_place: Vec<String> =
+        let mut in_place: Vec<String> =
             data.in_place.iter().chain(validate.iter().flat_map(|v| &v.in_place)).cloned().collect();
+        if inherited.is_some() {
+            in_place.push("template".to_owned());
+        }
         let mut facts = facts::of_item(sources, from, "", &in_place);
+        facts.extend(inherited);
         if init.is_none() {
             facts.extend(facts::of_item(sources, model_item, "", &[]));
         }
@@ -293,6 +316,7 @@ impl Build<'_> {
             &Costed {
                 item: from,
                 stage: &spec,
+                training,
                 model,
                 data: (called(&data.data), data.hash),
                 tokenizer: tokenizer_hash,
@@ -313,6 +337,8 @@ impl Build<'_> {
             model: model.clone(),
             tokenizer: tokens,
             hash,
+            inputs: Vec::new(),
+            published: None,
             depends_on,
             facts,
             estimate,
@@ -479,15 +505,10 @@ fn all<'a>(hashes: impl Iterator<Item = &'a Known<Digest>>) -> Known<Vec<Digest>
         .into()
 }
 
-fn common_mut(stage: &mut spec::Stage) -> &mut spec::StageCommon {
-    match stage {
-        spec::Stage::NextToken(s) => &mut s.stage,
-        spec::Stage::Sft(s) => &mut s.stage,
-        spec::Stage::RewardModel(s) => &mut s.stage,
-        spec::Stage::Dpo(s) => &mut s.stage,
-        spec::Stage::Ppo(s) => &mut s.stage,
-        spec::Stage::Grpo(s) => &mut s.stage,
-    }
+/// Whether a stage says which chat template it uses.
+fn states_template(from: &crate::check::CheckedItem) -> bool {
+    let own = |path: &str| path == "template" || path.starts_with("template.");
+    from.leaves.iter().any(|leaf| own(&leaf.path) && leaf.origin != Origin::Default)
 }
 
 /// The file's own name, for a file that declares no experiment.

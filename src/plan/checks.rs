@@ -6,7 +6,7 @@ use super::items::Items;
 use super::references::{reward, trained_on};
 use super::settings;
 use super::shape::{self, kindred};
-use super::spec::{Dataset, Keeping, Needs, Quantity, Stage, Unit};
+use super::spec::{Dataset, Keeping, Needs, Quantity, Stage, Training, Unit};
 use super::{Known, Shape};
 use crate::check::{Checked, CheckedItem};
 use crate::diagnostics::{Code, Label, Problem, Problems, Severity};
@@ -27,14 +27,15 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
     }
     for (name, stage) in &items.stages {
         let (item, spec) = (stage.from, &stage.spec);
+        let Some(training) = spec.training() else { continue };
         ancestry(items, item, spec, problems);
         if let Some(chain) = chains.get(name) {
-            tokenizer(items, item, spec, chain, chains, problems);
-            lengths(item, spec, chain, problems);
-            settings::check(item, spec, chain, problems);
+            tokenizer(items, item, training, chain, chains, problems);
+            lengths(item, training, chain, problems);
+            settings::check(item, training, chain, problems);
         }
-        data(items, item, spec, problems);
-        keeping(item, spec, problems);
+        data(items, item, spec, training, problems);
+        keeping(item, training, problems);
     }
     for eval in items.evals.values() {
         shape::check(items, eval.from, &eval.spec.on, "on", problems);
@@ -48,9 +49,9 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
 /// What every stage must have, whatever else may be wrong with it: exactly one of `model` and `init`, and a tokenizer
 /// where it starts from fresh weights.
 pub(super) fn starts(checked: &Checked, problems: &mut Problems) {
-    for item in checked.items.iter().filter(|i| i.kind == Kind::Stage) {
+    for item in checked.items.iter().filter(|i| i.kind == Kind::Stage && i.schema != "pretrained") {
         let name = &item.name;
-        let given = |field: &str| item.json.get("stage").and_then(|s| s.get(field)).filter(|v| !v.is_null());
+        let given = |field: &str| item.json.get("training").and_then(|s| s.get(field)).filter(|v| !v.is_null());
         let (model, init) = (given("model"), given("init"));
         let may_have = |field| given(field).is_some() || item.gaps.may_hide(field);
         if !may_have("model") && !may_have("init") {
@@ -104,7 +105,7 @@ pub(super) fn user_first(problems: Problems, sources: &Sources) -> Problems {
 /// A stage goes on from a language model, and is rewarded by a reward model.
 fn ancestry(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
     let kind = |name: &str| items.stages.get(name);
-    if let Some(init) = &stage.common().init
+    if let Some(init) = stage.init()
         && let Some(before) = kind(&init.name)
         && matches!(before.spec, Stage::RewardModel(_))
         && !matches!(stage, Stage::RewardModel(_))
@@ -136,16 +137,16 @@ fn ancestry(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut
 fn tokenizer(
     items: &Items<'_>,
     item: &CheckedItem,
-    stage: &Stage,
+    common: &Training,
     chain: &Chain<'_>,
     chains: &BTreeMap<&str, Chain<'_>>,
     problems: &mut Problems,
 ) {
-    let common = stage.common();
     let Some((tokens, _)) = chain.tokenizer else { return };
     let before = common.init.as_ref().and_then(|i| chains.get(i.name.as_str())).and_then(|c| c.tokenizer);
     if let Some((theirs, place)) = before
         && theirs != tokens
+        && chain.published.is_none()
         && items.tokenizers.get(theirs).map(|t| &t.spec) != items.tokenizers.get(tokens).map(|t| &t.spec)
     {
         let message =
@@ -160,7 +161,8 @@ fn tokenizer(
         return;
     }
     let (Some((model_item, model)), Some(with)) = (chain.model, items.tokenizers.get(tokens)) else { return };
-    if common.model.is_some()
+    // Tuning a published network with other tokens is a choice that people make; the tokens must have embeddings.
+    if (common.model.is_some() || chain.published.is_some())
         && let Some(rows) = model.vocab
         && let Some(entries) = stated_vocab(&with.spec)
         && rows < entries
@@ -177,7 +179,7 @@ fn tokenizer(
 }
 
 /// Sequences fit the context, and batches hold them.
-fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut Problems) {
+fn lengths(item: &CheckedItem, stage: &Training, chain: &Chain<'_>, problems: &mut Problems) {
     let Some((model_item, model)) = chain.model else { return };
     let length = sequence(stage, model);
     if length > super::parameters::size(model.context) {
@@ -192,11 +194,11 @@ fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut 
                 .help("shorten `sequence`, leave it out, or give the model a longer context"),
         );
     }
-    let batch = stage.common().batch;
+    let batch = stage.batch;
     // One below a token is out of its range, which has been reported.
     if batch.unit == Unit::Tokens && (1.0..length as f64).contains(&batch.amount) {
         let message = format!("the batch of `{}` is smaller than one sequence", item.name);
-        let (field, place) = match stage.common().sequence {
+        let (field, place) = match stage.sequence {
             Some(_) => ("sequence", item.span_of("sequence")),
             None => ("context", model_item.span_of("context")),
         };
@@ -211,12 +213,12 @@ fn lengths(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut 
 }
 
 /// Training and validation data are of the shape that the objective learns from.
-fn data(items: &Items<'_>, item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
-    let common = stage.common();
+fn data(items: &Items<'_>, item: &CheckedItem, stage: &Stage, common: &Training, problems: &mut Problems) {
     let mut fits = |data: &Dataset, path: &str| {
         shape::check(items, item, data, path, problems);
         let Some(found) = kindred(items, item, data, path) else { return };
         let (allowed, wanted): (&[Shape], &str) = match stage {
+            Stage::Pretrained(_) => return,
             Stage::NextToken(_) => (&[Shape::Documents, Shape::Samples], "documents or samples"),
             Stage::Sft(_) => (&[Shape::Samples], "samples with a prompt and a response"),
             Stage::RewardModel(_) | Stage::Dpo(_) => (&[Shape::Preferences], "preferences"),
@@ -256,8 +258,7 @@ fn remedy(stage: &Stage, found: Shape) -> String {
 }
 
 /// `keep = best(by = valid.loss)` needs validation.
-fn keeping(item: &CheckedItem, stage: &Stage, problems: &mut Problems) {
-    let common = stage.common();
+fn keeping(item: &CheckedItem, common: &Training, problems: &mut Problems) {
     if common.validate.is_some() {
         return;
     }

@@ -88,7 +88,8 @@ fn tokenizers(plan: &Plan, statuses: &Statuses, out: &mut Page) {
             Tokenizer::Bpe(b) => ("bpe", called(&b.train_on)),
             Tokenizer::Characters(c) => ("characters", called(&c.train_on)),
             Tokenizer::Wordpiece(w) => ("wordpiece", called(&w.train_on)),
-            Tokenizer::Pretrained(p) => ("pretrained", p.file.clone()),
+            Tokenizer::TokenizerJson(p) => ("tokenizer_json", p.file.clone()),
+            Tokenizer::Published(p) => ("published", p.file.clone()),
         };
         let entries = t.vocab.value().map_or_else(|| "not counted".to_owned(), |n| thousands(*n));
         vec![
@@ -104,16 +105,16 @@ fn tokenizers(plan: &Plan, statuses: &Statuses, out: &mut Page) {
 
 fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
     let e = &stage.estimate;
-    let common = stage.spec.common();
     out.gap();
     let state = match &stage.unsupported {
         Some(why) => format!("cannot run: {why}"),
         None => state(&stage.name, &stage.hash, statuses),
     };
     out.line(2, &format!("{} : {}  –  {state}", stage.name, stage.spec.kind()));
-    let start = match &common.init {
-        Some(init) => format!("continues `{}`", init.name),
-        None => "starts from fresh weights".to_owned(),
+    let start = match (stage.spec.init(), &stage.published) {
+        (Some(init), _) => format!("continues `{}`", init.name),
+        (None, Some(published)) => format!("a published {}", published.model_type),
+        (None, None) => "starts from fresh weights".to_owned(),
     };
     out.field("network", &format!("{}: {}; {start}", stage.model_name, network(&stage.model)));
     out.field("parameters", &show(&e.parameters, |n| thousands(*n)));
@@ -127,6 +128,9 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         parts.push(if p.output > 0 { format!("output {}", thousands(p.output)) } else { "output tied".to_owned() });
         out.field("", &parts.join(" + "));
     }
+    let Some(common) = stage.spec.training() else {
+        return published(stage, out);
+    };
     let mut from = format!("{} through {}", called(&common.data), stage.tokenizer);
     if let Some(every) = &common.validate {
         write!(from, "; validates on {}", called(&every.on)).ok();
@@ -169,6 +173,20 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
     out.field("disk", &show(&e.disk_bytes, |n| format!("at most {}", bytes(*n))));
     out.field("time", &show(&e.seconds, |s| format!("about {}", duration(*s))));
     out.field("needs", &stage.depends_on.join(", "));
+}
+
+/// What there is to say of a published network besides its size.
+fn published(stage: &PlannedStage, out: &mut Page) {
+    let vocab = stage.model.vocab.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
+    out.field("vocabulary", &format!("{} through {}", plural(vocab, "embedding", "embeddings"), stage.tokenizer));
+    if let Some(published) = &stage.published {
+        let files = plural(published.weights.len() as u64, "file", "files");
+        let read: u64 = stage.inputs.iter().map(|i| i.bytes).sum();
+        let read = if read > 0 { format!(", {}", bytes(read)) } else { String::new() };
+        out.field("weights", &format!("{} in {files}{read}", published.dtypes.join(", ").to_lowercase()));
+        out.field("template", if published.template.is_some() { "its own" } else { "none" });
+    }
+    out.field("disk", &show(&stage.estimate.disk_bytes, |n| format!("at most {}", bytes(*n))));
 }
 
 fn judgement(plan: &Plan, statuses: &Statuses, out: &mut Page) {

@@ -11,7 +11,7 @@ use super::memory::{memory, micro_batch};
 use super::parameters::{Parameters, parameters};
 use super::remembered::remembered;
 use super::settings;
-use super::spec::{Decoder, Keeping, OnSpike, Stage, StageCommon};
+use super::spec::{Decoder, Keeping, OnSpike, Stage, Training};
 use super::unsupported;
 use crate::check::CheckedItem;
 use crate::diagnostics::Problems;
@@ -20,6 +20,7 @@ use crate::diagnostics::Problems;
 pub(super) struct Costed<'a> {
     pub item: &'a CheckedItem,
     pub stage: &'a Stage,
+    pub training: &'a Training,
     pub model: &'a Decoder,
     /// How the training data is called, and its identity.
     pub data: (String, Known<Digest>),
@@ -31,8 +32,8 @@ pub(super) struct Costed<'a> {
 
 /// Prices a stage; reports a budget that buys no step, and what does not come within it.
 pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut Problems) -> Estimate {
-    let common = of.stage.common();
-    let sequence = sequence(of.stage, of.model);
+    let common = of.training;
+    let sequence = sequence(common, of.model);
     let step = Step::of(common.batch, sequence).growing(common.growth.as_ref());
     let vocab = match of.model.vocab {
         Some(rows) => Known::Value(super::parameters::size(rows)),
@@ -72,7 +73,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         tokens_per_second: speed.clone(),
     });
     checks::budget(of.item, common.budget, &length.steps, &length.derivation, problems);
-    settings::pace(of.item, of.stage, &length.steps, step, rows, problems);
+    settings::pace(of.item, common, &length.steps, step, rows, problems);
     let row = row(of, counts, sequence);
     let positions = length.steps.clone().map(|steps| step.sequences_in(steps).saturating_mul(row));
     let mut derivation = length.derivation;
@@ -133,7 +134,7 @@ fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
 /// Bytes on disk at most: the weights that are handed on, those that were best so far, and the checkpoints to resume from
 /// (those that are kept and the one being written), each with weights, their average where there is one, and what the
 /// optimiser remembers; all in f32.
-fn disk(model: &Decoder, parts: &Parameters, common: &StageCommon) -> u64 {
+fn disk(model: &Decoder, parts: &Parameters, common: &Training) -> u64 {
     let best = u64::from(matches!(common.keep, Keeping::Best(_)));
     let weights = parts.total().saturating_mul(1 + u64::from(common.ema.is_some()));
     let checkpoint = weights.saturating_add(remembered(model, parts, &common.optimizer));

@@ -11,11 +11,11 @@ use crate::source::{Sources, Span};
 const FILES: usize = 500;
 
 /// Fields that change no result, by their last name.
-const LEFT_OUT: [&str; 6] = ["license", "because", "files", "checkpoint", "checkpoints", "micro_batch"];
+const LEFT_OUT: [&str; 7] = ["license", "because", "files", "folder", "checkpoint", "checkpoints", "micro_batch"];
 
 /// The facts of an item: leaves at or below `within` (all of them if empty), but none below `without`.
 pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, without: &[String]) -> Vec<Fact> {
-    let path = |leaf: &Leaf| leaf.path.strip_prefix("stage.").unwrap_or(&leaf.path).to_owned();
+    let path = |leaf: &Leaf| leaf.path.strip_prefix("training.").unwrap_or(&leaf.path).to_owned();
     let lies_in = |path: &str, field: &str| {
         field.is_empty() || path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
@@ -36,7 +36,7 @@ fn value(item: &CheckedItem, leaf: &Leaf) -> String {
         return leaf.shown.clone();
     }
     let pointer = format!("/{}", leaf.path.replace('[', ".").replace(']', "").replace('.', "/"));
-    let whole = item.json.pointer(&pointer).or_else(|| item.json.pointer(&format!("/stage{pointer}")));
+    let whole = item.json.pointer(&pointer).or_else(|| item.json.pointer(&format!("/training{pointer}")));
     let digest = whole.map(|json| super::canonical::digest("value", json)).unwrap_or_default();
     format!("{} {}", leaf.shown, digest.get(..12).unwrap_or(""))
 }
@@ -45,6 +45,13 @@ fn value(item: &CheckedItem, leaf: &Leaf) -> String {
 pub(super) fn of_seed(items: &Items<'_>, seed: i64) -> Fact {
     let place = items.experiment.as_ref().map(|e| place(&items.checked.sources, e.from.span_of("seed")));
     Fact { path: "experiment.seed".into(), value: seed.to_string(), place: place.unwrap_or_default() }
+}
+
+/// The fact that a stage has the chat template of one it comes from.
+pub(super) fn of_template(stage: &str, template: &super::spec::Template) -> Fact {
+    let digest = super::canonical::digest("value", &serde_json::json!(template.jinja));
+    let value = digest.chars().take(12).collect();
+    Fact { path: format!("{stage}.template.jinja"), value, place: String::new() }
 }
 
 /// The fact that a part of the engine has its version.

@@ -134,7 +134,7 @@ pub struct PlannedTokenizer {
     pub hash: Known<Digest>,
     /// Entries; of a character tokenizer known once it was trained.
     pub vocab: Known<u64>,
-    /// The file of a pretrained one.
+    /// The files of one that was made elsewhere.
     pub inputs: Vec<Input>,
     pub depends_on: Vec<String>,
     pub facts: Vec<Fact>,
@@ -153,6 +153,12 @@ pub struct PlannedStage {
     /// The tokenizer, likewise.
     pub tokenizer: String,
     pub hash: Known<Digest>,
+    /// The files of a published network, besides those of its tokenizer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
+    /// What is known of a published network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<super::hugging::Published>,
     /// Datasets, the tokenizer and the stage it starts from.
     pub depends_on: Vec<String>,
     pub facts: Vec<Fact>,

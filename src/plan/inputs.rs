@@ -7,6 +7,17 @@ use crate::diagnostics::{Code, Problem, Problems, suggest};
 use crate::source::{Input, Span, World, WorldError, path};
 use std::collections::BTreeMap;
 
+/// A pattern that matches just this path.
+fn literal(path: &str) -> String {
+    path.chars().fold(String::new(), |mut pattern, c| {
+        match c {
+            '[' | ']' | '*' | '?' => pattern.extend(['[', c, ']']),
+            c => pattern.push(c),
+        }
+        pattern
+    })
+}
+
 /// Fingerprints data files, each pattern once.
 pub(super) struct Inputs<'a> {
     world: &'a dyn World,
@@ -57,6 +68,31 @@ impl<'a> Inputs<'a> {
         };
         let base = items.checked.sources.get(span.file).map_or("", |f| path::folder(&f.path)).to_owned();
         Found { files: pattern.to_owned(), base, inputs }
+    }
+
+    /// The files at these paths below `folder`, which `item` names; one that is not there is a reason and no problem.
+    pub fn exact(&mut self, items: &Items<'_>, item: &CheckedItem, folder: &str, paths: &[String]) -> Found {
+        let mut all: Vec<Input> = Vec::new();
+        let mut reason = None;
+        for path in paths {
+            let pattern = literal(path);
+            let found = self.seen.entry(pattern.clone()).or_insert_with(|| self.world.inputs("", &pattern)).clone();
+            match found {
+                Ok(inputs) if inputs.is_empty() => {
+                    reason.get_or_insert_with(|| {
+                        format!("`{path}`, which `{}` reads, has not been looked at", item.name)
+                    });
+                }
+                Ok(inputs) => all.extend(inputs),
+                Err(error) => {
+                    let name = &item.name;
+                    reason.get_or_insert_with(|| format!("`{path}`, which `{name}` reads, cannot be read: {error}"));
+                }
+            }
+        }
+        let place = item.span_of("folder");
+        let base = items.checked.sources.get(place.file).map_or("", |f| path::folder(&f.path)).to_owned();
+        Found { files: folder.to_owned(), base, inputs: reason.map_or(Known::Value(all), Known::Unknown) }
     }
 
     fn missing(&self, pattern: &str, span: Span) -> Problem {

@@ -81,9 +81,9 @@ impl<'a> Items<'a> {
 
 impl CheckedItem {
     /// Where the value at a dotted path was written: the leaf or record itself, else the nearest one around or below it,
-    /// else the item. Fields inherited from a schema's base may be named with or without it (`stage.budget`, `budget`).
+    /// else the item. Fields inherited from a schema's base may be named with or without it (`training.budget`, `budget`).
     pub fn span_of(&self, path: &str) -> Span {
-        let plain = |leaf: &'_ str| leaf.strip_prefix("stage.").unwrap_or(leaf).replace('[', ".").replace(']', "");
+        let plain = |leaf: &'_ str| leaf.strip_prefix("training.").unwrap_or(leaf).replace('[', ".").replace(']', "");
         let mut wanted = path;
         loop {
             let below = format!("{wanted}.");

@@ -21,6 +21,15 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .known("hash", &stage.hash)
                 .status()
                 .known("parameters", &e.parameters)
+                .put_some(
+                    "published",
+                    stage.published.as_ref().map(|p| {
+                        json!({
+                            "model_type": p.model_type, "context": stage.model.context, "vocab": stage.model.vocab,
+                            "dtypes": p.dtypes, "files": p.weights.len(), "chat_template": p.template.is_some(),
+                        })
+                    }),
+                )
                 .known("tokens", &e.tokens)
                 .known("steps", &e.steps)
                 .known("epochs", &e.epochs)
@@ -137,6 +146,14 @@ impl Object {
     fn put(mut self, key: &str, value: impl Serialize) -> Object {
         self.fields.insert(key.to_owned(), super::meaning::json_of(&value));
         self
+    }
+
+    /// A field that only some objects have.
+    fn put_some(self, key: &str, value: Option<Json>) -> Object {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self,
+        }
     }
 
     fn known<T: Serialize>(mut self, key: &str, value: &Known<T>) -> Object {

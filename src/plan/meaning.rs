@@ -5,6 +5,7 @@
 //! `docs/decisions/0002-plan-hash.md` lists each field that is left out, and why.
 
 use super::canonical::digest;
+use super::hugging::Folder;
 use super::spec::{self, Dataset, Decoder, Quantity};
 use super::{Digest, version};
 use serde::Serialize;
@@ -95,7 +96,7 @@ pub(super) struct StageFrom<'a> {
 /// The identity of a stage. `measured` gives the identity of what a measurement's path speaks of.
 pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn(&[String]) -> Json) -> Digest {
     let mut fields = object(stage);
-    let mut common = match fields.remove("stage") {
+    let mut common = match fields.remove("training") {
         Some(Json::Object(common)) => common,
         _ => Map::new(),
     };
@@ -108,7 +109,7 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
             *value = expression(value, measured);
         }
     }
-    let every = stage.common().validate.as_ref();
+    let every = stage.training().and_then(|t| t.validate.as_ref());
     let validate = every.map(|e| json!({"period": quantity(e.period), "on": from.validate_on, "tokens": e.tokens}));
     let model = from.model.map(|m| {
         let mut fields = object(m);
@@ -126,6 +127,20 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
     fields.insert("reward".into(), json!(from.reward));
     fields.insert("version".into(), json!(version::TRAINING));
     digest("stage", &Json::Object(fields))
+}
+
+/// The identity of a published network: what it computes, the contents of its files of weights, and its tokenizer.
+pub(super) fn published(folder: &Folder, mut weights: Vec<Digest>, tokenizer: &Digest) -> Digest {
+    // Files are told apart by their contents; what they are called is no part of it.
+    weights.sort();
+    let parts = json!({
+        "is": "pretrained",
+        "network": folder.decoder,
+        "weights": weights,
+        "tokenizer": tokenizer,
+        "version": version::IMPORT,
+    });
+    digest("stage", &parts)
 }
 
 /// The identity of one stage judged by an evaluation, on data.

@@ -9,7 +9,7 @@
 use super::Memory;
 use super::parameters::{parameters, size};
 use super::remembered::{matrices_at_once, remembered};
-use super::spec::{Activation, Decoder, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm, StageCommon};
+use super::spec::{Activation, Decoder, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm};
 
 const F32: u64 = 4;
 
@@ -42,8 +42,8 @@ pub struct Training<'a> {
     pub skips: bool,
 }
 
-impl<'a> From<&'a StageCommon> for Training<'a> {
-    fn from(stage: &'a StageCommon) -> Training<'a> {
+impl<'a> From<&'a super::spec::Training> for Training<'a> {
+    fn from(stage: &'a super::spec::Training) -> Training<'a> {
         let skips = stage.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::Skip);
         Training { optimizer: &stage.optimizer, averages: stage.ema.is_some(), skips }
     }

@@ -53,7 +53,7 @@ pub(super) fn of_dataset<'a>(data: &'a Dataset, path: &str) -> Vec<Reference<'a>
 
 /// The stages that a stage needs: the one it starts from and the one that rewards it.
 pub(super) fn of_stage(stage: &Stage) -> Vec<Reference<'_>> {
-    let init = stage.common().init.as_ref().map(|to| Reference { path: "init".into(), to });
+    let init = stage.init().map(|to| Reference { path: "init".into(), to });
     let reward = reward(stage).map(|to| Reference { path: "reward".into(), to });
     init.into_iter().chain(reward).collect()
 }
@@ -73,7 +73,7 @@ pub(super) fn trained_on(tokenizer: &Tokenizer) -> Option<&Dataset> {
         Tokenizer::Bpe(t) => Some(&t.train_on),
         Tokenizer::Characters(t) => Some(&t.train_on),
         Tokenizer::Wordpiece(t) => Some(&t.train_on),
-        Tokenizer::Pretrained(_) => None,
+        Tokenizer::TokenizerJson(_) | Tokenizer::Published(_) => None,
     }
 }
 
@@ -218,23 +218,23 @@ fn unknown_names(items: &Items<'_>, problems: &mut Problems) {
         }
     }
     for stage in items.stages.values() {
-        let common = stage.spec.common();
-        data(stage.from, &common.data, "data");
-        if let Some(every) = &common.validate {
+        let Some(training) = stage.spec.training() else { continue };
+        data(stage.from, &training.data, "data");
+        if let Some(every) = &training.validate {
             data(stage.from, &every.on, "validate.on");
         }
     }
     items.evals.values().for_each(|e| data(e.from, &e.spec.on, "on"));
     items.reviews.values().for_each(|r| data(r.from, &r.spec.on, "on"));
     for stage in items.stages.values() {
-        let common = stage.spec.common();
         for reference in of_stage(&stage.spec) {
             look(stage.from, &reference.path, reference.to, "stage", stages());
         }
-        if let Some(model) = &common.model {
+        let Some(training) = stage.spec.training() else { continue };
+        if let Some(model) = &training.model {
             look(stage.from, "model", model, "model", items.models.keys().copied().collect());
         }
-        if let Some(tokenizer) = &common.tokenizer {
+        if let Some(tokenizer) = &training.tokenizer {
             look(stage.from, "tokenizer", tokenizer, "tokenizer", items.tokenizers.keys().copied().collect());
         }
     }

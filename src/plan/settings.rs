@@ -3,15 +3,15 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Group, Quantity, Schedule, Stage, Unit};
+use super::spec::{Group, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
 
 /// Reports settings that could have no effect on the network that is trained.
-pub(super) fn check(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, problems: &mut Problems) {
+pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, problems: &mut Problems) {
     let Some((model_item, model)) = chain.model else { return };
-    if model.tied && stage.common().groups.head != Group::default() {
+    if model.tied && common.groups.head != Group::default() {
         problems.push(
             Problem::new(
                 Code::E0614,
@@ -23,8 +23,7 @@ pub(super) fn check(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, proble
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
         );
     }
-    let common = stage.common();
-    let length = super::chain::sequence(stage, model);
+    let length = super::chain::sequence(common, model);
     if let Some(growth) = &common.growth
         && let (first, full) = (Step::of(growth.from, length).sequences, Step::of(common.batch, length).sequences)
         && first > full
@@ -46,7 +45,7 @@ pub(super) fn check(item: &CheckedItem, stage: &Stage, chain: &Chain<'_>, proble
 /// What has to come within a stage of so many steps: the warm-up, and, at least once, validation.
 pub(super) fn pace(
     item: &CheckedItem,
-    stage: &Stage,
+    common: &Training,
     steps: &Known<u64>,
     step: Step,
     rows: Rows,
@@ -59,7 +58,6 @@ pub(super) fn pace(
         Unit::Tokens if rows == Rows::Packed => Some(step.for_tokens(quantity.amount).ceil()),
         _ => None,
     };
-    let common = stage.common();
     let lasts = || format!("the stage lasts {}", plural(steps, "step", "steps"));
     if let Some(long) = common.schedule.warmup().and_then(counted).filter(|n| *n > steps as f64) {
         problems.push(

@@ -5,7 +5,7 @@ use super::spec::{Search, Stage, Stop, Sweep, Tokenizer};
 /// Why a kind of stage cannot be executed.
 pub fn stage(stage: &Stage) -> Option<String> {
     match stage {
-        Stage::NextToken(_) | Stage::Sft(_) => None,
+        Stage::Pretrained(_) | Stage::NextToken(_) | Stage::Sft(_) => None,
         Stage::RewardModel(_) => {
             Some(missing("stages of the kind `reward_model`: a scalar head and its loss over preferences"))
         }
@@ -24,7 +24,7 @@ pub fn stage(stage: &Stage) -> Option<String> {
 /// Why a kind of tokenizer cannot be made.
 pub fn tokenizer(tokenizer: &Tokenizer) -> Option<String> {
     match tokenizer {
-        Tokenizer::Bpe(_) | Tokenizer::Characters(_) | Tokenizer::Pretrained(_) => None,
+        Tokenizer::Bpe(_) | Tokenizer::Characters(_) | Tokenizer::TokenizerJson(_) | Tokenizer::Published(_) => None,
         Tokenizer::Wordpiece(_) => Some(missing("tokenizers of the kind `wordpiece`")),
     }
 }

@@ -10,5 +10,7 @@ pub const DATA: u32 = 1;
 pub const TOKENIZER: u32 = 1;
 /// Initial weights, data order, losses and updates.
 pub const TRAINING: u32 = 3;
+/// Reading published networks.
+pub const IMPORT: u32 = 1;
 /// Decoding and metrics.
 pub const EVALUATION: u32 = 2;

@@ -91,7 +91,9 @@ impl LabCounts {
                     }
                 }
                 ObjectKind::Stage => {
-                    if let Ok(stage) = serde_json::from_value::<StageFacts>(facts.clone()) {
+                    // A published network was not trained, and says nothing of speed.
+                    let trained = |stage: &StageFacts| stage.steps > 0;
+                    if let Some(stage) = serde_json::from_value::<StageFacts>(facts.clone()).ok().filter(trained) {
                         stages.push((object.manifest.created.clone(), reference.hash, stage));
                     }
                 }

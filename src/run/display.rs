@@ -296,16 +296,26 @@ fn sentence(event: &Event) -> Option<String> {
             count(*removed as f64),
             duration(*seconds)
         ),
-        Event::TokenizerStarted { tokenizer, .. } => format!("{tokenizer}: training the tokenizer"),
+        Event::TokenizerStarted { tokenizer, .. } => format!("{tokenizer}: making the tokenizer"),
         Event::TokenizerFinished { tokenizer, cached, vocab, bytes_per_token, .. } => {
             let already = if *cached { ", already made" } else { "" };
-            format!("{tokenizer}: {vocab} tokens in the vocabulary, {bytes_per_token:.2} bytes a token{already}")
+            // One that was read has seen no text.
+            let size =
+                if *bytes_per_token > 0.0 { format!(", {bytes_per_token:.2} bytes a token") } else { String::new() };
+            format!("{tokenizer}: {vocab} tokens in the vocabulary{size}{already}")
         }
         Event::StageStarted { stage, parameters, steps, tokens, resumed_from, .. } => {
             let mut text = format!("{stage}: {} parameters", count(*parameters as f64));
             text += &steps.map(|s| format!(", {s} steps")).unwrap_or_default();
             text += &tokens.map(|t| format!(", {} tokens", count(t as f64))).unwrap_or_default();
             text + &resumed_from.map(|s| format!(", going on from step {s}")).unwrap_or_default()
+        }
+        Event::StageFinished { stage, cached, steps: 0, seconds, .. } => {
+            if *cached {
+                format!("{stage}: already read")
+            } else {
+                format!("{stage}: read in {}", duration(*seconds))
+            }
         }
         Event::StageFinished { stage, cached: true, train_loss, .. } => {
             format!("{stage}: already trained, loss {train_loss:.3}")

@@ -37,9 +37,14 @@ impl<'a> Model<'a> {
         device: &Chosen,
     ) -> Result<Model<'a>, ModelError> {
         let architecture = Architecture::new(model, Some(tokenizer.vocab()))?;
-        let context = architecture.context;
         let decoder = Decoder::load(architecture, weights, &device.device)?;
-        Ok(Model { decoder, context, tokenizer, chat, asked: 0, encoded: Cell::default() })
+        Ok(Model::of(decoder, tokenizer, chat))
+    }
+
+    /// A network that is loaded.
+    pub fn of(decoder: Decoder, tokenizer: &'a Tokenizer, chat: Option<Chat>) -> Model<'a> {
+        let context = decoder.architecture.context;
+        Model { decoder, context, tokenizer, chat, asked: 0, encoded: Cell::default() }
     }
 
     /// The text of a prompt as the chat template writes it; without a template the prompt itself.
@@ -76,12 +81,13 @@ impl<'a> Model<'a> {
         self.context
     }
 
-    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that ends texts.
+    /// Log-probabilities (nats) of the tokens of a text, each given those before it and the token that begins texts, or
+    /// else the one that ends them.
     ///
     /// # Errors
     /// When the text cannot be encoded, or the device fails.
     pub fn likelihood(&self, text: &str) -> Result<(Vec<u32>, Vec<f32>), String> {
-        let mut ids = vec![self.tokenizer.end()];
+        let mut ids = vec![self.tokenizer.start()];
         ids.extend(self.tokenizer.encode(text).map_err(|e| e.to_string())?);
         let mut scores = self.decoder.logprobs(&[ids.clone()], 1, None).map_err(|e| e.to_string())?;
         ids.remove(0);
@@ -99,7 +105,7 @@ impl Judged for Model<'_> {
     }
 
     fn start(&self) -> u32 {
-        self.tokenizer.end()
+        self.tokenizer.start()
     }
 
     fn logprobs(&mut self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, String> {

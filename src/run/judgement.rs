@@ -5,8 +5,8 @@ use super::stage::WEIGHTS;
 use super::{Failure, Model, Walk};
 use crate::data::Record;
 use crate::evaluate::{self, EvalResult, Item, Options};
-use crate::plan::spec::{Dataset, Template};
-use crate::plan::{PlannedCell, PlannedEval, PlannedStage};
+use crate::plan::spec::Dataset;
+use crate::plan::{PlannedCell, PlannedEval};
 use crate::store::{Claim, Draft, Estimate, Event, Object, ObjectKind};
 use crate::tokenizer::Chat;
 use indexmap::IndexMap;
@@ -79,7 +79,7 @@ impl Walk<'_> {
             return Err(failed(format!("there is no stage `{}` in this plan", cell.stage)));
         };
         // A stage that was never tuned has no template, and goes on from the bare prompt.
-        let template = planned.spec.template.as_ref().or_else(|| inherited(plan, stage));
+        let template = planned.spec.template.as_ref().or_else(|| plan.template_of(&stage.name));
         let items = self.items_of(planned);
         self.tell(Event::EvalStarted { eval: planned.name.clone(), stage: cell.stage.clone(), items })?;
         let Some(trained) = self.tokenizers.get(&stage.tokenizer) else {
@@ -89,15 +89,11 @@ impl Walk<'_> {
             return Err(failed(format!("stage `{}` has not run", stage.name)));
         };
         let chat = match template {
-            Some(template) => {
-                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
-            }
+            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
             None => None,
         };
         let rendering = match template {
-            Some(template) => {
-                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
-            }
+            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
             None => None,
         };
         let mut model = Model::load(&stage.model, &weights.file(WEIGHTS)?, &trained.tokenizer, chat, self.bench.device)
@@ -173,18 +169,6 @@ pub(super) fn read(object: &Object) -> Result<EvalResult, String> {
     let file = object.file(RESULT).map_err(|e| e.to_string())?;
     let text = std::fs::read(file).map_err(|e| e.to_string())?;
     serde_json::from_slice(&text).map_err(|e| format!("its result is damaged: {e}"))
-}
-
-/// The chat template of a stage, or of the nearest one it comes from.
-pub(super) fn inherited<'p>(plan: &'p crate::plan::Plan, stage: &'p PlannedStage) -> Option<&'p Template> {
-    let mut at = stage;
-    loop {
-        if let Some(template) = at.spec.template() {
-            return Some(template);
-        }
-        let init = at.spec.common().init.as_ref()?;
-        at = plan.stages.iter().find(|s| s.name == init.name)?;
-    }
 }
 
 fn item(record: Record) -> Item {

@@ -4,8 +4,8 @@ use super::{Bench, Failure, Walk};
 use crate::data::{self, Context};
 use crate::plan::spec::{self, Dataset, Ref, Template};
 use crate::plan::{Digest, Known, Plan, PlannedDataset, PlannedTokenizer, digest};
-use crate::store::{Claim, Event, Object, ObjectKind};
-use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer};
+use crate::store::{Claim, Draft, Event, Object, ObjectKind};
+use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer, TokenizerError};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::path::PathBuf;
@@ -81,7 +81,11 @@ impl Walk<'_> {
                 let empty = || -> data::Records<'_> { Box::new(std::iter::empty()) };
                 let trained = tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base)
                     .map_err(failed)?;
-                trained.save(&draft.files().join(TOKENIZER)).map_err(failed)?;
+                match &planned.spec {
+                    // A published tokenizer is kept as it was published, to the byte.
+                    spec::Tokenizer::Published(_) => self.copy(planned, &draft)?,
+                    _ => trained.save(&draft.files().join(TOKENIZER)).map_err(failed)?,
+                }
                 let figures = match records()? {
                     Some(records) => tokenizer::measure(&trained, records).map_err(failed)?,
                     None => tokenizer::Figures::default(),
@@ -91,7 +95,7 @@ impl Walk<'_> {
             }
         };
         self.used(ObjectKind::Tokenizer, &hash, cached)?;
-        let trained = Tokenizer::load(&object.file(TOKENIZER)?).map_err(failed)?;
+        let trained = Tokenizer::load_as(&object.file(TOKENIZER)?, &planned.spec).map_err(failed)?;
         let figure = |name: &str| object.manifest.facts.pointer(&format!("/figures/{name}")).and_then(|v| v.as_f64());
         let artefact = object.manifest.files.iter().find(|f| f.path == TOKENIZER).map(|f| f.blake3.clone());
         self.tell(Event::TokenizerFinished {
@@ -104,6 +108,23 @@ impl Walk<'_> {
             seconds: started.elapsed().as_secs_f64(),
         })?;
         self.tokenizers.insert(planned.name.clone(), Trained { tokenizer: trained, hash });
+        Ok(())
+    }
+
+    /// Copies the files of a published tokenizer into its object.
+    fn copy(&self, planned: &PlannedTokenizer, draft: &Draft) -> Result<(), Failure> {
+        for input in &planned.inputs {
+            let failed = |why: std::io::Error| Failure::Tokenizer {
+                name: planned.name.clone(),
+                why: TokenizerError::File { file: input.path.clone(), why },
+            };
+            let bytes = std::fs::read(self.bench.base.join(&input.path)).map_err(failed)?;
+            if blake3::hash(&bytes).to_hex().as_str() != input.digest {
+                let why = "it has changed since the plan was made; run the command again".to_owned();
+                return Err(failed(std::io::Error::other(why)));
+            }
+            std::fs::write(draft.files().join(crate::source::path::name(&input.path)), bytes).map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -152,7 +173,7 @@ impl Walk<'_> {
             Claim::Build(draft) => {
                 let tokenizer = &trained.tokenizer;
                 let chat = match template {
-                    Some(template) => Some(Chat::new(template, tokenizer.specials().keys()).map_err(failed)?),
+                    Some(template) => Some(Chat::of(template, tokenizer).map_err(failed)?),
                     None => None,
                 };
                 let writer = TokenWriter::create(&draft.files(), tokenizer.vocab(), chat.is_some()).map_err(failed)?;
@@ -264,6 +285,6 @@ fn train_on(spec: &spec::Tokenizer) -> Option<&Dataset> {
         spec::Tokenizer::Bpe(t) => Some(&t.train_on),
         spec::Tokenizer::Characters(t) => Some(&t.train_on),
         spec::Tokenizer::Wordpiece(t) => Some(&t.train_on),
-        spec::Tokenizer::Pretrained(_) => None,
+        spec::Tokenizer::TokenizerJson(_) | spec::Tokenizer::Published(_) => None,
     }
 }

@@ -13,6 +13,7 @@ pub mod display;
 mod failure;
 mod gates;
 mod growing;
+mod import;
 mod judge;
 mod judgement;
 mod making;

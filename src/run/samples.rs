@@ -39,9 +39,7 @@ impl Walk<'_> {
         let failed =
             |why: String| Failure::Stage { name: name.to_owned(), why: format!("cannot write samples: {why}") };
         let chat = match planned.spec.template() {
-            Some(template) => {
-                Some(Chat::new(template, trained.tokenizer.specials().keys()).map_err(|e| failed(e.to_string()))?)
-            }
+            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
             None => None,
         };
         let answers = chat.is_some();

@@ -3,7 +3,7 @@
 use super::making::data_name;
 use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
-use crate::plan::spec::{Keeping, Quantity, Stage, Unit};
+use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
 use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
 use crate::tokenizer::Shards;
@@ -24,6 +24,8 @@ pub struct StageFacts {
     pub steps: u64,
     pub tokens: u64,
     pub supervised_tokens: u64,
+    /// Not a number where nothing was trained.
+    #[serde(with = "crate::store::finite")]
     pub train_loss: f64,
     /// Of the weights that are handed on.
     pub valid_loss: Option<f64>,
@@ -52,7 +54,7 @@ pub struct StageFacts {
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
 pub(super) fn unsupported(stage: &PlannedStage) -> Option<String> {
-    let common = stage.spec.common();
+    let common = stage.spec.training()?;
     if matches!(common.budget.unit, Unit::Seconds | Unit::Dollars) {
         return Some("a budget in time or money: give it in tokens, steps, epochs, documents or FLOPs".to_owned());
     }
@@ -75,7 +77,7 @@ impl Walk<'_> {
         if self.bench.lab.find(ObjectKind::Stage, &hash, self.bench.check)?.is_some() {
             return Ok(());
         }
-        let (common, template) = (planned.spec.common(), planned.spec.template());
+        let (Some(common), template) = (planned.spec.training(), planned.spec.template()) else { return Ok(()) };
         self.tokens(&common.data, &planned.tokenizer, template)?;
         if let Some(every) = &common.validate {
             self.tokens(&every.on, &planned.tokenizer, template)?;
@@ -88,7 +90,10 @@ impl Walk<'_> {
         let hash = self.hash_of(&planned.name, &planned.hash)?;
         let (object, cached) = match self.claim(ObjectKind::Stage, &hash, &planned.name)? {
             Claim::Ready(object) => (object, true),
-            Claim::Build(draft) => (self.train(planned, &hash, draft)?, false),
+            Claim::Build(draft) => match planned.spec.training() {
+                Some(training) => (self.train(planned, training, &hash, draft)?, false),
+                None => (self.import(planned, &hash, draft)?, false),
+            },
         };
         self.used(ObjectKind::Stage, &hash, cached)?;
         let facts: StageFacts = serde_json::from_value(object.manifest.facts.clone())
@@ -105,7 +110,7 @@ impl Walk<'_> {
             seconds: facts.seconds,
             peak_memory_bytes: facts.peak_memory_bytes,
             weights_hash: facts.weights_hash.clone(),
-            data_order: Some(facts.data_order.clone()),
+            data_order: order(&facts),
             start: facts.start.filter(|_| !cached),
         })?;
         let checkpoint = CheckpointRef {
@@ -126,8 +131,8 @@ impl Walk<'_> {
                 seconds: facts.seconds,
                 tokens_per_second: facts.tokens_per_second,
                 peak_memory_bytes: facts.peak_memory_bytes,
-                weights_hash: facts.weights_hash,
-                data_order: Some(facts.data_order),
+                weights_hash: facts.weights_hash.clone(),
+                data_order: order(&facts),
                 warnings: facts.warnings,
                 start: facts.start,
             },
@@ -137,6 +142,9 @@ impl Walk<'_> {
     }
 
     fn measure(&mut self, name: &str, facts: &StageFacts) {
+        if facts.steps == 0 {
+            return;
+        }
         self.measured.value(&format!("{name}.train.loss"), facts.train_loss);
         self.measured.value(&format!("{name}.train.perplexity"), facts.train_loss.exp());
         if let Some(valid) = facts.valid_loss {
@@ -145,9 +153,14 @@ impl Walk<'_> {
         }
     }
 
-    fn train(&mut self, planned: &PlannedStage, hash: &str, draft: Draft) -> Result<Object, Failure> {
+    fn train(
+        &mut self,
+        planned: &PlannedStage,
+        common: &Training,
+        hash: &str,
+        draft: Draft,
+    ) -> Result<Object, Failure> {
         let name = planned.name.as_str();
-        let common = planned.spec.common();
         let template = planned.spec.template();
         let (corpus, tokens_hash) = self.tokens(&common.data, &planned.tokenizer, template)?;
         let valid = match &common.validate {
@@ -169,7 +182,7 @@ impl Walk<'_> {
             },
             None => None,
         };
-        let amounts = Amounts::of(planned, &corpus, vocab)?;
+        let amounts = Amounts::of(planned, common, &corpus, vocab)?;
         let job = Job {
             objective: if matches!(planned.spec, Stage::Sft(_)) { Objective::Sft } else { Objective::NextToken },
             model: &planned.model,
@@ -266,6 +279,11 @@ impl Walk<'_> {
     }
 }
 
+/// The order of the data, of a stage that had any.
+fn order(facts: &StageFacts) -> Option<String> {
+    (!facts.data_order.is_empty()).then(|| facts.data_order.clone())
+}
+
 fn flops_per_token(planned: &PlannedStage, vocab: usize, sequence: u64) -> f64 {
     let parameters = plan::parameters(&planned.model, embeddings(planned, vocab));
     plan::training_flops_per_token(&planned.model, &parameters, sequence)
@@ -290,8 +308,7 @@ struct Amounts {
 }
 
 impl Amounts {
-    fn of(planned: &PlannedStage, corpus: &Shards, vocab: usize) -> Result<Amounts, Failure> {
-        let common = planned.spec.common();
+    fn of(planned: &PlannedStage, common: &Training, corpus: &Shards, vocab: usize) -> Result<Amounts, Failure> {
         let sequence = planned.estimate.sequence;
         let step = plan::Step::of(common.batch, sequence).growing(common.growth.as_ref());
         let rows = if matches!(planned.spec, Stage::Sft(_)) { plan::Rows::Padded } else { plan::Rows::Packed };

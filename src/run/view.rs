@@ -198,7 +198,9 @@ fn stage(
     let mut more = vec![pair("budget", &planned.estimate.derivation)];
     if let Some(facts) = &facts {
         more.push(pair("weights", &facts.weights_hash));
-        more.push(pair("data order", &facts.data_order));
+        if !facts.data_order.is_empty() {
+            more.push(pair("data order", &facts.data_order));
+        }
         more.push(pair("device", &facts.device));
     }
     StageView {
@@ -212,7 +214,7 @@ fn stage(
         steps: facts.as_ref().map(|f| f.steps),
         tokens: facts.as_ref().map(|f| f.tokens),
         supervised_tokens: facts.as_ref().map(|f| f.supervised_tokens),
-        train_loss: facts.as_ref().map(|f| f.train_loss),
+        train_loss: facts.as_ref().map(|f| f.train_loss).filter(|loss| loss.is_finite()),
         valid_loss: facts.as_ref().and_then(|f| f.valid_loss),
         seconds: facts.as_ref().map(|f| f.seconds),
         tokens_per_second: facts.as_ref().map(|f| f.tokens_per_second),

@@ -108,9 +108,12 @@ impl Model<'_> {
     }
 
     pub(super) fn encoded(&self, prompt: &str) -> Result<Vec<u32>, String> {
-        let mut ids = self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?;
+        // A chat template writes itself what a text begins with.
+        let begin = self.tokenizer.begin().filter(|_| self.chat.is_none());
+        let mut ids: Vec<u32> = begin.into_iter().collect();
+        ids.extend(self.tokenizer.encode_marked(prompt).map_err(|e| e.to_string())?);
         if ids.is_empty() {
-            ids.push(self.tokenizer.end());
+            ids.push(self.tokenizer.start());
         }
         Ok(ids)
     }
@@ -126,6 +129,7 @@ impl Model<'_> {
         let of_template = self.chat.iter().flat_map(|chat| chat.stop());
         let stops: Vec<String> = of_template.chain(&decoding.stop).cloned().collect();
         let mut stop = vec![self.tokenizer.end()];
+        stop.extend(self.tokenizer.stops());
         stop.extend(stops.iter().filter_map(|t| self.tokenizer.id(t)));
         let options = GenerateOptions {
             max_tokens: usize::try_from(decoding.max_tokens).unwrap_or(1),

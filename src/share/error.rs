@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
+    #[error(
+        "the published weights of this experiment have {bytes} bytes, and a bundle takes {most} at most; `--no-data` leaves \
+         weights and data out, and the lock in the bundle says which files they must be"
+    )]
+    LargeWeights { bytes: u64, most: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot read the lock `{}`: {why}; make it again with `exp lock`", path.display())]

@@ -3,7 +3,7 @@
 
 use super::error::ShareError;
 use crate::plan::{Plan, spec};
-use crate::source::path;
+use crate::source::{Input, path};
 use crate::store::disk;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -111,6 +111,16 @@ impl Lock {
                 known.license = known.license.take().or(entry.license);
             }
         }
+        for (written, input) in others(plan) {
+            let path = relative(folder, &input.path, written);
+            inputs.entry(path.clone()).or_insert_with(|| LockedInput {
+                path,
+                written: written.to_owned(),
+                bytes: input.bytes,
+                blake3: input.digest.clone(),
+                license: None,
+            });
+        }
         let mut tokenizers: Vec<LockedTokenizer> = plan
             .tokenizers
             .iter()
@@ -216,6 +226,20 @@ impl LockDifference {
     }
 }
 
+/// Files that are no data: those of published networks and tokenizers, each with what names it in the experiment.
+pub(super) fn others(plan: &Plan) -> impl Iterator<Item = (&str, &Input)> {
+    let tokenizers = plan.tokenizers.iter().filter_map(|tokenizer| match &tokenizer.spec {
+        spec::Tokenizer::TokenizerJson(t) => Some((t.file.as_str(), &tokenizer.inputs)),
+        spec::Tokenizer::Published(t) => Some((path::folder(&t.file), &tokenizer.inputs)),
+        _ => None,
+    });
+    let stages = plan.stages.iter().filter_map(|stage| match &stage.spec {
+        spec::Stage::Pretrained(s) => Some((s.folder.as_str(), &stage.inputs)),
+        _ => None,
+    });
+    tokenizers.chain(stages).flat_map(|(written, inputs)| inputs.iter().map(move |input| (written, input)))
+}
+
 fn contents(input: &LockedInput) -> String {
     format!("{} ({} bytes)", short(&input.blake3), input.bytes)
 }
@@ -315,7 +339,7 @@ pub(super) mod tests {
         });
         plan.tokenizers.push(PlannedTokenizer {
             name: "words".into(),
-            spec: spec::Tokenizer::Pretrained(spec::Pretrained { file: "t.json".into(), vocab: 8 }),
+            spec: spec::Tokenizer::TokenizerJson(spec::TokenizerJson { file: "t.json".into(), vocab: 8 }),
             vocab: Known::Value(8),
             inputs: Vec::new(),
             unsupported: None,

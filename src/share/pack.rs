@@ -5,7 +5,7 @@
 
 use super::crate_metadata::{self, About};
 use super::error::ShareError;
-use super::lock::Lock;
+use super::lock::{Lock, others};
 use super::manifest::{BUNDLE_SCHEMA, BundleFile, BundleManifest};
 use super::unpack::unsafe_because;
 use crate::plan::Plan;
@@ -20,6 +20,10 @@ use std::path::{Path, PathBuf};
 /// Compression that pays for text without making large data tedious.
 const ZSTD_LEVEL: i32 = 12;
 
+/// Bytes of published weights that a bundle takes. What is larger is better fetched from where it is published; the bundle's
+/// lock says which files they must be.
+const MOST_WEIGHTS: u64 = 2 << 30;
+
 /// What goes into a bundle.
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
@@ -28,7 +32,7 @@ pub struct Contents<'a> {
     /// The main file first, then its modules; the library's own files are part of the program and stay out.
     pub sources: &'a [SourceText],
     pub overrides: &'a [(String, String)],
-    /// Whether the data files go in.
+    /// Whether the data files go in, and with them those of published networks and tokenizers.
     pub data: bool,
     /// The run to reproduce, with its curves.
     pub record: Option<(&'a Record, &'a IndexMap<String, Curve>)>,
@@ -123,7 +127,12 @@ fn experiment(contents: &Contents<'_>, root: &Path) -> Result<(BTreeMap<String, 
                 return Err(ShareError::AbsolutePath(input.written.clone()));
             }
         }
-        for input in contents.plan.datasets.iter().flat_map(|d| &d.inputs) {
+        let weights: u64 = contents.plan.stages.iter().flat_map(|s| &s.inputs).map(|input| input.bytes).sum();
+        if weights > MOST_WEIGHTS {
+            return Err(ShareError::LargeWeights { bytes: weights, most: MOST_WEIGHTS });
+        }
+        let data = contents.plan.datasets.iter().flat_map(|d| &d.inputs);
+        for input in data.chain(others(contents.plan).map(|(_, input)| input)) {
             let place = root.join(&input.path);
             let (digest, bytes) = disk::fingerprint(&place)?;
             if (&digest, bytes) != (&input.digest, input.bytes) {

@@ -3,6 +3,7 @@
 
 use super::path;
 use super::world::{Input, World, WorldError};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,19 @@ impl World for DiskWorld {
         let text = String::from_utf8(bytes).map_err(|e| WorldError::NotText(e.utf8_error().valid_up_to()))?;
         // A byte-order mark is how some editors say "UTF-8"; it is not part of the text.
         Ok(Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text)))
+    }
+
+    fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
+        let place = self.at(path);
+        let meta = std::fs::metadata(&place).map_err(|e| cause(&e))?;
+        if meta.is_dir() {
+            return Err(WorldError::Folder);
+        }
+        let mut bytes = Vec::new();
+        // No more is reserved than the file has, whatever its contents say of their length.
+        let file = std::fs::File::open(&place).map_err(|e| cause(&e))?;
+        file.take(length as u64).read_to_end(&mut bytes).map_err(|e| cause(&e))?;
+        Ok((bytes, meta.len()))
     }
 
     fn inputs(&self, base: &str, pattern: &str) -> Result<Vec<Input>, WorldError> {

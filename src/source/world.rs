@@ -45,6 +45,15 @@ pub trait World {
     /// When the pattern is malformed or a file cannot be read. No match is `Ok` and empty.
     fn inputs(&self, base: &str, pattern: &str) -> Result<Vec<Input>, WorldError>;
 
+    /// The first `length` bytes of a file (all of them if it is shorter), and how many it has.
+    ///
+    /// # Errors
+    /// When the file is missing, a folder, or cannot be read.
+    fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
+        let text = self.read(path)?;
+        Ok((text.bytes().take(length).collect(), text.len() as u64))
+    }
+
     /// Whether [`World::inputs`] looks; where it does not, finding nothing means nothing.
     fn looks_for_data(&self) -> bool {
         true

@@ -273,7 +273,7 @@ mod tests {
             |path: &str, value: &str, place: &str| Fact { path: path.into(), value: value.into(), place: place.into() };
         plan.tokenizers.push(PlannedTokenizer {
             name: "words".into(),
-            spec: spec::Tokenizer::Pretrained(spec::Pretrained { file: "t.json".into(), vocab: 8 }),
+            spec: spec::Tokenizer::TokenizerJson(spec::TokenizerJson { file: "t.json".into(), vocab: 8 }),
             vocab: Known::Value(8),
             inputs: Vec::new(),
             unsupported: None,

@@ -40,6 +40,7 @@ pub use curves::{Curve, StepPoint, ValidPoint, curves};
 pub use diff::{Change, Comparison, Difference, compare, diff};
 pub use environment::{Device, Environment, Reproducible};
 pub use error::StoreError;
+pub(crate) use event::finite;
 pub use event::{EVENT_SCHEMA, Event, GateKind, Level, Line, Nobody, Observer, Several};
 pub use git::{Revision, revision};
 pub use id::run_id;

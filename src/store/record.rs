@@ -174,7 +174,7 @@ impl Record {
             [stage, which, "loss"] | [stage, "loss", which] if self.stages.contains_key(*stage) => {
                 let loss = self.stages.get(*stage)?.loss;
                 match *which {
-                    "train" => Some(loss.train),
+                    "train" => Some(loss.train).filter(|loss| loss.is_finite()),
                     "valid" => loss.valid,
                     _ => None,
                 }
@@ -196,7 +196,10 @@ impl Record {
         let bare = |value| Estimate { value, low: None, high: None, n: 0 };
         let mut all = Vec::new();
         for (name, stage) in &self.stages {
-            all.push((format!("{name}.train.loss"), bare(stage.loss.train)));
+            // A published network was not trained.
+            if stage.loss.train.is_finite() || stage.tokens > 0 {
+                all.push((format!("{name}.train.loss"), bare(stage.loss.train)));
+            }
             if let Some(valid) = stage.loss.valid {
                 all.push((format!("{name}.valid.loss"), bare(valid)));
             }

@@ -24,7 +24,7 @@ impl Record {
             let dash = || "-".to_owned();
             table.row([
                 name.clone(),
-                figure(stage.loss.train),
+                if stage.loss.train.is_finite() { figure(stage.loss.train) } else { dash() },
                 stage.loss.valid.map_or_else(dash, figure),
                 stage.tokens.to_string(),
                 stage.supervised_tokens.to_string(),

@@ -1,7 +1,7 @@
 //! Chat templates: a prompt and a response as the text that a model sees, and which of it is trained on.
 
-use super::TokenizerError;
 use super::json::{from_json, to_json};
+use super::{Tokenizer, TokenizerError};
 use crate::plan::spec::Template;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -17,6 +17,23 @@ pub struct Chat {
     stop: Vec<String>,
     /// What must be taken for text when it stands in a prompt or a response: the special tokens.
     specials: Vec<String>,
+    words: Words,
+}
+
+/// What a template calls by the names that `transformers` has for them.
+struct Words {
+    begin: String,
+    end: String,
+    pad: String,
+    unknown: String,
+}
+
+impl Default for Words {
+    /// Those of tokenizers that are made here.
+    fn default() -> Words {
+        let [end, pad] = ["<|end|>", "<|pad|>"].map(str::to_owned);
+        Words { begin: String::new(), end, pad, unknown: String::new() }
+    }
 }
 
 /// What someone said in a conversation.
@@ -49,8 +66,23 @@ impl Chat {
         let mut specials: Vec<String> = specials.into_iter().cloned().collect();
         // A longer one is looked for first, so that one that begins like another is found whole.
         specials.sort_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
-        let chat = Chat { source: template.jinja.clone(), stop: template.stop.clone(), specials };
+        let chat =
+            Chat { source: template.jinja.clone(), stop: template.stop.clone(), specials, words: Words::default() };
         environment().template_from_str(&without_generation(&chat.source)).map_err(invalid)?;
+        Ok(chat)
+    }
+
+    /// A template for a tokenizer, whose special tokens it names.
+    ///
+    /// # Errors
+    /// When the template is not valid Jinja.
+    pub fn of(template: &Template, tokenizer: &Tokenizer) -> Result<Chat, TokenizerError> {
+        let mut chat = Chat::new(template, tokenizer.specials().keys())?;
+        if let Some(published) = tokenizer.published() {
+            let word = |id: Option<u32>| id.and_then(|id| tokenizer.entry(id)).unwrap_or_default();
+            let (begin, unknown) = (word(published.begin), word(published.unknown));
+            chat.words = Words { begin, end: word(Some(published.end)), pad: word(Some(published.pad)), unknown };
+        }
         Ok(chat)
     }
 
@@ -99,8 +131,9 @@ impl Chat {
     fn conversation(&self, messages: &[Message], answers: bool) -> Result<String, TokenizerError> {
         let messages: Vec<_> =
             messages.iter().map(|m| json!({"role": m.role, "content": self.hide(&m.content)})).collect();
-        let data = json!({"messages": messages, "add_generation_prompt": answers, "bos_token": "",
-            "eos_token": "<|end|>", "pad_token": "<|pad|>", "unk_token": ""});
+        let Words { begin, end, pad, unknown } = &self.words;
+        let data = json!({"messages": messages, "add_generation_prompt": answers, "bos_token": begin,
+            "eos_token": end, "pad_token": pad, "unk_token": unknown});
         render(&self.source, &data)
     }
 

@@ -17,7 +17,8 @@ pub struct Encoded {
 
 /// Writes the tokens of all records, each followed by the token that ends it.
 ///
-/// Without a chat template each record is its text, and every token carries loss. With one, each must be a sample; the
+/// Without a chat template each record is its text, after the token that begins texts where the tokenizer has one, and
+/// every token carries loss. With one, each must be a sample; the
 /// tokens of its response and of what ends it carry loss, and the others do not. The outcome is the same for any number
 /// of threads.
 ///
@@ -56,7 +57,8 @@ pub fn write(
 
 fn encode_record(tokenizer: &Tokenizer, chat: Option<&Chat>, record: &Record) -> Result<Encoded, TokenizerError> {
     let Some(chat) = chat else {
-        let mut ids = tokenizer.encode(&record.text)?;
+        let mut ids: Vec<u32> = tokenizer.begin().into_iter().collect();
+        ids.extend(tokenizer.encode(&record.text)?);
         ids.push(tokenizer.end());
         return Ok(Encoded { supervised: vec![true; ids.len()], ids });
     };
@@ -67,8 +69,14 @@ fn encode_record(tokenizer: &Tokenizer, chat: Option<&Chat>, record: &Record) ->
     if response.trim().is_empty() || !encoded.supervised.contains(&true) {
         return Err(TokenizerError::NothingSupervised { place: record.source.clone() });
     }
-    // A template may write the end itself; without one a model would not learn to stop.
-    if encoded.ids.last() != Some(&tokenizer.end()) {
+    // A template may write the end itself; without one a model would not learn to stop. Published templates write more after
+    // it, such as a line break before the next turn.
+    let is_end = |id: &u32| *id == tokenizer.end() || tokenizer.stops().contains(id);
+    let ends = match tokenizer.published() {
+        Some(_) => encoded.ids.iter().zip(&encoded.supervised).any(|(id, supervised)| *supervised && is_end(id)),
+        None => encoded.ids.last() == Some(&tokenizer.end()),
+    };
+    if !ends {
         encoded.ids.push(tokenizer.end());
         encoded.supervised.push(true);
     }

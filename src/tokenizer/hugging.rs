@@ -2,7 +2,7 @@
 
 use super::TokenizerError;
 use super::cut::{Cutting, cut};
-use crate::plan::spec::Pattern;
+use crate::plan::spec::{self, Pattern, TokenizerSpecials};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -32,6 +32,10 @@ pub struct Tokenizer {
     end: u32,
     pad: u32,
     unknown: Option<u32>,
+    /// Begins every text, where the tokenizer says so.
+    begin: Option<u32>,
+    /// What its publisher says of special tokens.
+    published: Option<TokenizerSpecials>,
     specials: BTreeMap<String, u32>,
 }
 
@@ -41,12 +45,35 @@ impl Tokenizer {
     /// # Errors
     /// When the bytes are no tokenizer, or it has no token that ends a text.
     pub fn from_json(bytes: &[u8], file: &str) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::read(bytes, file, None)
+    }
+
+    /// The same for a published tokenizer whose special tokens are known.
+    ///
+    /// # Errors
+    /// When the bytes are no tokenizer, or it begins texts with several tokens.
+    pub fn from_published(bytes: &[u8], file: &str, specials: &TokenizerSpecials) -> Result<Tokenizer, TokenizerError> {
+        Tokenizer::read(bytes, file, Some(specials))
+    }
+
+    fn read(bytes: &[u8], file: &str, specials: Option<&TokenizerSpecials>) -> Result<Tokenizer, TokenizerError> {
         let unreadable = |why: String| TokenizerError::Unreadable { file: file.to_owned(), why };
         let mut marked = Hugging::from_bytes(bytes).map_err(|e| unreadable(e.to_string()))?;
         // A file may say to cut or to fill every text, which would lose text here.
         marked.with_padding(None);
         marked.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
-        Tokenizer::new(marked, file)
+        Tokenizer::new(marked, file, specials)
+    }
+
+    /// Reads the `tokenizer.json` of a tokenizer that was made as `spec` says.
+    ///
+    /// # Errors
+    /// As for [`Tokenizer::load`].
+    pub fn load_as(path: &Path, spec: &spec::Tokenizer) -> Result<Tokenizer, TokenizerError> {
+        let spec::Tokenizer::Published(published) = spec else { return Tokenizer::load(path) };
+        let file = path.to_string_lossy();
+        let bytes = std::fs::read(path).map_err(|why| TokenizerError::File { file: file.clone().into_owned(), why })?;
+        Tokenizer::from_published(&bytes, &file, &published.specials)
     }
 
     /// Reads a `tokenizer.json`.
@@ -96,7 +123,7 @@ impl Tokenizer {
                 .build(),
         );
         hugging.train(&mut trainer, texts).map_err(failed)?;
-        Tokenizer::new(hugging, "the trained tokenizer")
+        Tokenizer::new(hugging, "the trained tokenizer", None)
     }
 
     /// A tokenizer whose entries are `specials` and then `characters`. Other characters become `unknown`, one of the
@@ -111,10 +138,10 @@ impl Tokenizer {
         let model = json!({"type": "WordLevel", "vocab": vocab, "unk_token": unknown});
         let before = json!({"type": "Split", "pattern": {"Regex": r"[\s\S]"}, "behavior": "Isolated", "invert": false});
         let hugging = assemble(&model, &before, &json!({"type": "Fuse"}), specials)?;
-        Tokenizer::new(hugging, "the character tokenizer")
+        Tokenizer::new(hugging, "the character tokenizer", None)
     }
 
-    fn new(marked: Hugging, file: &str) -> Result<Tokenizer, TokenizerError> {
+    fn new(marked: Hugging, file: &str, known: Option<&TokenizerSpecials>) -> Result<Tokenizer, TokenizerError> {
         let mut plain = marked.clone();
         plain.set_encode_special_tokens(true);
         let specials: BTreeMap<String, u32> = marked
@@ -125,17 +152,20 @@ impl Tokenizer {
             .collect();
         let vocabulary = marked.get_vocab(true);
         let first = |names: &[&str]| names.iter().find_map(|name| vocabulary.get(*name).copied());
-        let end = first(&ENDS).ok_or_else(|| TokenizerError::NoEnd {
+        let end = known.map(|k| k.end).or_else(|| first(&ENDS)).ok_or_else(|| TokenizerError::NoEnd {
             file: file.to_owned(),
             looked_for: ENDS.iter().map(|e| format!("`{e}`")).collect::<Vec<_>>().join(", "),
         })?;
+        let begin = if known.is_some() { begins(&marked, file)? } else { None };
         Ok(Tokenizer {
             cutting: cutting(&plain, &specials),
             // Ids may have gaps, and a table of embeddings must reach the last.
             vocab: vocabulary.values().max().map_or(0, |last| *last as usize + 1),
             end,
-            pad: first(&PADS).unwrap_or(end),
-            unknown: vocabulary.get(super::UNKNOWN).copied(),
+            pad: known.map(|k| k.pad).or_else(|| first(&PADS)).unwrap_or(end),
+            unknown: known.map_or_else(|| vocabulary.get(super::UNKNOWN).copied(), |k| k.unknown),
+            begin,
+            published: known.cloned(),
             specials,
             plain,
             marked,
@@ -160,6 +190,27 @@ impl Tokenizer {
     /// The token that unknown characters become; none for tokenizers that know every text.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
+    }
+
+    /// The token that begins every text; none for tokenizers that begin texts with nothing, as those made here do.
+    pub fn begin(&self) -> Option<u32> {
+        self.begin
+    }
+
+    /// The token that stands before the first of a text, so that the first can be predicted too: that which begins texts,
+    /// or else that which ended the text before.
+    pub fn start(&self) -> u32 {
+        self.begin.unwrap_or(self.end)
+    }
+
+    /// Tokens besides [`Tokenizer::end`] that end what is generated.
+    pub fn stops(&self) -> &[u32] {
+        self.published.as_ref().map_or(&[], |p| &p.stops)
+    }
+
+    /// What a published tokenizer's configuration says of special tokens.
+    pub fn published(&self) -> Option<&TokenizerSpecials> {
+        self.published.as_ref()
     }
 
     /// The special tokens and their ids.
@@ -255,6 +306,22 @@ impl Tokenizer {
         let text = self.to_json()?;
         std::fs::write(path, text)
             .map_err(|why| TokenizerError::File { file: path.to_string_lossy().into_owned(), why })
+    }
+}
+
+/// The token that a tokenizer's post-processor puts before every text.
+fn begins(hugging: &Hugging, file: &str) -> Result<Option<u32>, TokenizerError> {
+    let encode = |whole: bool| hugging.encode("a", whole).map_err(|e| TokenizerError::Encoding(e.to_string()));
+    let (whole, bare) = (encode(true)?, encode(false)?);
+    let (whole, bare) = (whole.get_ids(), bare.get_ids());
+    let before = whole.windows(bare.len().max(1)).position(|w| w == bare).unwrap_or(0);
+    match whole.get(..before).unwrap_or_default() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        several => Err(TokenizerError::Unreadable {
+            file: file.to_owned(),
+            why: format!("it begins every text with {} special tokens; none or one can be used", several.len()),
+        }),
     }
 }
 

@@ -184,8 +184,8 @@ fn gpt2_gives_the_tokens_that_nanogpt_counts() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("gpt2.json"), json.to_string()).unwrap();
     let read = |vocab: i64| {
-        let spec = spec::Pretrained { file: "gpt2.json".into(), vocab };
-        make(&spec::Tokenizer::Pretrained(spec), records(&[]), folder.path())
+        let spec = spec::TokenizerJson { file: "gpt2.json".into(), vocab };
+        make(&spec::Tokenizer::TokenizerJson(spec), records(&[]), folder.path())
     };
     let tokenizer = read(50_257).unwrap();
     assert_eq!((tokenizer.end(), tokenizer.encode("Hello world").unwrap()), (50_256, vec![15_496, 995]));

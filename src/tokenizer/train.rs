@@ -29,7 +29,12 @@ pub fn make(spec: &spec::Tokenizer, records: Records<'_>, base: &Path) -> Result
         spec::Tokenizer::Bpe(spec) => bpe(spec, records),
         spec::Tokenizer::Characters(spec) => characters(spec, records),
         spec::Tokenizer::Wordpiece(_) => Err(TokenizerError::Unsupported("WordPiece")),
-        spec::Tokenizer::Pretrained(spec) => {
+        spec::Tokenizer::Published(spec) => {
+            let path = base.join(&spec.file);
+            let bytes = std::fs::read(&path).map_err(|why| TokenizerError::File { file: spec.file.clone(), why })?;
+            Tokenizer::from_published(&bytes, &spec.file, &spec.specials)
+        }
+        spec::Tokenizer::TokenizerJson(spec) => {
             let path = base.join(&spec.file);
             let bytes = std::fs::read(&path).map_err(|why| TokenizerError::File { file: spec.file.clone(), why })?;
             let tokenizer = Tokenizer::from_json(&bytes, &spec.file)?;

@@ -42,13 +42,13 @@ impl Lab {
             "nope_every": null, "window": null, "global_every": null, "activation": "swiglu", "bias": false,
             "qkv_bias": false, "logit_cap": null, "tied": true, "dropout": 0.0,
             "init_std": 0.02, "init_scaled": true});
-        let pretrain = json!({"is": "next_token", "stage": stage(json!({
+        let pretrain = json!({"is": "next_token", "training": stage(json!({
             "model": reference("teller"), "tokenizer": reference("words"),
             "data": named("stories", Some("train")), "budget": amount(1e7, "tokens"), "batch": amount(16384.0, "tokens"),
             "validate": {"period": amount(100.0, "steps"), "on": named("stories", Some("valid")), "tokens": null},
             "keep": {"is": "best", "by": {"measure": ["valid", "loss"]}}, "clip": 1.0}))});
         let tuned = json!({"is": "sft",
-            "stage": stage(json!({"init": reference("pretrain"), "data": named("questions", None),
+            "training": stage(json!({"init": reference("pretrain"), "data": named("questions", None),
                 "budget": amount(3.0, "epochs"), "batch": amount(8.0, "documents"), "seed": 1})),
             "template": {"jinja": "{{ messages }}", "stop": ["<|user|>"]}});
         let metric = |name: &str| json!({"is": name});
@@ -115,9 +115,9 @@ impl Lab {
         &mut found.unwrap_or_else(|| panic!("no item {name}")).2
     }
 
-    /// What every stage has, of a stage.
+    /// What every training stage has, of a stage.
     pub fn common(&mut self, name: &str) -> &mut Json {
-        &mut self.item(name)["stage"]
+        &mut self.item(name)["training"]
     }
 
     pub fn add(&mut self, kind: Kind, name: &str, json: Json) {
@@ -252,7 +252,7 @@ pub fn amount(amount: f64, unit: &str) -> Json {
     json!({"amount": amount, "unit": unit})
 }
 
-/// What every stage has: defaults, and `fields` over them.
+/// What every training stage has: defaults, and `fields` over them.
 pub fn stage(fields: Json) -> Json {
     let mut all = json!({"model": null, "init": null, "tokenizer": null, "data": null, "budget": null, "batch": null,
         "micro_batch": null, "sequence": null,
@@ -270,7 +270,7 @@ pub fn stage(fields: Json) -> Json {
 /// Leaves of an item as the checker counts them: references, quantities, names of data and expressions are one each.
 fn walk(json: &Json, path: &str, leaf: &mut dyn FnMut(&str, String)) {
     let below = |key: &str| match path {
-        "" | "stage" => key.to_owned(),
+        "" | "training" => key.to_owned(),
         _ => format!("{path}.{key}"),
     };
     match json {

@@ -284,7 +284,7 @@ fn rewards_come_from_reward_models() {
     };
     refused(
         |lab| {
-            let grpo = json!({"is": "grpo", "stage": common("tuned"), "template": template, "reward": reference("pretrain"),
+            let grpo = json!({"is": "grpo", "training": common("tuned"), "template": template, "reward": reference("pretrain"),
                 "group": 4, "kl": 0.1, "clip_range": 0.2, "temperature": 1.0, "max_tokens": 16});
             lab.add(Kind::Stage, "grown", grpo);
         },
@@ -310,7 +310,7 @@ fn what_cannot_run_is_planned_and_says_what_is_missing() {
         "rejected": "r", "license": null});
     lab.add(Kind::Dataset, "preferred", preferred);
     let dpo = json!({"is": "dpo", "template": {"jinja": "x", "stop": []}, "beta": 0.1, "loss": "sigmoid",
-        "label_smoothing": 0.0, "stage": stage(json!({"init": reference("tuned"), "data": named("preferred", None),
+        "label_smoothing": 0.0, "training": stage(json!({"init": reference("tuned"), "data": named("preferred", None),
             "budget": amount(1.0, "epochs"), "batch": amount(8.0, "documents")}))});
     lab.add(Kind::Stage, "aligned", dpo);
     lab.item("fairness")["of"] = json!([reference("aligned")]);

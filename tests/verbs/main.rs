@@ -15,6 +15,7 @@ mod failures;
 mod generate;
 mod killed;
 mod memory;
+mod pretrained;
 mod results;
 mod settings;
 mod stops;

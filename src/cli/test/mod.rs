@@ -153,6 +153,10 @@ impl World for Overlay<'_> {
         if path == self.path { Ok(self.text.clone()) } else { self.below.read(path) }
     }
 
+    fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
+        self.below.start(path, length)
+    }
+
     fn inputs(&self, base: &str, pattern: &str) -> Result<Vec<crate::source::Input>, WorldError> {
         self.below.inputs(base, pattern)
     }

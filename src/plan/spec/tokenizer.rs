@@ -9,7 +9,9 @@ pub enum Tokenizer {
     Bpe(Bpe),
     Characters(Characters),
     Wordpiece(Wordpiece),
-    Pretrained(Pretrained),
+    TokenizerJson(TokenizerJson),
+    /// That of a `pretrained` stage. The plan makes it; the language has no word for it.
+    Published(PublishedTokenizer),
 }
 
 /// Byte-level byte-pair encoding (Sennrich et al. 2016; GPT-2).
@@ -55,8 +57,35 @@ pub struct Wordpiece {
 /// A `tokenizer.json` made elsewhere.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pretrained {
+pub struct TokenizerJson {
     pub file: String,
     /// Entries it has; checked when it is read.
     pub vocab: i64,
+}
+
+/// The tokenizer of a published model, with what its configuration says of special tokens.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishedTokenizer {
+    /// Its `tokenizer.json`, as the world finds it.
+    pub file: String,
+    /// Entries it has: one more than the largest id.
+    pub vocab: i64,
+    pub specials: TokenizerSpecials,
+}
+
+/// Special tokens by their ids.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenizerSpecials {
+    /// Ends a text.
+    pub end: u32,
+    /// Fills a batch.
+    pub pad: u32,
+    /// What unknown characters become; absent where every text can be written.
+    pub unknown: Option<u32>,
+    /// What a chat template calls `bos_token`; whether texts begin with it is the tokenizer's own affair.
+    pub begin: Option<u32>,
+    /// Tokens besides `end` that end what is generated.
+    pub stops: Vec<u32>,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Stage {
+    Pretrained(Pretrained),
     NextToken(NextToken),
     Sft(Sft),
     RewardModel(RewardModel),
@@ -14,10 +15,18 @@ pub enum Stage {
     Grpo(Grpo),
 }
 
-/// What every stage has.
+/// A published network in the layout of Hugging Face.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StageCommon {
+pub struct Pretrained {
+    /// Where its `config.json`, weights and tokenizer lie.
+    pub folder: String,
+}
+
+/// What every training stage has.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
     /// The network to start from fresh weights; exactly one of `model` and `init` is given.
     pub model: Option<Ref>,
     /// The stage whose weights to start from.
@@ -65,14 +74,14 @@ pub struct StageCommon {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NextToken {
-    pub stage: StageCommon,
+    pub training: Training,
 }
 
 /// Supervised fine-tuning: only responses carry loss.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sft {
-    pub stage: StageCommon,
+    pub training: Training,
     pub template: Template,
 }
 
@@ -80,7 +89,7 @@ pub struct Sft {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardModel {
-    pub stage: StageCommon,
+    pub training: Training,
     pub template: Template,
     pub center: f64,
 }
@@ -89,7 +98,7 @@ pub struct RewardModel {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dpo {
-    pub stage: StageCommon,
+    pub training: Training,
     pub template: Template,
     pub beta: f64,
     pub loss: DpoLoss,
@@ -108,7 +117,7 @@ pub enum DpoLoss {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ppo {
-    pub stage: StageCommon,
+    pub training: Training,
     pub template: Template,
     pub reward: Ref,
     pub kl: f64,
@@ -125,7 +134,7 @@ pub struct Ppo {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grpo {
-    pub stage: StageCommon,
+    pub training: Training,
     pub template: Template,
     pub reward: Ref,
     pub group: i64,
@@ -464,21 +473,41 @@ pub struct Best {
 pub struct Last {}
 
 impl Stage {
-    /// What every stage has.
-    pub fn common(&self) -> &StageCommon {
+    /// What a stage that trains has; nothing of one that does not.
+    pub fn training(&self) -> Option<&Training> {
         match self {
-            Stage::NextToken(s) => &s.stage,
-            Stage::Sft(s) => &s.stage,
-            Stage::RewardModel(s) => &s.stage,
-            Stage::Dpo(s) => &s.stage,
-            Stage::Ppo(s) => &s.stage,
-            Stage::Grpo(s) => &s.stage,
+            Stage::Pretrained(_) => None,
+            Stage::NextToken(s) => Some(&s.training),
+            Stage::Sft(s) => Some(&s.training),
+            Stage::RewardModel(s) => Some(&s.training),
+            Stage::Dpo(s) => Some(&s.training),
+            Stage::Ppo(s) => Some(&s.training),
+            Stage::Grpo(s) => Some(&s.training),
         }
+    }
+
+    /// The same, to be changed.
+    pub fn training_mut(&mut self) -> Option<&mut Training> {
+        match self {
+            Stage::Pretrained(_) => None,
+            Stage::NextToken(s) => Some(&mut s.training),
+            Stage::Sft(s) => Some(&mut s.training),
+            Stage::RewardModel(s) => Some(&mut s.training),
+            Stage::Dpo(s) => Some(&mut s.training),
+            Stage::Ppo(s) => Some(&mut s.training),
+            Stage::Grpo(s) => Some(&mut s.training),
+        }
+    }
+
+    /// The stage whose weights it starts from.
+    pub fn init(&self) -> Option<&Ref> {
+        self.training().and_then(|t| t.init.as_ref())
     }
 
     /// The name of the variant, as the language writes it.
     pub fn kind(&self) -> &'static str {
         match self {
+            Stage::Pretrained(_) => "pretrained",
             Stage::NextToken(_) => "next_token",
             Stage::Sft(_) => "sft",
             Stage::RewardModel(_) => "reward_model",
@@ -491,12 +520,24 @@ impl Stage {
     /// The chat template of a stage that has one.
     pub fn template(&self) -> Option<&Template> {
         match self {
-            Stage::NextToken(_) => None,
+            Stage::Pretrained(_) | Stage::NextToken(_) => None,
             Stage::Sft(s) => Some(&s.template),
             Stage::RewardModel(s) => Some(&s.template),
             Stage::Dpo(s) => Some(&s.template),
             Stage::Ppo(s) => Some(&s.template),
             Stage::Grpo(s) => Some(&s.template),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn template_mut(&mut self) -> Option<&mut Template> {
+        match self {
+            Stage::Pretrained(_) | Stage::NextToken(_) => None,
+            Stage::Sft(s) => Some(&mut s.template),
+            Stage::RewardModel(s) => Some(&mut s.template),
+            Stage::Dpo(s) => Some(&mut s.template),
+            Stage::Ppo(s) => Some(&mut s.template),
+            Stage::Grpo(s) => Some(&mut s.template),
         }
     }
 }

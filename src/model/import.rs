@@ -1,0 +1,178 @@
+//! Weights of published networks under our names, read tensor by tensor from mapped files.
+
+use super::architecture::Architecture;
+use super::decoder::Decoder;
+use super::error::ModelError;
+use super::layout::Layout;
+use super::params::Params;
+use super::stream::{Described, NumberFormat, write_stream};
+use super::weights::numbers;
+use crate::plan::hugging::{Folder, Place};
+use burn::tensor::Device;
+use memmap2::Mmap;
+use rayon::prelude::*;
+use safetensors::{SafeTensors, tensor::Metadata};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// What came of writing a published network down.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Imported {
+    pub parameters: u64,
+    /// See [`weights_hash`](super::weights_hash).
+    pub weights_hash: String,
+    /// Weights with numbers that are not finite, and how many.
+    pub not_finite: Vec<(String, u64)>,
+}
+
+/// The mapped files of a published network.
+pub struct Shards {
+    files: Vec<Shard>,
+}
+
+struct Shard {
+    path: PathBuf,
+    map: Mmap,
+    /// Where the numbers begin.
+    start: usize,
+    metadata: Metadata,
+}
+
+impl Shards {
+    /// Maps the files of `folder`; relative paths are seen from `base`.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, or is no whole safetensors file.
+    pub fn open(folder: &Folder, base: &Path) -> Result<Shards, ModelError> {
+        let mut files = Vec::new();
+        for file in &folder.published.weights {
+            let path = base.join(file);
+            let unread = |e: std::io::Error| ModelError::Read { path: path.clone(), cause: e.to_string() };
+            let opened = File::open(&path).map_err(unread)?;
+            // SAFETY: the bytes are only ever read as bytes, which every pattern is valid for; a file that another program
+            // cuts short while it is mapped ends this process, as with every memory-mapped reader.
+            let map = unsafe { Mmap::map(&opened) }.map_err(unread)?;
+            let (head, metadata) = SafeTensors::read_metadata(&map)
+                .map_err(|e| ModelError::Format { path: path.clone(), cause: e.to_string() })?;
+            files.push(Shard { path, map, start: 8 + head, metadata });
+        }
+        Ok(Shards { files })
+    }
+
+    /// The blake3 of each file, in hex.
+    pub fn digests(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.files.iter().map(|shard| {
+            let digest = blake3::hash(&shard.map).to_hex().to_string();
+            (shard.path.as_path(), digest)
+        })
+    }
+
+    /// The numbers of one weight of ours.
+    fn weight(&self, place: &Place) -> Result<Vec<f32>, ModelError> {
+        let Some(shard) = self.files.get(place.file) else {
+            return Err(ModelError::Mismatch {
+                path: PathBuf::new(),
+                problems: vec![format!("`{}` is missing", place.name)],
+            });
+        };
+        let failed = |cause: String| ModelError::Format { path: shard.path.clone(), cause };
+        let info = shard.metadata.info(&place.tensor).ok_or_else(|| failed(format!("`{}` is gone", place.tensor)))?;
+        let (from, to) = info.data_offsets;
+        let bytes = shard.map.get(shard.start + from..shard.start + to);
+        let all = bytes.and_then(|bytes| numbers(info.dtype, bytes)).ok_or_else(|| {
+            failed(format!("`{}` has the number format {:?}; f32, f16 and bf16 can be read", place.tensor, info.dtype))
+        })?;
+        part(&all, place).ok_or_else(|| failed(format!("`{}` has another size than it had", place.tensor)))
+    }
+}
+
+/// The part of a tensor's numbers that is our weight, `[out, in]`.
+fn part(all: &[f32], place: &Place) -> Option<Vec<f32>> {
+    let size = |n: u64| usize::try_from(n).ok();
+    let (first, outputs) = (size(place.first)?, size(place.outputs)?);
+    let rows = size(*place.shape.first()?)?;
+    let cols = place.shape.get(1).map_or(Some(1), |n| size(*n))?;
+    if all.len() != outputs.checked_mul(cols)? || first.checked_add(rows)? > outputs {
+        return None;
+    }
+    if !place.turned {
+        return all.get(first * cols..(first + rows) * cols).map(<[f32]>::to_vec);
+    }
+    let mut turned = vec![0.0; rows * cols];
+    turned.par_chunks_mut(cols.max(1)).enumerate().for_each(|(row, out)| {
+        for (x, input) in out.iter_mut().zip(all.chunks_exact(outputs)) {
+            *x = input[first + row];
+        }
+    });
+    Some(turned)
+}
+
+/// Writes the weights of a published network to `path`, in f32 under our names.
+///
+/// # Errors
+/// When the files are not what was planned, or `path` cannot be written.
+pub fn import(folder: &Folder, shards: &Shards, path: &Path) -> Result<Imported, ModelError> {
+    let tensors: Vec<Described> = folder
+        .places
+        .iter()
+        .map(|place| Described { name: place.name.clone(), shape: place.shape.iter().map(|n| *n as usize).collect() })
+        .collect();
+    // Places are sorted by name, which is the order of the hash.
+    let mut hasher = blake3::Hasher::new();
+    let mut imported = Imported { parameters: 0, weights_hash: String::new(), not_finite: Vec::new() };
+    write_stream(path, &BTreeMap::new(), NumberFormat::F32, &tensors, &mut |index| {
+        let place = &folder.places[index];
+        let numbers = shards.weight(place)?;
+        hasher.update(place.name.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&(place.shape.len() as u64).to_le_bytes());
+        for size in &place.shape {
+            hasher.update(&size.to_le_bytes());
+        }
+        for chunk in numbers.chunks(1 << 14) {
+            hasher.update(&chunk.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        }
+        imported.parameters += numbers.len() as u64;
+        let lost = numbers.iter().filter(|x| !x.is_finite()).count() as u64;
+        if lost > 0 {
+            imported.not_finite.push((place.name.clone(), lost));
+        }
+        Ok(numbers)
+    })?;
+    imported.weights_hash = hasher.finalize().to_hex().to_string();
+    Ok(imported)
+}
+
+impl Decoder {
+    /// A published network, ready to use.
+    ///
+    /// # Errors
+    /// When the files are not what was read, or the network is not one of ours.
+    pub fn published(folder: &Folder, base: &Path, device: &Device) -> Result<Decoder, ModelError> {
+        let architecture = Architecture::new(&folder.decoder, None)?;
+        let layout = Layout::new(&architecture);
+        let shards = Shards::open(folder, base)?;
+        let places: BTreeMap<&str, &Place> = folder.places.iter().map(|p| (p.name.as_str(), p)).collect();
+        let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
+        let mut problems = Vec::new();
+        for entry in &layout.entries {
+            let Some(place) = places.get(entry.name.as_str()) else {
+                problems.push(format!("`{}` is missing", entry.name));
+                continue;
+            };
+            let numbers = shards.weight(place)?;
+            let room = &mut host[entry.segment][entry.offset..entry.offset + entry.len()];
+            if numbers.len() == room.len() {
+                room.copy_from_slice(&numbers);
+            } else {
+                problems.push(format!("`{}` is {:?} and should be {:?}", entry.name, place.shape, entry.shape));
+            }
+        }
+        if !problems.is_empty() {
+            let path = folder.published.weights.first().map(PathBuf::from).unwrap_or_default();
+            return Err(ModelError::Mismatch { path, problems });
+        }
+        Ok(Decoder::new(architecture, Params::from_host(host, device), device))
+    }
+}

@@ -1,0 +1,269 @@
+//! Where each weight of ours lies among theirs: a table a family.
+
+use super::head::Stored;
+use super::{Fault, NAMED, listed};
+use crate::diagnostics::Code;
+use crate::plan::spec::{Decoder, Norm, NormPlace, Position, QkNorm};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A family of networks in the layout of `transformers`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    Gpt2,
+    Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+    Olmo2,
+    Smollm3,
+}
+
+/// The values of `model_type` that can be read, and the family that each is.
+pub const READABLE: &[(&str, Family)] = &[
+    ("gpt2", Family::Gpt2),
+    ("llama", Family::Llama),
+    ("mistral", Family::Mistral),
+    ("qwen2", Family::Qwen2),
+    ("qwen3", Family::Qwen3),
+    ("olmo2", Family::Olmo2),
+    ("smollm3", Family::Smollm3),
+];
+
+/// Where one weight of ours is found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Our name of it.
+    pub name: String,
+    /// `[out, in]` of a matrix, `[n]` of a vector.
+    pub shape: Vec<u64>,
+    /// Which of the files holds it.
+    pub file: usize,
+    /// Their name of the tensor that it is, or is a part of.
+    pub tensor: String,
+    /// The first of the tensor's outputs that belong to it: several weights may lie in one.
+    pub first: u64,
+    /// Outputs of the tensor in all.
+    pub outputs: u64,
+    /// Whether the tensor lies `[in, out]`.
+    pub turned: bool,
+}
+
+/// How a family calls what we call otherwise.
+struct Table {
+    /// What all names begin with, or lack.
+    prefix: &'static str,
+    /// A block, before its number.
+    block: &'static str,
+    /// Modules outside the blocks: ours, theirs. A family with no modules here calls everything as we do.
+    outer: &'static [(&'static str, &'static str)],
+    /// Modules of a block: those of ours that lie one after the other, and theirs.
+    inner: &'static [(&'static [&'static str], &'static str)],
+    /// Whether matrices in blocks lie `[in, out]` (GPT-2's `Conv1D`).
+    turned: bool,
+    /// Ends of names that hold no weights.
+    buffers: &'static [&'static str],
+}
+
+const GPT2: Table = Table {
+    prefix: "transformer.",
+    block: "h",
+    outer: &[("embed_tokens", "wte"), ("embed_positions", "wpe"), ("norm", "ln_f")],
+    inner: &[
+        (&["input_layernorm"], "ln_1"),
+        (&["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], "attn.c_attn"),
+        (&["self_attn.o_proj"], "attn.c_proj"),
+        (&["post_attention_layernorm"], "ln_2"),
+        (&["mlp.up_proj"], "mlp.c_fc"),
+        (&["mlp.down_proj"], "mlp.c_proj"),
+    ],
+    turned: true,
+    buffers: &[".attn.bias", ".attn.masked_bias"],
+};
+
+/// Llama's names are ours, and so are those of whoever followed it.
+const OURS: Table = Table {
+    prefix: "model.",
+    block: "layers",
+    outer: &[],
+    inner: &[],
+    turned: false,
+    buffers: &["rotary_emb.inv_freq"],
+};
+
+const HEAD: &str = "lm_head.weight";
+
+impl Family {
+    fn table(self) -> &'static Table {
+        match self {
+            Family::Gpt2 => &GPT2,
+            _ => &OURS,
+        }
+    }
+
+    /// As `model_type` writes it.
+    pub fn name(self) -> &'static str {
+        READABLE.iter().find(|(_, family)| *family == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// The weights that a network has, under our names, sorted.
+pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
+    let size = |n: i64| u64::try_from(n).unwrap_or(0);
+    let (width, hidden, vocab) = (size(d.width), size(d.hidden), size(d.vocab.unwrap_or(0)));
+    let queries = size(d.heads).saturating_mul(size(d.head_dim));
+    let keys = size(d.kv_heads).saturating_mul(size(d.head_dim));
+    let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut linear = |name: String, biased: bool, outputs: u64, inputs: u64| {
+        if biased {
+            all.insert(format!("{name}.bias"), vec![outputs]);
+        }
+        all.insert(format!("{name}.weight"), vec![outputs, inputs]);
+    };
+    for layer in 0..d.layers {
+        let at = |part: &str| format!("model.layers.{layer}.{part}");
+        linear(at("self_attn.q_proj"), d.qkv_bias, queries, width);
+        linear(at("self_attn.k_proj"), d.qkv_bias, keys, width);
+        linear(at("self_attn.v_proj"), d.qkv_bias, keys, width);
+        linear(at("self_attn.o_proj"), d.bias, width, queries);
+        if d.activation.gated() {
+            linear(at("mlp.gate_proj"), d.bias, hidden, width);
+        }
+        linear(at("mlp.up_proj"), d.bias, hidden, width);
+        linear(at("mlp.down_proj"), d.bias, width, hidden);
+    }
+    let of_heads = match d.qk_norm {
+        QkNorm::Absent => None,
+        QkNorm::Head => Some([size(d.head_dim); 2]),
+        QkNorm::Width => Some([queries, keys]),
+    };
+    for (layer, [query, key]) in of_heads.into_iter().flat_map(|sizes| (0..d.layers).map(move |layer| (layer, sizes))) {
+        all.insert(format!("model.layers.{layer}.self_attn.q_norm.weight"), vec![query]);
+        all.insert(format!("model.layers.{layer}.self_attn.k_norm.weight"), vec![key]);
+    }
+    let mut norm = |name: String| {
+        if d.bias && d.norm == Norm::Layer {
+            all.insert(format!("{name}.bias"), vec![width]);
+        }
+        all.insert(format!("{name}.weight"), vec![width]);
+    };
+    let around: &[&str] = match d.norm_place {
+        NormPlace::Before => &["input_layernorm", "post_attention_layernorm"],
+        NormPlace::After => &["post_attention_layernorm", "post_feedforward_layernorm"],
+        NormPlace::Both => {
+            &["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"]
+        }
+    };
+    for layer in 0..d.layers {
+        around.iter().for_each(|name| norm(format!("model.layers.{layer}.{name}")));
+    }
+    norm("model.norm".to_owned());
+    all.insert("model.embed_tokens.weight".to_owned(), vec![vocab, width]);
+    if d.position == Position::Learned {
+        all.insert("model.embed_positions.weight".to_owned(), vec![size(d.context), width]);
+    }
+    if !d.tied {
+        all.insert(HEAD.to_owned(), vec![vocab, width]);
+    }
+    all
+}
+
+/// Finds every weight of the network in the files.
+///
+/// # Errors
+/// When weights are missing, misshaped, too many, there twice or in a number format that is not read; the first few are
+/// named.
+pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder: &str) -> Result<Vec<Place>, Fault> {
+    let table = family.table();
+    let bare = |name: &str| name.strip_prefix(table.prefix).unwrap_or(name).to_owned();
+    let mut problems: Vec<String> = Vec::new();
+    let mut there: BTreeMap<String, (usize, &Stored)> = BTreeMap::new();
+    for (file, stored) in files.iter().enumerate().flat_map(|(i, all)| all.iter().map(move |s| (i, s))) {
+        if there.insert(bare(&stored.name), (file, stored)).is_some() {
+            problems.push(format!("`{}` is there twice", stored.name));
+        }
+    }
+    let ours = ours(d);
+    let mut places: Vec<Place> = Vec::new();
+    let mut used: BTreeSet<String> = BTreeSet::new();
+    // Several weights may lie in one tensor, which is told of once.
+    let mut faulty: BTreeSet<String> = BTreeSet::new();
+    for (name, shape) in &ours {
+        let Some((theirs, first, outputs)) = theirs(table, name, &ours) else {
+            problems.push(format!("`{name}` has no name in a {}", family.name()));
+            continue;
+        };
+        let turned = table.turned && shape.len() == 2 && name.starts_with("model.layers.");
+        let wanted = match shape.as_slice() {
+            [_, inputs] if turned => vec![*inputs, outputs],
+            [_, inputs] => vec![outputs, *inputs],
+            _ => vec![outputs],
+        };
+        used.insert(theirs.clone());
+        let problem = match there.get(&theirs) {
+            None => format!("`{}{theirs}` is missing", if theirs == HEAD { "" } else { table.prefix }),
+            Some((_, stored)) if stored.shape != wanted => {
+                format!("`{}` is {:?} and should be {wanted:?}", stored.name, stored.shape)
+            }
+            Some((_, Stored { name, dtype, .. })) if !matches!(dtype.as_str(), "F32" | "F16" | "BF16") => {
+                format!("`{name}` has the number format {dtype}; f32, f16 and bf16 can be read")
+            }
+            Some((file, stored)) => {
+                places.push(Place {
+                    name: name.clone(),
+                    shape: shape.clone(),
+                    file: *file,
+                    tensor: stored.name.clone(),
+                    first,
+                    outputs,
+                    turned,
+                });
+                continue;
+            }
+        };
+        if faulty.insert(theirs) {
+            problems.push(problem);
+        }
+    }
+    for (name, (_, stored)) in &there {
+        let buffer = table.buffers.iter().any(|end| name.ends_with(end));
+        // A tied head is the embedding, whatever an early version saved beside it.
+        let spare = name == HEAD && d.tied;
+        if !used.contains(name) && !buffer && !spare {
+            problems.push(format!("`{}` has no place in the network", stored.name));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(places);
+    }
+    let count = problems.len();
+    let message = format!("the weights of `{folder}` are not those of its `config.json`: {}", listed(&problems));
+    let mut fault = Fault::new(Code::E0617, message, "download config and weights of one and the same model");
+    if count > NAMED {
+        fault.notes.push(format!("{count} of its tensors do not fit"));
+    }
+    Err(fault)
+}
+
+/// Their name (without prefix) of the tensor that holds our weight, the first of its outputs that are ours, and how many
+/// outputs it has.
+fn theirs(table: &Table, name: &str, ours: &BTreeMap<String, Vec<u64>>) -> Option<(String, u64, u64)> {
+    let outputs = |name: &str| ours.get(name).and_then(|shape| shape.first()).copied().unwrap_or(0);
+    if name == HEAD {
+        return Some((HEAD.to_owned(), 0, outputs(HEAD)));
+    }
+    let own = name.strip_prefix("model.")?;
+    if table.outer.is_empty() {
+        return Some((own.to_owned(), 0, outputs(name)));
+    }
+    let (module, kind) = own.rsplit_once('.')?;
+    let Some((layer, module)) = module.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
+        let (_, theirs) = table.outer.iter().find(|(ours, _)| *ours == module)?;
+        return Some((format!("{theirs}.{kind}"), 0, outputs(name)));
+    };
+    let (group, theirs) = table.inner.iter().find(|(group, _)| group.contains(&module))?;
+    let each = |part: &&str| outputs(&format!("model.layers.{layer}.{part}.{kind}"));
+    let first = group.iter().take_while(|part| **part != module).map(each).sum();
+    Some((format!("{}.{layer}.{theirs}.{kind}", table.block), first, group.iter().map(each).sum()))
+}
