@@ -69,6 +69,8 @@ fn main() {
             micro_batch: batch,
             sequence,
             steps,
+            adapter: None,
+            recompute: false,
             optimizer: &optimizer,
             groups: &Default::default(),
             schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },

@@ -138,7 +138,7 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
         "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
         "dpo" Dpo  "ppo" Ppo
-        "grpo" Grpo  "template" Template  "adamw" Adamw  "sgd" Sgd  "lion" Lion
+        "grpo" Grpo  "template" Template  "lora" Lora  "adamw" Adamw  "sgd" Sgd  "lion" Lion
         "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
         "linear" LinearSchedule  "cosine" CosineSchedule  "wsd" WsdSchedule
         "inverse_sqrt" InverseSqrtSchedule  "piecewise" PiecewiseSchedule  "point" Point  "growth" Growth  "spike" Spike
@@ -153,12 +153,13 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
 }
 
 /// Schemas that reach the plan through those that extend them, and the one that rules see.
-const OPEN: [&str; 11] = [
+const OPEN: [&str; 12] = [
     "dataset",
     "tokenizer",
     "model",
     "rope_scaling",
     "stage",
+    "adapter",
     "optimizer",
     "schedule",
     "keeping",
@@ -222,6 +223,7 @@ fn variants_are_called_like_their_schemas() {
                 "stage" if name == "training" => true,
                 "stage" | "training" => knows::<spec::Stage>(name),
                 "optimizer" => knows::<spec::Optimizer>(name),
+                "adapter" => knows::<spec::Adapter>(name),
                 "schedule" => knows::<spec::Schedule>(name),
                 "keeping" => knows::<spec::Keeping>(name),
                 "metric" => knows::<spec::Metric>(name),

@@ -18,8 +18,17 @@ pub(crate) struct HeadGradient {
     pub penalty: Tensor<2>,
     /// Gradient of the loss by the hidden states, `[rows, width]`.
     pub hidden: Tensor<2>,
-    /// Gradient of the loss by the output matrix, `[vocab, width]`.
-    pub weight: Tensor<2>,
+    /// Gradient of the loss by the output matrix, `[vocab, width]`, where it was asked for.
+    pub weight: Option<Tensor<2>>,
+}
+
+/// What is done with logits besides the softmax.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct Squeeze {
+    /// See [`capped`].
+    pub cap: Option<f64>,
+    /// What the squared logarithm of the softmax's normaliser counts (PaLM, Chowdhery et al. 2022).
+    pub z_loss: f64,
 }
 
 /// Logits squeezed to within plus and minus `cap` (Gemma 2): `cap · tanh(logits / cap)`.
@@ -30,17 +39,18 @@ pub(super) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
     }
 }
 
-/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed (and `cap`ped) against `targets`
-/// (row-major, one a row), each row counting `weights` times, plus `z` times the squared logarithm of the softmax's
-/// normaliser; and the gradients of both together. All tensors are without autodiff.
+/// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed against `targets` (row-major, one a
+/// row), each row counting `weights` times, with its `squeeze`; and the gradients, that of the matrix only if it is `trained`. All
+/// tensors are without autodiff.
 pub(crate) fn head_gradient(
     hidden: Tensor<2>,
     weight: Tensor<2>,
-    cap: Option<f64>,
+    squeeze: Squeeze,
     targets: &[i32],
     weights: &[f32],
-    z: f64,
+    trained: bool,
 ) -> HeadGradient {
+    let Squeeze { cap, z_loss: z } = squeeze;
     let [rows, _] = hidden.dims();
     let device = hidden.device();
     let (mut losses, mut penalties) = (Vec::new(), Vec::new());
@@ -73,18 +83,20 @@ pub(crate) fn head_gradient(
         if let Some(slope) = slope {
             logits = logits * slope;
         }
-        let step = product(&logits, true, &h, false);
-        sum = Some(match sum {
-            Some(sum) => sum + step,
-            None => step,
-        });
+        if trained {
+            let step = product(&logits, true, &h, false);
+            sum = Some(match sum {
+                Some(sum) => sum + step,
+                None => step,
+            });
+        }
         hiddens.push(product(&logits, false, &weight, false));
     }
     HeadGradient {
         loss: Tensor::cat(losses, 0).sum_dim(0),
         penalty: Tensor::cat(penalties, 0).sum_dim(0),
         hidden: join(hiddens),
-        weight: sum.unwrap_or_else(|| weight.zeros_like()),
+        weight: sum,
     }
 }
 
@@ -161,7 +173,8 @@ mod tests {
         let (hidden, weight) = (draw(5, 8, "hidden"), draw(11, 8, "weight"));
         let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
         for (cap, z) in [(None, 0.0), (None, 0.3), (Some(2.0), 0.0), (Some(2.0), 0.3)] {
-            let by_hand = head_gradient(hidden.clone(), weight.clone(), cap, &targets, &weights, z);
+            let squeeze = Squeeze { cap, z_loss: z };
+            let by_hand = head_gradient(hidden.clone(), weight.clone(), squeeze, &targets, &weights, true);
             let (h, w) = (hidden.clone().autodiff().require_grad(), weight.clone().autodiff().require_grad());
             let logits = capped(h.clone().matmul(w.clone().transpose()), cap);
             let normaliser = logits.clone().exp().sum_dim(1).log();
@@ -174,7 +187,7 @@ mod tests {
             close(by_hand.loss, loss.inner().reshape([1, 1]));
             close(by_hand.penalty, penalty.inner().reshape([1, 1]));
             close(by_hand.hidden, h.grad(&grads).unwrap());
-            close(by_hand.weight, w.grad(&grads).unwrap());
+            close(by_hand.weight.unwrap(), w.grad(&grads).unwrap());
         }
     }
 }

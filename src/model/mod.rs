@@ -45,6 +45,6 @@ pub(crate) use weights::{load as load_segments, named, save as save_segments};
 pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
-pub(crate) use head::{HeadGradient, head_gradient, head_logprobs};
+pub(crate) use head::{HeadGradient, Squeeze, head_gradient, head_logprobs};
 pub(crate) use host::{Host, change as change_on_host, product};
 pub(crate) use pass::{LeafGradients, Pass, Tape};

@@ -48,7 +48,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         executed.clone().and_then(|()| parts.clone()).map(|parts| training_flops_per_token(of.model, &parts, sequence));
     let micro = executed.clone().and_then(|()| vocab.clone()).map(|vocab| match common.micro_batch {
         Some(given) => super::parameters::size(given).clamp(1, step.sequences),
-        None => micro_batch(of.model, sequence, step.sequences, vocab, counts.activation_bytes()),
+        None => micro_batch(of.model, sequence, step.sequences, vocab, &common.into(), counts.activation_bytes()),
     });
     let speed = micro.clone().and_then(|micro_batch| {
         let (Known::Value(vocab), Known::Value(flops_per_token)) = (&vocab, &flops_per_token) else {

@@ -11,7 +11,8 @@ use crate::source::{Sources, Span};
 const FILES: usize = 500;
 
 /// Fields that change no result, by their last name.
-const LEFT_OUT: [&str; 7] = ["license", "because", "files", "folder", "checkpoint", "checkpoints", "micro_batch"];
+const LEFT_OUT: [&str; 8] =
+    ["license", "because", "files", "folder", "checkpoint", "checkpoints", "micro_batch", "recompute"];
 
 /// The facts of an item: leaves at or below `within` (all of them if empty), but none below `without`.
 pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, without: &[String]) -> Vec<Fact> {

@@ -100,8 +100,8 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
         Some(Json::Object(common)) => common,
         _ => Map::new(),
     };
-    // `checkpoint` decides how much a stopped run repeats, and `micro_batch` what fits into memory.
-    for left_out in ["checkpoint", "checkpoints", "micro_batch"] {
+    // `checkpoint` decides how much a stopped run repeats, `micro_batch` and `recompute` what fits into memory.
+    for left_out in ["checkpoint", "checkpoints", "micro_batch", "recompute"] {
         common.remove(left_out);
     }
     for condition in ["keep", "until"] {

@@ -9,7 +9,7 @@
 use super::Memory;
 use super::parameters::{parameters, size};
 use super::remembered::{matrices_at_once, remembered};
-use super::spec::{Activation, Decoder, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm};
+use super::spec::{Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm};
 
 const F32: u64 = 4;
 
@@ -40,12 +40,22 @@ pub struct Training<'a> {
     pub averages: bool,
     /// Whether steps may be left out.
     pub skips: bool,
+    /// Whether blocks are computed again on the way back.
+    pub recompute: bool,
+    /// What is trained in the place of the network's own weights.
+    pub adapter: Option<&'a Adapter>,
 }
 
 impl<'a> From<&'a super::spec::Training> for Training<'a> {
     fn from(stage: &'a super::spec::Training) -> Training<'a> {
         let skips = stage.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::Skip);
-        Training { optimizer: &stage.optimizer, averages: stage.ema.is_some(), skips }
+        Training {
+            optimizer: &stage.optimizer,
+            averages: stage.ema.is_some(),
+            skips,
+            recompute: stage.recompute,
+            adapter: stage.adapter.as_ref(),
+        }
     }
 }
 
@@ -63,31 +73,45 @@ pub fn memory(
     let accumulated = micro_batch < sequences;
     let parts = parameters(model, vocab);
     let weights = parts.total().saturating_mul(F32);
-    let moments = remembered(model, &parts, optimizer).saturating_mul(F32);
-    let matrices = parts.largest().saturating_mul(F32).saturating_mul(matrices_at_once(optimizer));
-    let average = if training.averages { weights } else { 0 };
+    let trained = training.adapter.map_or(parts.total(), |adapter| adapters(model, adapter));
+    // No optimiser remembers more than two numbers for each that is trained.
+    let moments = match training.adapter {
+        None => remembered(model, &parts, optimizer),
+        Some(_) => trained.saturating_mul(2),
+    };
+    let moments = moments.saturating_mul(F32);
+    let largest = parts.largest().min(trained);
+    let matrices = largest.saturating_mul(F32).saturating_mul(matrices_at_once(optimizer));
+    let trained = trained.saturating_mul(F32);
+    let average = if training.averages { trained } else { 0 };
     // Gradients come matrix by matrix and are then laid end to end; accumulation holds the sum so far beside them. The
     // output matrix gathers its gradient piece by piece, and the embedding its own before a tied model adds the two.
     let layouts = if accumulated { 3 } else { 2 };
-    let tables = parts.embedding.saturating_mul(2 * F32);
-    let segment = parts.total().min(UPDATED_AT_ONCE.max(parts.largest())).saturating_mul(F32);
+    let tables = if training.adapter.is_some() { 0 } else { parts.embedding.saturating_mul(2 * F32) };
+    let segment = trained.min(UPDATED_AT_ONCE.max(parts.largest()).saturating_mul(F32));
+    // What is handed on has the adapters worked in.
+    let merged = if training.adapter.is_some() { trained.saturating_add(weights.saturating_mul(2)) } else { 0 };
     // What an update that may have to be undone holds on to: weights, two moments and the average.
     let undone = if training.skips { 4 } else { 0 };
     Memory {
-        weights: weights.saturating_add(average),
-        gradients: weights.saturating_mul(layouts).saturating_add(tables),
+        weights: weights.saturating_add(merged).saturating_add(average),
+        gradients: trained.saturating_mul(layouts).saturating_add(tables),
         optimizer: moments.saturating_add(segment.saturating_mul(UPDATE_COPIES + undone)).saturating_add(matrices),
-        activations: activations(model, vocab, sequence, micro_batch),
+        activations: activations(model, vocab, sequence, micro_batch, training),
         batch: sequences.saturating_mul(sequence.saturating_mul(TOKEN).saturating_add(ROW)),
     }
 }
 
 /// Bytes of activations, of those that the backward pass needs at once, and of the loss.
-pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64) -> u64 {
+pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64, training: &Training<'_>) -> u64 {
     let width = size(model.width);
-    let block = block(model, sequence);
-    // The forward pass keeps every block; the backward pass adds gradients of the one it is in.
-    let blocks = block.saturating_mul(size(model.layers).saturating_add(1));
+    let block = block(model, sequence).saturating_add(training.adapter.map_or(0, |adapter| beside(model, adapter)));
+    // The forward pass keeps every block, or what goes into each and the one it is in; the backward pass adds gradients of
+    // the one it is in.
+    let blocks = match training.recompute {
+        false => block.saturating_mul(size(model.layers).saturating_add(1)),
+        true => block.saturating_mul(2).saturating_add(width.saturating_mul(size(model.layers))),
+    };
     // Embedding, position, their sum and dropout; the last norm; gradients of the same.
     let ends = width.saturating_mul(4 + norm(model) + 6);
     let tokens = sequence.saturating_mul(micro_batch);
@@ -99,11 +123,48 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64)
 
 /// The largest power of two whose activations fit in `limit_bytes`, but no more than `batch_sequences` and no less
 /// than one.
-pub fn micro_batch(model: &Decoder, sequence: u64, batch_sequences: u64, vocab: u64, limit_bytes: u64) -> u64 {
-    let one = activations(model, vocab, sequence, 1).max(1);
+pub fn micro_batch(
+    model: &Decoder,
+    sequence: u64,
+    batch_sequences: u64,
+    vocab: u64,
+    training: &Training<'_>,
+    limit_bytes: u64,
+) -> u64 {
+    let one = activations(model, vocab, sequence, 1, training).max(1);
     let fitting = (limit_bytes / one).max(1);
     let power = 1u64 << fitting.ilog2();
     power.min(batch_sequences.max(1))
+}
+
+/// Numbers that an adapter trains in a network.
+pub fn adapters(model: &Decoder, adapter: &Adapter) -> u64 {
+    let Adapter::Lora(lora) = adapter;
+    let [width, hidden] = [model.width, model.hidden].map(size);
+    let [queries, keys] = [model.heads, model.kv_heads].map(|heads| size(heads).saturating_mul(size(model.head_dim)));
+    let block = lora.on.iter().fold(0u64, |sum, target| {
+        let (input, output) = match target {
+            LoraTarget::Query => (width, queries),
+            LoraTarget::Key | LoraTarget::Value => (width, keys),
+            LoraTarget::Output => (queries, width),
+            LoraTarget::Gate if !model.activation.gated() => return sum,
+            LoraTarget::Gate | LoraTarget::Up => (width, hidden),
+            LoraTarget::Down => (hidden, width),
+        };
+        let magnitude = if lora.magnitude { output } else { 0 };
+        sum.saturating_add(size(lora.rank).saturating_mul(input.saturating_add(output))).saturating_add(magnitude)
+    });
+    block.saturating_mul(size(model.layers))
+}
+
+/// Numbers that the adapters of a block keep for one token: outputs with and without them, put together, and what the ranks
+/// hold.
+fn beside(model: &Decoder, adapter: &Adapter) -> u64 {
+    let Adapter::Lora(lora) = adapter;
+    let [width, hidden] = [model.width, model.hidden].map(size);
+    let heads = size(model.heads).saturating_add(size(model.kv_heads).saturating_mul(2));
+    let outputs = heads.saturating_mul(size(model.head_dim)).saturating_add(width * 2).saturating_add(hidden * 2);
+    outputs.saturating_mul(4).saturating_add(size(lora.rank).saturating_mul(2 * lora.on.len() as u64))
 }
 
 /// Numbers that one block keeps for one token of a sequence of `sequence` tokens, every operation's result counted.
@@ -166,6 +227,7 @@ fn feed_forward(model: &Decoder) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::published::{gpt2, llama};
+    use super::super::spec::Lora;
     use super::super::spec::{Adafactor, Adamw, Lion, Muon, MuonScale, Rest, Sgd};
     use super::*;
 
@@ -176,7 +238,7 @@ mod tests {
     #[test]
     fn the_parts_of_gpt2() {
         let adamw = adamw();
-        let plain = Training { optimizer: &adamw, averages: false, skips: false };
+        let plain = Training { optimizer: &adamw, averages: false, skips: false, recompute: false, adapter: None };
         let m = memory(&gpt2(true), 50_257, 1024, 1, 1, &plain);
         let (weights, table) = (4 * 124_439_808, 4 * 38_597_376);
         assert_eq!(m.weights, weights);
@@ -230,10 +292,38 @@ mod tests {
         assert!(bound >= sides + vectors && bound < 124_439_808 / 100, "{bound} for {}", sides + vectors);
     }
 
+    fn plain(optimizer: &Optimizer) -> Training<'_> {
+        Training { optimizer, averages: false, skips: false, recompute: false, adapter: None }
+    }
+
+    #[test]
+    fn recomputing_and_adapting_take_less() {
+        let model = llama([12, 768, 12, 4, 64, 2048], true);
+        let adamw = adamw();
+        let of = |training: Training<'_>| memory(&model, 32_000, 512, 4, 4, &training);
+        let whole = of(plain(&adamw));
+        let again = of(Training { recompute: true, ..plain(&adamw) });
+        assert!(again.activations * 3 < whole.activations, "{} of {}", again.activations, whole.activations);
+        let targets = vec![LoraTarget::Query, LoraTarget::Gate, LoraTarget::Down];
+        let lora = |magnitude| {
+            let (rank, alpha, rank_stabilized) = (8, 8.0, false);
+            Adapter::Lora(Lora { rank, alpha, on: targets.clone(), rank_stabilized, magnitude })
+        };
+        // 8·(768 + 768) for queries, 8·(768 + 2048) each for gate and down, and a length for every output.
+        assert_eq!(adapters(&model, &lora(false)), 12 * 8 * (1536 + 2 * 2816));
+        assert_eq!(adapters(&model, &lora(true)), 12 * (8 * (1536 + 2 * 2816) + 768 + 2048 + 768));
+        let lora = lora(false);
+        let adapted = of(Training { adapter: Some(&lora), ..plain(&adamw) });
+        assert!(adapted.gradients * 50 < whole.gradients && adapted.optimizer * 10 < whole.optimizer);
+    }
+
     #[test]
     fn logits_are_bounded() {
         let model = llama([1, 8, 1, 1, 8, 8], true);
-        let per_sequence = |n| activations(&model, 50_257, 64, n + 1) - activations(&model, 50_257, 64, n);
+        let per_sequence = |n| {
+            activations(&model, 50_257, 64, n + 1, &plain(&adamw()))
+                - activations(&model, 50_257, 64, n, &plain(&adamw()))
+        };
         assert!(per_sequence(1) > 7 * 4 * 50_257 * 64, "as long as all fit at once");
         assert!(per_sequence(1000) < 4 * 50_257 * 64, "and no more from then on");
     }
@@ -241,10 +331,10 @@ mod tests {
     #[test]
     fn activations_grow_with_every_size() {
         let model = llama([4, 128, 4, 2, 32, 512], true);
-        let base = activations(&model, 512, 64, 2);
-        assert_eq!(activations(&model, 512, 64, 4), 2 * base);
-        assert!(activations(&model, 512, 128, 2) > 2 * base, "attention is quadratic");
-        assert!(activations(&model, 1024, 64, 2) > base);
+        let base = activations(&model, 512, 64, 2, &plain(&adamw()));
+        assert_eq!(activations(&model, 512, 64, 4, &plain(&adamw())), 2 * base);
+        assert!(activations(&model, 512, 128, 2, &plain(&adamw())) > 2 * base, "attention is quadratic");
+        assert!(activations(&model, 1024, 64, 2, &plain(&adamw())) > base);
         for wider in [
             Decoder { layers: 5, ..model.clone() },
             Decoder { hidden: 1024, ..model.clone() },
@@ -253,17 +343,17 @@ mod tests {
             Decoder { dropout: 0.1, ..model.clone() },
             Decoder { bias: true, ..model.clone() },
         ] {
-            assert!(activations(&wider, 512, 64, 2) > base, "{wider:?}");
+            assert!(activations(&wider, 512, 64, 2, &plain(&adamw())) > base, "{wider:?}");
         }
     }
 
     #[test]
     fn the_micro_batch_fits() {
         let model = llama([4, 128, 4, 2, 32, 512], true);
-        let one = activations(&model, 512, 64, 1);
-        assert_eq!(micro_batch(&model, 64, 64, 512, 5 * one), 4);
-        assert_eq!(micro_batch(&model, 64, 3, 512, 5 * one), 3, "never more than the batch");
-        assert_eq!(micro_batch(&model, 64, 64, 512, 1), 1, "never less than one");
-        assert_eq!(micro_batch(&model, 64, 12, 512, u64::MAX), 12, "a batch that fits is not cut");
+        let one = activations(&model, 512, 64, 1, &plain(&adamw()));
+        assert_eq!(micro_batch(&model, 64, 64, 512, &plain(&adamw()), 5 * one), 4);
+        assert_eq!(micro_batch(&model, 64, 3, 512, &plain(&adamw()), 5 * one), 3, "never more than the batch");
+        assert_eq!(micro_batch(&model, 64, 64, 512, &plain(&adamw()), 1), 1, "never less than one");
+        assert_eq!(micro_batch(&model, 64, 12, 512, &plain(&adamw()), u64::MAX), 12, "a batch that fits is not cut");
     }
 }

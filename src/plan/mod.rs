@@ -48,7 +48,7 @@ pub use flops::{forward_flops, training_flops_per_token};
 pub use graph::*;
 pub use length::{Amounts, Budget, Length, Rows, length, row_length};
 pub use meaning::{effective_seed, split_digest};
-pub use memory::{Training, activations, memory, micro_batch};
+pub use memory::{Training, activations, adapters, memory, micro_batch};
 pub use nodes::Node;
 pub use parameters::{Parameters, parameters};
 pub use select::Selection;

@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Group, Quantity, Schedule, Training, Unit};
+use super::spec::{Group, Groups, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -22,6 +22,34 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .also(model_item.span_of("tied"), "the output shares the embedding")
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
         );
+    }
+    if common.adapter.is_some() {
+        if common.init.is_none() {
+            problems.push(
+                Problem::new(
+                    Code::E0614,
+                    item.span_of("adapter"),
+                    format!("`{}` adapts a network that has learnt nothing", item.name),
+                )
+                .label("its own weights would stay as they were drawn")
+                .help("start from a stage with `init`, or leave `adapter` out to train the network itself"),
+            );
+        }
+        let Groups { embedding, hidden: _, head, vectors } = &common.groups;
+        for (group, name) in [(embedding, "embedding"), (head, "head"), (vectors, "vectors")] {
+            if *group != Group::default() {
+                problems.push(
+                    Problem::new(
+                        Code::E0614,
+                        item.span_of(&format!("groups.{name}")),
+                        format!("`{}` gives rates for weights that its adapters leave as they are", item.name),
+                    )
+                    .label("adapters are matrices of blocks")
+                    .also(item.span_of("adapter"), "only these are trained")
+                    .help("set `groups.hidden` instead, or leave the group out"),
+                );
+            }
+        }
     }
     let length = super::chain::sequence(common, model);
     if let Some(growth) = &common.growth

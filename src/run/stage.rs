@@ -14,6 +14,8 @@ use serde_json::json;
 
 /// File of a stage's object that holds the weights it hands on.
 pub const WEIGHTS: &str = "weights.safetensors";
+/// File of a stage's object that holds the adapters it trained, under PEFT's names, where it trained those.
+pub const ADAPTER: &str = "adapter.safetensors";
 /// File of a stage's object that holds its curve, for runs that find it cached.
 pub const CURVE: &str = "curve.json";
 
@@ -184,7 +186,11 @@ impl Walk<'_> {
         };
         let amounts = Amounts::of(planned, common, &corpus, vocab)?;
         let job = Job {
-            objective: if matches!(planned.spec, Stage::Sft(_)) { Objective::Sft } else { Objective::NextToken },
+            objective: match &planned.spec {
+                Stage::Sft(_) => Objective::Sft,
+                Stage::NextToken(stage) if stage.apart => Objective::NextTokenApart,
+                _ => Objective::NextToken,
+            },
             model: &planned.model,
             vocab,
             init: init.as_deref(),
@@ -199,6 +205,8 @@ impl Walk<'_> {
             micro_batch: amounts.micro_batch,
             sequence: amounts.sequence,
             steps: amounts.steps,
+            adapter: common.adapter.as_ref(),
+            recompute: common.recompute,
             optimizer: &common.optimizer,
             groups: &common.groups,
             schedule: Schedule::resolve(&common.schedule, amounts.steps, |tokens| amounts.steps_for(tokens))
@@ -239,6 +247,10 @@ impl Walk<'_> {
         }
         let copied = std::fs::copy(&trained.weights, draft.files().join(WEIGHTS));
         copied.map_err(|e| Failure::io(name, "keep the weights", &e))?;
+        if let Some(adapter) = &trained.adapter {
+            let copied = std::fs::copy(adapter, draft.files().join(ADAPTER));
+            copied.map_err(|e| Failure::io(name, "keep the adapters", &e))?;
+        }
         self.sample(planned, &draft.files(), &common.data, trained.steps)?;
         let curve = self.run.folder().curves()?.shift_remove(name).unwrap_or_default();
         let curve = serde_json::to_vec(&curve)
@@ -336,6 +348,7 @@ impl Amounts {
                 sequence,
                 step.sequences,
                 embeddings(planned, vocab),
+                &common.into(),
                 plan::ACTIVATION_BYTES,
             ),
         };

@@ -14,6 +14,8 @@ pub(crate) struct Batch {
     pub inputs: Vec<u32>,
     pub targets: Vec<i32>,
     pub supervised: Vec<bool>,
+    /// For every place where in its row its document begins; empty where rows are seen whole.
+    pub starts: Vec<u32>,
     /// Tokens that are not padding.
     pub tokens: u64,
     /// Tokens of the longest row.
@@ -57,6 +59,7 @@ impl Batch {
             inputs: cut(&self.inputs[start..end], sequence, time),
             targets: cut(&self.targets[start..end], sequence, time),
             supervised: cut(&self.supervised[start..end], sequence, time),
+            starts: if self.starts.is_empty() { Vec::new() } else { cut(&self.starts[start..end], sequence, time) },
             tokens: 0,
             longest: 0,
         };
@@ -64,6 +67,9 @@ impl Batch {
         batch.inputs.resize(full, pad);
         batch.targets.resize(full, pad as i32);
         batch.supervised.resize(full, false);
+        if !self.starts.is_empty() {
+            batch.starts.resize(full, 0);
+        }
         batch
     }
 }
@@ -87,7 +93,8 @@ impl<'a> Rows<'a> {
         seed: u64,
     ) -> Result<Rows<'a>, TrainError> {
         match objective {
-            Objective::NextToken => Windows::new(corpus, sequence, pad, seed).map(Rows::Windows),
+            Objective::NextToken => Windows::new(corpus, sequence, pad, seed, false).map(Rows::Windows),
+            Objective::NextTokenApart => Windows::new(corpus, sequence, pad, seed, true).map(Rows::Windows),
             Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         }
     }
@@ -103,7 +110,8 @@ impl<'a> Rows<'a> {
         pad: u32,
     ) -> Result<Rows<'a>, TrainError> {
         let rows = match objective {
-            Objective::NextToken => Windows::to_validate(corpus, sequence, pad, 0).map(Rows::Windows),
+            Objective::NextToken => Windows::to_validate(corpus, sequence, pad, 0, false).map(Rows::Windows),
+            Objective::NextTokenApart => Windows::to_validate(corpus, sequence, pad, 0, true).map(Rows::Windows),
             Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         };
         rows.map_err(|error| TrainError::Valid(Box::new(error)))

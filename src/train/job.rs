@@ -4,7 +4,7 @@ use super::corpus::Corpus;
 use super::schedule::Schedule;
 use crate::device::Chosen;
 use crate::plan::Growth;
-use crate::plan::spec::{Decoder, Groups, Optimizer, Spike};
+use crate::plan::spec::{Adapter, Decoder, Groups, Optimizer, Spike};
 use std::path::Path;
 
 /// One training stage, with every amount resolved to steps, sequences and tokens.
@@ -26,6 +26,10 @@ pub struct Job<'a> {
     /// Tokens of a sequence; at most the model's context.
     pub sequence: usize,
     pub steps: u64,
+    /// What is trained in the place of the network's own weights; absent: those.
+    pub adapter: Option<&'a Adapter>,
+    /// Whether blocks are computed again on the way back instead of kept. It changes no number.
+    pub recompute: bool,
     pub optimizer: &'a Optimizer,
     /// What parts of the network do differently.
     pub groups: &'a Groups,
@@ -59,6 +63,8 @@ pub struct Job<'a> {
 pub enum Objective {
     /// Windows of the corpus laid end to end, in a new order and from a new offset each epoch.
     NextToken,
+    /// The same, with the documents of a row kept from seeing each other.
+    NextTokenApart,
     /// One document a row, padded; loss where the corpus is supervised.
     Sft,
 }

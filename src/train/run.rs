@@ -16,7 +16,7 @@ use crate::plan::Step;
 use crate::plan::spec::OnSpike;
 use burn::tensor::Tensor;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How a stage ended.
@@ -35,6 +35,8 @@ pub enum Outcome {
 pub struct Trained {
     /// The weights the stage hands on, as safetensors.
     pub weights: PathBuf,
+    /// The adapters alone, under PEFT's names, where those were trained.
+    pub adapter: Option<PathBuf>,
     /// See [`weights_hash`].
     pub weights_hash: String,
     pub parameters: u64,
@@ -142,6 +144,7 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("batch", json!(job.batch)),
         ("sequence", json!(job.sequence)),
         ("budget", json!(job.steps)),
+        ("adapter", json!(job.adapter)),
         ("optimizer", json!(job.optimizer)),
         ("groups", json!(job.groups)),
         ("schedule", json!(job.schedule)),
@@ -156,6 +159,11 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("identity", json!(job.identity)),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// Where the adapters lie that weights were made with.
+fn adapter_path(weights: &Path) -> PathBuf {
+    weights.with_extension("adapter.safetensors")
 }
 
 /// What an observer would know that had heard everything up to a state.
@@ -217,7 +225,7 @@ impl<'a> Run<'a> {
             Some(host) => Params::from_host(host, device),
             None => Params::fresh(&layout, job.seed, device),
         };
-        let mut learner = Learner::new(architecture, params, job);
+        let mut learner = Learner::new(architecture, params, job)?;
         let (restored, notices) = {
             let files = learner.files();
             let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
@@ -577,9 +585,10 @@ impl<'a> Run<'a> {
             Keep::Last => self.write_weights("last.safetensors")?,
             Keep::Best => self.job.folder.join("best.safetensors"),
         };
-        let host = crate::model::load_segments(&self.learner.layout, &weights)?;
+        let host = crate::model::load_segments(&self.learner.network, &weights)?;
         Ok(Some(Trained {
-            weights_hash: weights_hash(&crate::model::named(&self.learner.layout, &host)),
+            weights_hash: weights_hash(&crate::model::named(&self.learner.network, &host)),
+            adapter: self.job.adapter.map(|_| adapter_path(&weights)),
             weights,
             parameters: self.facts.parameters,
             steps: self.state.step,
@@ -602,7 +611,8 @@ impl<'a> Run<'a> {
         let path = self.job.folder.join(name);
         let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
         std::fs::create_dir_all(self.job.folder).map_err(failed)?;
-        crate::model::save_segments(&self.learner.layout, &self.learner.weights()?, &path)?;
+        self.learner.write_adapter(&adapter_path(&path))?;
+        crate::model::save_segments(&self.learner.network, &self.learner.weights()?, &path)?;
         Ok(path)
     }
 

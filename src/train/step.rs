@@ -5,15 +5,16 @@ use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
-    Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError, Params,
-    Pass, Tape,
+    Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
+    Params, Pass, Squeeze, Tape, write_weights,
 };
-use crate::plan::spec::{Groups, Optimizer as Spec, Sgd};
+use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 /// What the files of a checkpoint are called.
 const WEIGHTS: &str = "weights";
@@ -28,8 +29,15 @@ const ONE_HOT: usize = 8_192;
 /// The network in training, and its optimiser.
 pub(crate) struct Learner {
     pub architecture: Architecture,
+    /// Of the whole network.
+    pub network: Layout,
+    /// Of what is trained: the network, or its adapters.
     pub layout: Layout,
     pub params: Params,
+    /// The network's own weights, where only adapters are trained.
+    frozen: Option<Params>,
+    adapter: Option<Adapter>,
+    recompute: bool,
     pub optimizer: Optimizer,
     /// The weights as matrices; absent while they change, so that the update can be made in place.
     leaves: Option<Vec<Tensor<2>>>,
@@ -94,12 +102,27 @@ impl Gradients {
 }
 
 impl Learner {
-    pub fn new(architecture: Architecture, params: Params, job: &Job) -> Learner {
-        let layout = Layout::new(&architecture);
+    /// # Errors
+    /// When the device fails.
+    pub fn new(architecture: Architecture, network: Params, job: &Job) -> Result<Learner, ModelError> {
+        let whole = Layout::new(&architecture);
         let device = job.device.device.clone();
-        Learner {
+        let adapter = job.adapter.map(|spec::Adapter::Lora(lora)| Adapter::new(lora, &architecture, &whole));
+        let (layout, params, frozen) = match &adapter {
+            None => (whole.clone(), network, None),
+            Some(adapter) => {
+                let mut host = Params::fresh_host(&adapter.layout, job.seed);
+                adapter.start(&network.leaves(&whole), &mut host)?;
+                (adapter.layout.clone(), Params::from_host(host, &device), Some(network))
+            }
+        };
+        let mut learner = Learner {
             shapes: RefCell::default(),
-            leaves: Some(params.leaves(&layout)),
+            leaves: None,
+            network: whole,
+            frozen,
+            adapter,
+            recompute: job.recompute,
             optimizer: Optimizer::new(job.optimizer, job.groups, &layout, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
@@ -111,7 +134,9 @@ impl Learner {
             layout,
             params,
             device,
-        }
+        };
+        learner.leaves = Some(learner.leaves_of(&learner.params));
+        Ok(learner)
     }
 
     /// One that only computes gradients.
@@ -121,6 +146,10 @@ impl Learner {
         Learner {
             shapes: RefCell::default(),
             leaves: Some(params.leaves(&layout)),
+            network: layout.clone(),
+            frozen: None,
+            adapter: None,
+            recompute: false,
             optimizer: Optimizer::new(&spec, &Groups::default(), &layout, &decoder.device),
             host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
             clip: None,
@@ -141,32 +170,35 @@ impl Learner {
         let Part { batch, time, rows } = part;
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
-        let roles = &self.layout.roles;
+        let roles = &self.network.roles;
         let leaves = self.leaves();
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
         let pass = Pass {
             architecture: &self.architecture,
-            layout: &self.layout,
+            layout: &self.network,
             leaves: &leaves,
             dropout: dropout.as_ref(),
-            adapter: None,
-            recompute: false,
+            adapter: self.adapter.as_ref(),
+            recompute: self.recompute,
         };
-        let input = self.input(&batch.inputs, time);
+        let input = self.input(batch, time);
         let mut tape = Tape::default();
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
+        let (cap, whole) = (self.architecture.logit_cap, self.adapter.is_none());
         let HeadGradient { loss, penalty, hidden, weight } =
-            head_gradient(hidden, head, self.architecture.logit_cap, &batch.targets, &weights, self.z_loss);
+            head_gradient(hidden, head, Squeeze { cap, z_loss: self.z_loss }, &batch.targets, &weights, whole);
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
-        by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
-        let table = self.embedding_gradient(&input, &embedded);
-        by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
-            Some(shared) => shared + table,
-            None => table,
-        });
-        if let Some(id) = roles.positions {
-            by_leaf[id] = Some(self.position_gradient(&input, embedded));
+        if let Some(weight) = weight {
+            by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
+            let table = self.embedding_gradient(&input, &embedded);
+            by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
+                Some(shared) => shared + table,
+                None => table,
+            });
+            if let Some(id) = roles.positions {
+                by_leaf[id] = Some(self.position_gradient(&input, embedded));
+            }
         }
         let flats = self.flatten(by_leaf);
         match sum {
@@ -179,11 +211,15 @@ impl Learner {
         }
     }
 
-    /// The input of row-major `ids` in rows of `time`.
-    fn input(&self, ids: &[u32], time: usize) -> Input {
+    /// The input of a batch in rows of `time`.
+    fn input(&self, batch: &Batch, time: usize) -> Input {
         let mut shapes = self.shapes.borrow_mut();
         let shape = shapes.entry(time).or_insert_with(|| InputShape::new(&self.architecture, time, &self.device));
-        shape.input(ids, &self.device)
+        if batch.starts.is_empty() {
+            shape.input(&batch.inputs, &self.device)
+        } else {
+            shape.documents(&self.architecture, &batch.inputs, batch.starts.clone(), &self.device)
+        }
     }
 
     /// Clips, steps, and returns [`NUMBERS`] as `[1, 4]`. On a GPU they stay there, and whether the step counts is decided
@@ -225,7 +261,7 @@ impl Learner {
         };
         self.leaves = None;
         self.optimizer.update(&mut self.params, flats, stride.share, stride.step, good.as_ref());
-        self.leaves = Some(self.params.leaves(&self.layout));
+        self.leaves = Some(self.leaves_of(&self.params));
         self.take_average(stride.step, good.as_ref());
         Ok(numbers)
     }
@@ -265,7 +301,7 @@ impl Learner {
             self.average = numbers.next();
         }
         self.optimizer.restore(numbers.collect());
-        self.leaves = Some(self.params.leaves(&self.layout));
+        self.leaves = Some(self.leaves_of(&self.params));
     }
 
     /// What the stage would hand on: the average of the weights where there is one.
@@ -276,7 +312,7 @@ impl Learner {
     /// The matrices of that.
     pub fn result_leaves(&self) -> Cow<'_, [Tensor<2>]> {
         match &self.average {
-            Some(average) => average.leaves(&self.layout).into(),
+            Some(average) => self.leaves_of(average).into(),
             None => self.leaves(),
         }
     }
@@ -298,6 +334,10 @@ impl Learner {
 
     fn position_gradient(&self, input: &Input, embedded: Tensor<2>) -> Tensor<2> {
         let a = &self.architecture;
+        if let Some(positions) = &input.positions {
+            let zeros = Tensor::<2>::zeros([a.context, a.width], &self.device);
+            return zeros.select_assign(0, positions.clone(), embedded, IndexingUpdateOp::Add);
+        }
         let used = embedded.reshape([input.batch, input.time, a.width]).sum_dim(0).reshape([input.time, a.width]);
         if input.time == a.context {
             return used;
@@ -307,6 +347,9 @@ impl Learner {
 
     /// Lays gradients as the weights lie.
     fn flatten(&self, mut by_leaf: LeafGradients) -> Vec<Tensor<1>> {
+        if self.adapter.is_some() {
+            by_leaf.drain(..self.network.leaves.len());
+        }
         let segments = self.layout.segments.iter().enumerate().map(|(number, segment)| {
             let mut parts = Vec::new();
             let mut len = 0;
@@ -332,15 +375,15 @@ impl Learner {
     pub fn loss(&self, leaves: &[Tensor<2>], batch: &Batch, time: usize) -> Tensor<2> {
         let pass = Pass {
             architecture: &self.architecture,
-            layout: &self.layout,
+            layout: &self.network,
             leaves,
             dropout: None,
-            adapter: None,
+            adapter: self.adapter.as_ref(),
             recompute: false,
         };
-        let input = self.input(&batch.inputs, time);
+        let input = self.input(batch, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
-        let roles = &self.layout.roles;
+        let roles = &self.network.roles;
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
         let logprobs = crate::model::head_logprobs(hidden, head, self.architecture.logit_cap, &batch.targets);
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
@@ -351,12 +394,38 @@ impl Learner {
     fn leaves(&self) -> Cow<'_, [Tensor<2>]> {
         match &self.leaves {
             Some(leaves) => leaves.into(),
-            None => self.params.leaves(&self.layout).into(),
+            None => self.leaves_of(&self.params).into(),
         }
     }
 
-    /// What the stage would hand on, on the host.
+    /// All matrices of a pass: those of the network, and of the adapters after them.
+    fn leaves_of(&self, trained: &Params) -> Vec<Tensor<2>> {
+        let frozen = self.frozen.iter().flat_map(|frozen| frozen.leaves(&self.network));
+        frozen.chain(trained.leaves(&self.layout)).collect()
+    }
+
+    /// What the stage would hand on, on the host: the network's weights, with adapters worked in.
+    ///
+    /// # Errors
+    /// When the device fails.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>, ModelError> {
-        self.result().to_host()
+        let (Some(frozen), Some(adapter)) = (&self.frozen, &self.adapter) else { return self.result().to_host() };
+        let mut host = frozen.to_host()?;
+        let merged = adapter.merged(&self.leaves_of(self.result()));
+        for (leaf, numbers) in self.network.leaves.iter().zip(merged) {
+            let numbers = numbers.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
+            host[leaf.segment][leaf.offset..leaf.offset + numbers.len()].copy_from_slice(&numbers);
+        }
+        Ok(host)
+    }
+
+    /// The adapters alone, under PEFT's names; nothing where the network itself is trained.
+    ///
+    /// # Errors
+    /// When the device fails or the file cannot be written.
+    pub fn write_adapter(&self, path: &Path) -> Result<bool, ModelError> {
+        let Some(adapter) = &self.adapter else { return Ok(false) };
+        write_weights(&adapter.named(&self.result().to_host()?), path)?;
+        Ok(true)
     }
 }

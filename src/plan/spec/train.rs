@@ -40,6 +40,8 @@ pub struct Training {
     pub batch: Quantity,
     /// Sequences per forward pass; absent: chosen to fit.
     pub micro_batch: Option<i64>,
+    /// Whether blocks are computed again on the way back instead of kept.
+    pub recompute: bool,
     /// Tokens in a sequence; absent: the model's context.
     pub sequence: Option<i64>,
     pub optimizer: Optimizer,
@@ -75,6 +77,8 @@ pub struct Training {
 #[serde(deny_unknown_fields)]
 pub struct NextToken {
     pub training: Training,
+    /// Whether documents that share a row are kept from seeing each other.
+    pub apart: bool,
 }
 
 /// Supervised fine-tuning: only responses carry loss.

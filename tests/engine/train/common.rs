@@ -83,6 +83,8 @@ impl Setting {
             micro_batch: 4,
             sequence: 16,
             steps: 20,
+            adapter: None,
+            recompute: false,
             optimizer: &self.optimizer,
             groups: &self.groups,
             schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 2, steps: 20 },

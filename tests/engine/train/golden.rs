@@ -91,6 +91,8 @@ fn check(name: &str, device: &Chosen) {
         micro_batch: golden.tokens.len(),
         sequence: inputs[0].len(),
         steps,
+        adapter: None,
+        recompute: false,
         optimizer: &optimizer,
         groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: golden.floor }, warmup: golden.warmup, steps },

@@ -50,6 +50,8 @@ fn reach(model: &Decoder, bound: f64) {
         micro_batch: 12,
         sequence: 64,
         steps: 2000,
+        adapter: None,
+        recompute: false,
         optimizer: &optimizer,
         groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 100, steps: 2000 },
