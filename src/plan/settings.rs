@@ -35,9 +35,13 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
                 .help("start from a stage with `init`, or leave `adapter` out to train the network itself"),
             );
         }
-        let Groups { embedding, hidden: _, head, vectors } = &common.groups;
-        for (group, name) in [(embedding, "embedding"), (head, "head"), (vectors, "vectors")] {
-            if *group != Group::default() {
+        let (own, usual) = (&common.groups, Groups::default());
+        for (group, usual, name) in [
+            (&own.embedding, &usual.embedding, "embedding"),
+            (&own.head, &usual.head, "head"),
+            (&own.vectors, &usual.vectors, "vectors"),
+        ] {
+            if group != usual {
                 problems.push(
                     Problem::new(
                         Code::E0614,
