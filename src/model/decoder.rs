@@ -12,6 +12,7 @@ use crate::plan::spec::Position;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A network with its weights on a device, without autodiff: what generation and likelihoods use.
 #[derive(Clone, Debug)]
@@ -19,14 +20,15 @@ pub struct Decoder {
     pub architecture: Architecture,
     pub(crate) layout: Layout,
     pub(crate) params: Params,
-    pub(crate) rotary: Option<Rotary>,
+    /// The angles of the positions that were asked for so far.
+    rotary: Arc<Mutex<Option<Rotary>>>,
     pub(crate) device: Device,
 }
 
 impl Decoder {
     /// A network with the given weights.
     pub fn new(architecture: Architecture, params: Params, device: &Device) -> Decoder {
-        let rotary = Rotary::of(&architecture, architecture.context, device);
+        let rotary = Arc::default();
         let layout = Layout::new(&architecture);
         Decoder { architecture, layout, params, rotary, device: device.clone() }
     }
@@ -87,6 +89,17 @@ impl Decoder {
         Ok(logits.reshape([sequences.len(), time, self.architecture.vocab]))
     }
 
+    /// The angles of at least the first `positions` positions, of a network that has rotary ones. They are made as they are
+    /// needed: a context may be far longer than any text.
+    pub(super) fn rotary(&self, positions: usize) -> Option<Rotary> {
+        let mut made = self.rotary.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.as_ref().is_none_or(|made| made.positions() < positions) {
+            let more = positions.next_power_of_two().clamp(64, self.architecture.context.max(positions));
+            *made = Rotary::of(&self.architecture, more.max(positions), &self.device);
+        }
+        made.clone()
+    }
+
     fn check_length(&self, time: usize) -> Result<(), ModelError> {
         if time == 0 || time > self.architecture.context {
             let requirement =
@@ -107,7 +120,7 @@ impl Decoder {
             adapter: None,
             recompute: false,
         };
-        let angles = self.rotary.as_ref().map(|rotary| rotary.prefix(time));
+        let angles = self.rotary(time).map(|rotary| rotary.prefix(time));
         let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));
         let input = InputShape { time, angles, masks }.input(ids, &self.device);
         let x = pass.embed(&input);

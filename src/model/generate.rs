@@ -301,7 +301,7 @@ impl Decoder {
             ids: int_vector(ids, &self.device),
             batch,
             time: width,
-            angles: self.rotary.as_ref().map(|rotary| rotary.at(positions.clone(), batch, width)),
+            angles: self.rotary(used + width).map(|rotary| rotary.at(positions.clone(), batch, width)),
             positions: Some(positions),
             masks: Rc::new(masks),
             starts: Vec::new(),

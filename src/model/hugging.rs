@@ -23,12 +23,13 @@ pub enum Family {
     Qwen2,
     Qwen3,
     Olmo2,
+    Smollm3,
 }
 
 impl Family {
     /// All of them; the first that fits is taken.
-    const ALL: [Family; 6] =
-        [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral];
+    const ALL: [Family; 7] =
+        [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral, Family::Smollm3];
 
     /// As `config.json` says it: `model_type`.
     pub fn model_type(self) -> &'static str {
@@ -39,6 +40,7 @@ impl Family {
             Family::Qwen2 => "qwen2",
             Family::Qwen3 => "qwen3",
             Family::Olmo2 => "olmo2",
+            Family::Smollm3 => "smollm3",
         }
     }
 
@@ -51,6 +53,7 @@ impl Family {
             Family::Qwen2 => "Qwen 2",
             Family::Qwen3 => "Qwen 3",
             Family::Olmo2 => "OLMo 2",
+            Family::Smollm3 => "SmolLM 3",
         }
     }
 
@@ -62,6 +65,7 @@ impl Family {
             Family::Qwen2 => "Qwen2ForCausalLM",
             Family::Qwen3 => "Qwen3ForCausalLM",
             Family::Olmo2 => "Olmo2ForCausalLM",
+            Family::Smollm3 => "SmolLM3ForCausalLM",
         }
     }
 
@@ -76,7 +80,7 @@ impl Family {
         let biases = match self {
             // Its own are zero where ours has none.
             Family::Gpt2 => true,
-            Family::Llama => a.bias == a.qkv_bias,
+            Family::Llama | Family::Smollm3 => a.bias == a.qkv_bias,
             Family::Qwen2 => !a.bias && a.qkv_bias,
             Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
         };
@@ -94,7 +98,7 @@ impl Family {
             choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
             choice(a.position == position, "position", &|| json!(a.position)),
             choice(a.activation == activation, "activation", &|| json!(a.activation)),
-            other(a.nope_every.is_none(), "`nope_every`"),
+            other(a.nope_every.is_some() == (self == Family::Smollm3), "its `nope_every`"),
             other(a.window.is_some() == (self == Family::Mistral) && a.global_every.is_none(), "its windows"),
             other(biases, "its biases"),
             other(a.logit_cap.is_none(), "`logit_cap`"),
@@ -157,12 +161,20 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
     };
     let further = match family {
         Family::Llama => json!({ "attention_bias": a.bias, "mlp_bias": a.bias }),
+        Family::Smollm3 => json!({
+            "attention_bias": a.bias,
+            "mlp_bias": a.bias,
+            "no_rope_layers": (0..a.layers).map(|layer| u8::from(a.rotary(layer))).collect::<Vec<_>>(),
+            "no_rope_layer_interval": a.nope_every,
+        }),
         Family::Qwen3 | Family::Olmo2 => json!({ "attention_bias": false }),
         Family::Mistral => json!({ "sliding_window": a.window }),
         Family::Gpt2 | Family::Qwen2 => json!({}),
     };
     let windows = match family {
-        Family::Qwen2 | Family::Qwen3 => json!({ "use_sliding_window": false, "sliding_window": null }),
+        Family::Qwen2 | Family::Qwen3 | Family::Smollm3 => {
+            json!({ "use_sliding_window": false, "sliding_window": null })
+        }
         _ => json!({}),
     };
     let shared = json!({
@@ -212,7 +224,7 @@ pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Ve
     match family {
         Family::Gpt2 => gpt2(a, ours),
         // Our names are theirs.
-        Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Olmo2 => ours,
+        Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Olmo2 | Family::Smollm3 => ours,
     }
 }
 

@@ -40,6 +40,11 @@ impl Rotary {
         Some(Rotary { cos: table(cos), sin: table(sin) })
     }
 
+    /// How many positions it has.
+    pub fn positions(&self) -> usize {
+        self.cos.dims()[0]
+    }
+
     /// The angles of positions `0..time`, the same for every row of a batch.
     pub fn prefix(&self, time: usize) -> Angles {
         let head_dim = self.cos.dims()[1];

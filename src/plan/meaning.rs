@@ -6,7 +6,7 @@
 
 use super::canonical::digest;
 use super::hugging::Folder;
-use super::spec::{self, Dataset, Decoder, Quantity};
+use super::spec::{self, Dataset, Decoder, OnSpike, Quantity};
 use super::{Digest, version};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -100,8 +100,11 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
         Some(Json::Object(common)) => common,
         _ => Map::new(),
     };
-    // `checkpoint` decides how much a stopped run repeats, `micro_batch` and `recompute` what fits into memory.
-    for left_out in ["checkpoint", "checkpoints", "micro_batch", "recompute"] {
+    // `checkpoint` decides how much a stopped run repeats, `micro_batch` and `recompute` what fits into memory. Only a stage
+    // that goes back to its checkpoints depends on where they are.
+    let goes_back = stage.training().and_then(|t| t.on_spike.as_ref()).is_some_and(|s| s.action == OnSpike::RollBack);
+    let checkpoint = if goes_back { None } else { Some("checkpoint") };
+    for left_out in ["checkpoints", "micro_batch", "recompute"].into_iter().chain(checkpoint) {
         common.remove(left_out);
     }
     for condition in ["keep", "until"] {

@@ -7,7 +7,7 @@ use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
 use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
 use crate::tokenizer::Shards;
-use crate::train::{self, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
+use crate::train::{self, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -174,6 +174,7 @@ impl Walk<'_> {
             return Err(Failure::Unplanned { name: planned.tokenizer.clone(), why });
         };
         let (vocab, pad) = (tokenizer.tokenizer.vocab(), tokenizer.tokenizer.pad());
+        let boundary = if tokenizer.tokenizer.begin().is_some() { Boundary::Begin } else { Boundary::End };
         let init = match &common.init {
             Some(init) => match self.stages.get(&init.name) {
                 Some(object) => Some(object.file(WEIGHTS)?),
@@ -188,7 +189,7 @@ impl Walk<'_> {
         let job = Job {
             objective: match &planned.spec {
                 Stage::Sft(_) => Objective::Sft,
-                Stage::NextToken(stage) if stage.apart => Objective::NextTokenApart,
+                Stage::NextToken(stage) if stage.apart => Objective::NextTokenApart(boundary),
                 _ => Objective::NextToken,
             },
             model: &planned.model,

@@ -93,8 +93,10 @@ impl<'a> Rows<'a> {
         seed: u64,
     ) -> Result<Rows<'a>, TrainError> {
         match objective {
-            Objective::NextToken => Windows::new(corpus, sequence, pad, seed, false).map(Rows::Windows),
-            Objective::NextTokenApart => Windows::new(corpus, sequence, pad, seed, true).map(Rows::Windows),
+            Objective::NextToken => Windows::new(corpus, sequence, pad, seed, None).map(Rows::Windows),
+            Objective::NextTokenApart(boundary) => {
+                Windows::new(corpus, sequence, pad, seed, Some(boundary)).map(Rows::Windows)
+            }
             Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         }
     }
@@ -110,8 +112,10 @@ impl<'a> Rows<'a> {
         pad: u32,
     ) -> Result<Rows<'a>, TrainError> {
         let rows = match objective {
-            Objective::NextToken => Windows::to_validate(corpus, sequence, pad, 0, false).map(Rows::Windows),
-            Objective::NextTokenApart => Windows::to_validate(corpus, sequence, pad, 0, true).map(Rows::Windows),
+            Objective::NextToken => Windows::to_validate(corpus, sequence, pad, 0, None).map(Rows::Windows),
+            Objective::NextTokenApart(boundary) => {
+                Windows::to_validate(corpus, sequence, pad, 0, Some(boundary)).map(Rows::Windows)
+            }
             Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         };
         rows.map_err(|error| TrainError::Valid(Box::new(error)))

@@ -170,6 +170,17 @@ fn file_name(name: &str) -> String {
     format!("{name}.safetensors")
 }
 
+/// Removes the checkpoints of later steps than `step`.
+///
+/// # Errors
+/// When one cannot be removed.
+pub(crate) fn remove_after(folder: &Path, step: u64) -> Result<(), TrainError> {
+    for (_, path) in list(folder).into_iter().filter(|(of, _)| *of > step) {
+        fs::remove_dir_all(&path).map_err(|e| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() })?;
+    }
+    Ok(())
+}
+
 fn passed_by(path: &Path, cause: &str) -> String {
     format!("the checkpoint {} is damaged ({cause}); going back to the one before it", path.display())
 }

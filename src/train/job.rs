@@ -64,9 +64,19 @@ pub enum Objective {
     /// Windows of the corpus laid end to end, in a new order and from a new offset each epoch.
     NextToken,
     /// The same, with the documents of a row kept from seeing each other.
-    NextTokenApart,
+    NextTokenApart(Boundary),
     /// One document a row, padded; loss where the corpus is supervised.
     Sft,
+}
+
+/// What a document of a row begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boundary {
+    /// Its own first token: the tokenizer begins texts with one.
+    Begin,
+    /// The token that ended the one before: the same token ends texts and begins them.
+    End,
 }
 
 /// How to validate.

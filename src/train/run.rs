@@ -152,13 +152,18 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("z_loss", json!(job.z_loss)),
         ("ema", json!(job.ema)),
         ("growth", json!(job.growth)),
-        ("on_spike", json!(job.on_spike)),
+        ("on_spike", json!(job.on_spike.map(|spike| (spike, returns_to(job))))),
         ("keep", json!(job.keep)),
         ("validate", json!(job.valid.as_ref().map(|v| (v.every, v.tokens, v.corpus.tokens())))),
         ("seed", json!(job.seed)),
         ("identity", json!(job.identity)),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+}
+
+/// Steps between the checkpoints that a stage may go back to; nothing where it never does.
+fn returns_to(job: &Job) -> Option<u64> {
+    job.on_spike.filter(|spike| spike.action == OnSpike::RollBack).map(|_| job.checkpoint)
 }
 
 /// Where the adapters lie that weights were made with.
@@ -507,6 +512,8 @@ impl<'a> Run<'a> {
             return Err(TrainError::Unstable { checkpoint: state.step, times: watch::RETURNS, step });
         }
         self.learner.restore(numbers);
+        // What was saved after it is undone too.
+        checkpoint::remove_after(self.job.folder, state.step)?;
         self.saved = state.step;
         self.last_finite = state.loss.map(|loss| (state.step, loss));
         // The best weights so far are still in their file.

@@ -230,7 +230,9 @@ impl Learner {
     /// When the device fails.
     pub fn step(&mut self, gradients: Gradients, stride: Stride) -> Result<Tensor<2>, ModelError> {
         let Gradients { flats, loss, penalty } = gradients;
-        let norm = norm(&flats, &loss);
+        // What is never moved has no part in the norm, as PyTorch leaves out what needs no gradient.
+        let moved = self.layout.segments.iter().zip(&flats).filter(|(segment, _)| self.optimizer.moves(segment.part));
+        let norm = norm(&moved.map(|(_, flat)| flat).collect::<Vec<_>>(), &loss);
         let numbers = |good| Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good], 1);
         let mut good = None;
         let mut flag = loss.ones_like();
@@ -239,6 +241,10 @@ impl Learner {
             if self.host {
                 let held = holds.clone().try_into_vec_as::<f32>();
                 if held.map_err(|e| ModelError::Device(e.to_string()))? != [1.0] {
+                    // The average begins with the first step, whether that changed anything or not.
+                    if self.decay.is_some() && self.average.is_none() {
+                        self.average = Some(self.params.clone());
+                    }
                     return Ok(numbers(holds));
                 }
             } else {
@@ -423,7 +429,7 @@ impl Learner {
 }
 
 /// The Euclidean norm of all gradients together, `[1, 1]`.
-fn norm(flats: &[Tensor<1>], like: &Tensor<2>) -> Tensor<2> {
+fn norm(flats: &[&Tensor<1>], like: &Tensor<2>) -> Tensor<2> {
     let on_host: Option<Vec<f64>> =
         flats.iter().map(|flat| Host::of(flat).map(|host| kernels::sum_of_squares(host.numbers()))).collect();
     if let Some(squares) = on_host {
@@ -432,7 +438,7 @@ fn norm(flats: &[Tensor<1>], like: &Tensor<2>) -> Tensor<2> {
     }
     let squares = flats.iter().map(|flat| {
         let rows = flat.dims()[0] / ROW;
-        let flat = flat.clone().reshape([rows, ROW]);
+        let flat = (*flat).clone().reshape([rows, ROW]);
         (flat.clone() * flat).sum_dim(1).sum_dim(0)
     });
     squares.reduce(|a, b| a + b).map_or_else(|| like.zeros_like(), Tensor::sqrt)

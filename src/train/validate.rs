@@ -27,10 +27,12 @@ pub(crate) fn validate(
             return Ok(None);
         }
         let mut batch = Batch::default();
-        for row in row..count.min(row + micro_batch) {
+        // Which rows count follows from their tokens alone, however many go through the device together.
+        let end = count.min(row + micro_batch);
+        while row < end && tokens.is_none_or(|most| seen + batch.tokens < most) {
             rows.push_valid(row, &mut batch);
+            row += 1;
         }
-        row += micro_batch;
         seen += batch.tokens;
         weight += batch.weight();
         // A last batch with fewer rows is filled up, so that the device sees few shapes.

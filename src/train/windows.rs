@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::corpus::Corpus;
 use super::error::TrainError;
+use super::job::Boundary;
 use crate::random::Stream;
 
 /// Windows of `sequence + 1` tokens, each sharing its last token with the next one's first. Every epoch starts at another
@@ -12,8 +13,8 @@ pub(crate) struct Windows<'a> {
     sequence: usize,
     pad: u32,
     offsets: Stream,
-    /// Whether the documents of a row are kept from seeing each other.
-    apart: bool,
+    /// Where documents begin that are kept from seeing each other; absent where they are not.
+    apart: Option<Boundary>,
 }
 
 impl<'a> Windows<'a> {
@@ -26,7 +27,7 @@ impl<'a> Windows<'a> {
         sequence: usize,
         pad: u32,
         seed: u64,
-        apart: bool,
+        apart: Option<Boundary>,
     ) -> Result<Windows<'a>, TrainError> {
         if corpus.tokens() <= sequence as u64 {
             return Err(TrainError::TooLittle { tokens: corpus.tokens(), sequence });
@@ -43,7 +44,7 @@ impl<'a> Windows<'a> {
         sequence: usize,
         pad: u32,
         seed: u64,
-        apart: bool,
+        apart: Option<Boundary>,
     ) -> Result<Windows<'a>, TrainError> {
         if !any_supervised(corpus) {
             return Err(TrainError::NothingSupervised { hint: "the corpus masks every token" });
@@ -82,21 +83,23 @@ impl<'a> Windows<'a> {
         self.corpus.read(start, &mut tokens);
         self.corpus.supervised(start, &mut supervised);
         batch.push(&tokens, &supervised, self.sequence, self.pad);
-        if self.apart {
-            self.push_starts(start, batch);
+        if let Some(boundary) = self.apart {
+            self.push_starts(start, boundary, batch);
         }
     }
 
-    /// Where the document of each place of a row begins. The token that ends a document is also what the next one begins
-    /// with, as it is in generation and judgement: a document's first token is predicted from it alone.
-    fn push_starts(&self, start: u64, batch: &mut Batch) {
+    /// Where the document of each place of a row begins. Where one token ends texts and begins them, a document begins with
+    /// the token that ended the one before, as it does in generation and judgement: its first token is predicted from that
+    /// alone.
+    fn push_starts(&self, start: u64, boundary: Boundary, batch: &mut Batch) {
         let ends = self.corpus.offsets();
-        // The first document that ends after the row's first token.
-        let mut next = ends.partition_point(|end| *end <= start + 1);
+        let shared = u64::from(boundary == Boundary::End);
+        // The first document that begins after the row's first token.
+        let mut next = ends.partition_point(|end| *end <= start + shared);
         let mut begin = 0;
         for place in 0..self.sequence as u64 {
-            while ends.get(next).is_some_and(|end| *end - 1 <= start + place) {
-                begin = (ends[next] - 1 - start) as u32;
+            while ends.get(next).is_some_and(|end| *end - shared <= start + place) {
+                begin = (ends[next] - shared - start) as u32;
                 next += 1;
             }
             batch.starts.push(begin);
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn an_epoch_shows_each_window_once_and_moves_on_the_next() {
         let corpus = MemoryCorpus::new(&[(0..103).collect()]);
-        let windows = Windows::new(&corpus, 10, 0, 7, false).unwrap();
+        let windows = Windows::new(&corpus, 10, 0, 7, None).unwrap();
         let mut batch = Batch::default();
         (0..windows.count(0)).for_each(|row| windows.push(0, row, &mut batch));
         assert_eq!(batch.inputs, (0..100).collect::<Vec<u32>>());
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn validation_counts_every_target_once() {
         let corpus = MemoryCorpus::new(&[(0..95).collect()]);
-        let windows = Windows::new(&corpus, 10, 0, 7, false).unwrap();
+        let windows = Windows::new(&corpus, 10, 0, 7, None).unwrap();
         let mut batch = Batch::default();
         (0..windows.valid_count()).for_each(|row| windows.push_valid(row, &mut batch));
         assert_eq!(batch.weight(), 94);
@@ -157,11 +160,16 @@ mod tests {
     fn a_document_begins_with_the_token_that_ended_the_one_before() {
         // 9 ends documents.
         let corpus = MemoryCorpus::new(&[vec![1, 2, 9], vec![3, 9], vec![4, 5, 6, 7, 8, 9]]);
-        let windows = Windows::new(&corpus, 5, 0, 7, true).unwrap();
+        let windows = Windows::new(&corpus, 5, 0, 7, Some(Boundary::End)).unwrap();
         let mut batch = Batch::default();
         (0..2).for_each(|row| windows.push(0, row, &mut batch));
         assert_eq!(batch.inputs, [1, 2, 9, 3, 9, 4, 5, 6, 7, 8]);
         assert_eq!(batch.starts, [0, 0, 2, 2, 4, 0, 0, 0, 0, 0]);
+        // Where texts have a first token of their own, it is theirs.
+        let begun = Windows::new(&corpus, 5, 0, 7, Some(Boundary::Begin)).unwrap();
+        let mut other = Batch::default();
+        (0..2).for_each(|row| begun.push(0, row, &mut other));
+        assert_eq!(other.starts, [0, 0, 0, 3, 3, 0, 0, 0, 0, 0]);
         let cut = batch.rows(0, 3, 5, 4, 0);
         assert_eq!(cut.starts, [0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
@@ -170,10 +178,10 @@ mod tests {
     fn too_few_tokens_and_masked_tokens_are_refused() {
         let short = MemoryCorpus::new(&[vec![1; 10]]);
         assert!(matches!(
-            Windows::new(&short, 10, 0, 7, false),
+            Windows::new(&short, 10, 0, 7, None),
             Err(TrainError::TooLittle { tokens: 10, sequence: 10 })
         ));
         let masked = MemoryCorpus::samples(&[(vec![1; 50], vec![])]);
-        assert!(matches!(Windows::new(&masked, 10, 0, 7, false), Err(TrainError::NothingSupervised { .. })));
+        assert!(matches!(Windows::new(&masked, 10, 0, 7, None), Err(TrainError::NothingSupervised { .. })));
     }
 }

@@ -147,7 +147,20 @@ fn what_changes_no_result_means_nothing() {
     });
     unchanged(|lab| lab.common("pretrain")["checkpoint"] = json!(7));
     unchanged(|lab| lab.common("pretrain")["micro_batch"] = json!(4));
+    unchanged(|lab| lab.common("pretrain")["recompute"] = json!(true));
     unchanged(|lab| lab.claims[0].0 = "another_name".into());
+}
+
+#[test]
+fn where_checkpoints_are_matters_to_a_stage_that_goes_back_to_them() {
+    let of = |action: &str, checkpoint: i64| {
+        let mut lab = Lab::storyteller();
+        lab.common("pretrain")["on_spike"] = json!({"factor": 2.0, "window": 50, "action": action});
+        lab.common("pretrain")["checkpoint"] = json!(checkpoint);
+        lab.plan().stages[0].hash.clone()
+    };
+    assert_ne!(of("roll_back", 5), of("roll_back", 7));
+    assert_eq!(of("skip", 5), of("skip", 7));
 }
 
 #[test]

@@ -70,6 +70,11 @@ impl Optimizer {
         }
     }
 
+    /// Whether the weights of a part are ever moved.
+    pub fn moves(&self, part: Part) -> bool {
+        group(&self.groups, part).rate != 0.0
+    }
+
     /// Everything it remembers, by name.
     pub fn moments(&self) -> impl Iterator<Item = (&Moment, Params)> {
         self.moments.iter().map(|moment| {
