@@ -152,3 +152,17 @@ fn what_peft_has_no_adapters_for_is_refused() {
     assert!(!at.join("none").exists());
     assert_eq!(exp(at, &["export", "latest.adapted", "--to", "merged"]).code, 0);
 }
+
+#[test]
+fn adapters_of_nothing_and_of_fresh_weights_are_refused() {
+    let place = folder(
+        &STAGES
+            .replace("lora(rank = 4)", "lora(on = [])")
+            .replace("init = older, adapter", "model = other, tokenizer = pieces, adapter"),
+    );
+    let checked = exp(place.path(), &["check", "small.exp"]);
+    assert_eq!(checked.code, 1, "{}{}", checked.out, checked.err);
+    let told = checked.out + &checked.err;
+    assert!(told.contains("something has to learn"), "{told}");
+    assert!(told.contains("`adapted` adapts a network that has learnt nothing"), "{told}");
+}

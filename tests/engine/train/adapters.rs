@@ -6,7 +6,7 @@ use crate::resume::StopAt;
 use emberlab::model::{Named, read_weights};
 use emberlab::plan::spec::{Adamw, Adapter, Decoder, Lora, LoraTarget, Optimizer};
 use emberlab::train::{
-    Adapting, Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, Trained, Validation, train,
+    Adapting, Corpus, Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, Trained, Validation, train,
 };
 use std::path::{Path, PathBuf};
 
@@ -93,9 +93,10 @@ fn adapters_learn_and_the_rest_of_the_network_keeps_every_bit() {
             let mut setting = Setting::new(model.clone(), &folder.path().join(number.to_string()));
             let adapter = Adapter::Lora(kind.clone());
             let adapting = Some(Adapting { spec: &adapter, init: None });
+            (setting.corpus, setting.valid) = (another(4_000, 1), another(500, 2));
             let (log, trained) = whole(&Job { init: Some(&init), adapter: adapting, ..quick(&mut setting) });
-            let (first, last) = (log.valids[0].loss, log.valids[7].loss);
-            assert!(last < first - 0.05, "{kind:?}: {first} to {last}");
+            let (first, last) = (log.losses()[0], log.valids[7].loss);
+            assert!(last < first - 0.5, "{kind:?}: {first} to {last}");
             let matrices = if model.bias { 6 } else { 7 };
             assert_eq!(check_merged(&kind, &init, &trained), 2 * matrices);
         }
@@ -107,6 +108,7 @@ fn the_best_average_and_its_adapters_are_kept_together() {
     let folder = tempfile::tempdir().unwrap();
     let init = base(llama(), &folder.path().join("base"));
     let mut setting = Setting::new(llama(), &folder.path().join("adapted"));
+    (setting.corpus, setting.valid) = (another(4_000, 1), another(500, 2));
     // Keys lie between queries and values in one matrix, and stay.
     let kind = Lora { on: vec![LoraTarget::Value, LoraTarget::Query, LoraTarget::Down], ..lora() };
     let adapter = Adapter::Lora(kind.clone());
@@ -115,10 +117,11 @@ fn the_best_average_and_its_adapters_are_kept_together() {
     let (log, trained) = whole(&job);
     assert_eq!(check_merged(&kind, &init, &trained), 6);
     // Adapters that are given, over the same network, compute what the network computes that has them worked in.
-    let setting = Setting::new(llama(), &folder.path().join("again"));
+    let mut setting = Setting::new(llama(), &folder.path().join("again"));
+    setting.corpus = another(4_000, 1);
     let given = Adapting { spec: &adapter, init: trained.adapter.as_deref() };
     let (again, _) = whole(&Job { init: Some(&init), adapter: Some(given), ..setting.job() });
-    let setting = Setting::new(llama(), &folder.path().join("merged"));
+    setting.folder = folder.path().join("merged");
     let (merged, _) = whole(&Job { init: Some(&trained.weights), ..setting.job() });
     let (again, merged) = (again.losses()[0], merged.losses()[0]);
     assert!((again - merged).abs() < 1e-5, "{again} and {merged}");
@@ -213,12 +216,20 @@ fn blocks_that_are_computed_again_change_no_bit() {
     }
 }
 
-/// The corpus cut into documents of seven tokens.
-fn cut(tokens: usize, seed: u64) -> MemoryCorpus {
-    use emberlab::train::Corpus;
+fn all(tokens: usize, seed: u64) -> Vec<u32> {
     let mut all = vec![0; tokens];
     corpus(tokens, seed).read(0, &mut all);
-    MemoryCorpus::new(&all.chunks(7).map(<[u32]>::to_vec).collect::<Vec<_>>())
+    all
+}
+
+/// The corpus with other rules.
+fn another(tokens: usize, seed: u64) -> MemoryCorpus {
+    MemoryCorpus::new(&[all(tokens, seed).iter().map(|token| (token + 1) % 24).collect()])
+}
+
+/// The corpus cut into documents of seven tokens.
+fn cut(tokens: usize, seed: u64) -> MemoryCorpus {
+    MemoryCorpus::new(&all(tokens, seed).chunks(7).map(<[u32]>::to_vec).collect::<Vec<_>>())
 }
 
 #[test]
