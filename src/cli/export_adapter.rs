@@ -11,7 +11,7 @@ use crate::plan::PlannedStage;
 use crate::plan::spec::{self, Adapter, Lora};
 use crate::store::{Record, disk};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// As PEFT calls them.
@@ -34,10 +34,10 @@ pub(super) fn run(args: &Args, stage: &Stage, record: &Record, screen: &Screen) 
     empty(&args.to)?;
     let mut adapters = read_weights(path).map_err(|e| failed(e.to_string()))?;
     adapters.sort_by(|a, b| a.name.cmp(&b.name));
-    let modules: Vec<&str> = lora.on.iter().map(|target| last(target.module())).collect();
+    let on: BTreeSet<_> = lora.on.iter().copied().collect();
     // Those that the network has: a layer without a gate has none to adapt.
     let has = |module: &&str| adapters.iter().any(|w| w.name.contains(&format!(".{module}.")));
-    let modules: Vec<&str> = modules.into_iter().filter(has).collect();
+    let modules: Vec<&str> = on.iter().map(|target| last(target.module())).filter(has).collect();
     let numbers: u64 = adapters.iter().map(|w| w.numbers.len() as u64).sum();
     let format = NumberFormat::from(args.dtype);
     let files = [

@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Group, Groups, Quantity, Schedule, Training, Unit};
+use super::spec::{Adapter, Group, Groups, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -23,7 +23,7 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
         );
     }
-    if common.adapter.is_some() {
+    if let Some(Adapter::Lora(lora)) = &common.adapter {
         if common.init.is_none() {
             problems.push(
                 Problem::new(
@@ -36,8 +36,13 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             );
         }
         let Groups { embedding, hidden: _, head, vectors } = &common.groups;
-        for (group, name) in [(embedding, "embedding"), (head, "head"), (vectors, "vectors")] {
-            if *group != Group::default() {
+        let usual = Groups::default();
+        for (group, usual, name, trained) in [
+            (embedding, usual.embedding, "embedding", false),
+            (head, usual.head, "head", false),
+            (vectors, usual.vectors, "vectors", lora.magnitude),
+        ] {
+            if *group != usual && !trained {
                 problems.push(
                     Problem::new(
                         Code::E0614,

@@ -40,6 +40,7 @@ stage narrow : next_token {
   budget    = 5 steps
   batch     = 8 documents
   optimizer = adamw(lr = 1e-2)
+  groups    = groups(vectors = group(decay = 0.1))
   recompute = true
 }
 
@@ -130,7 +131,7 @@ fn adapters_are_written_as_peft_writes_them() {
     let words = ["export", "latest.narrow", "--adapter", "--to", "narrow", "--dtype", "bf16"];
     assert_eq!(exp(at, &words).code, 0);
     let config = read(&at.join("narrow/adapter_config.json"));
-    assert_eq!((&config["lora_alpha"], &config["target_modules"]), (&json!(5.5), &json!(["v_proj", "q_proj"])));
+    assert_eq!((&config["lora_alpha"], &config["target_modules"]), (&json!(5.5), &json!(["q_proj", "v_proj"])));
     assert_eq!((&config["use_dora"], &config["use_rslora"]), (&json!(true), &json!(true)));
     let weights = read_weights(&at.join("narrow/adapter_model.safetensors")).unwrap();
     assert_eq!(find(&weights, &format!("{module}.self_attn.v_proj.lora_magnitude_vector")).shape, [32]);
@@ -155,14 +156,18 @@ fn what_peft_has_no_adapters_for_is_refused() {
 
 #[test]
 fn adapters_of_nothing_and_of_fresh_weights_are_refused() {
-    let place = folder(
-        &STAGES
-            .replace("lora(rank = 4)", "lora(on = [])")
-            .replace("init = older, adapter", "model = other, tokenizer = pieces, adapter"),
-    );
+    let wrong = [
+        ("lora(rank = 4)", "lora(on = [])"),
+        ("init = older, adapter", "model = other, tokenizer = pieces, adapter"),
+        (", magnitude = true", ""),
+    ];
+    let stages = wrong.iter().fold(STAGES.to_owned(), |stages, (right, wrong)| stages.replace(right, wrong));
+    let place = folder(&stages);
     let checked = exp(place.path(), &["check", "small.exp"]);
     assert_eq!(checked.code, 1, "{}{}", checked.out, checked.err);
     let told = checked.out + &checked.err;
     assert!(told.contains("something has to learn"), "{told}");
     assert!(told.contains("`adapted` adapts a network that has learnt nothing"), "{told}");
+    // Without magnitudes there are no vectors to have a rate.
+    assert!(told.contains("`narrow` gives rates for weights that its adapters leave as they are"), "{told}");
 }
