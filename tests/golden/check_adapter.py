@@ -23,7 +23,7 @@ base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32).ev
 merged = AutoModelForCausalLM.from_pretrained(merged_folder, dtype=torch.float32).eval()
 plain = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32).eval()
 with warnings.catch_warnings():
-    warnings.simplefilter("error")  # PEFT only warns of adapters that it does not find, or that it has no place for
+    warnings.simplefilter("error", UserWarning)  # PEFT only warns of adapters that it does not find, or that it has no place for
     adapted = PeftModel.from_pretrained(base, adapter_folder).eval()
 ours = [json.loads(line) for line in open(ours)]
 logits_worst = logs_worst = effect = 0.0
