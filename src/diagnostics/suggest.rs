@@ -18,7 +18,10 @@ pub fn similar<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec
         let score = if candidate == wanted {
             2.0
         } else {
-            let alike = strsim::normalized_damerau_levenshtein(&wanted, &candidate);
+            // A path is judged by where it differs, or a long beginning would make all that follow it alike.
+            let shared =
+                wanted.rfind('.').filter(|dot| candidate.get(..=*dot) == wanted.get(..=*dot)).map_or(0, |dot| dot + 1);
+            let alike = strsim::normalized_damerau_levenshtein(&wanted[shared..], &candidate[shared..]);
             // A cut-off or extended name ("valid" for "validate") is as good as a slip of the fingers.
             let prefix = wanted.len() >= 3 && (candidate.starts_with(&wanted) || wanted.starts_with(&candidate));
             if prefix { alike.max(0.7) } else { alike }

@@ -66,7 +66,7 @@ impl Family {
     }
 
     /// What of a network the family does not have.
-    fn lacks(self, a: &Architecture) -> Vec<&'static str> {
+    fn lacks(self, a: &Architecture) -> Vec<String> {
         let gpt2 = self == Family::Gpt2;
         let (qk_norm, place) = match self {
             Family::Qwen3 => (QkNorm::Head, NormPlace::Before),
@@ -80,20 +80,30 @@ impl Family {
             Family::Qwen2 => !a.bias && a.qkv_bias,
             Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
         };
-        let rows = [
-            (a.norm == if gpt2 { Norm::Layer } else { Norm::Rms }, "its `norm`"),
-            (a.norm_place == place, "its `norm_place`"),
-            (a.qk_norm == qk_norm, "its `qk_norm`"),
-            (a.position == if gpt2 { Position::Learned } else { Position::Rotary }, "its `position`"),
-            (a.nope_every.is_none(), "`nope_every`"),
-            (a.window.is_some() == (self == Family::Mistral) && a.global_every.is_none(), "its windows"),
-            (a.activation == if gpt2 { Activation::Gelu } else { Activation::Swiglu }, "its `activation`"),
-            (biases, "its biases"),
-            (a.logit_cap.is_none(), "`logit_cap`"),
-            (!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
-            (!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
-        ];
-        rows.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect()
+        let choice = |has: bool, field: &str, value: &dyn Fn() -> Json| {
+            (!has).then(|| format!("`{field} = {}`", value().as_str().unwrap_or_default()))
+        };
+        let other = |has: bool, what: &str| (!has).then(|| what.to_owned());
+        let (norm, position, activation) = match gpt2 {
+            true => (Norm::Layer, Position::Learned, Activation::Gelu),
+            false => (Norm::Rms, Position::Rotary, Activation::Swiglu),
+        };
+        [
+            choice(a.norm == norm, "norm", &|| json!(a.norm)),
+            choice(a.norm_place == place, "norm_place", &|| json!(a.norm_place)),
+            choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
+            choice(a.position == position, "position", &|| json!(a.position)),
+            choice(a.activation == activation, "activation", &|| json!(a.activation)),
+            other(a.nope_every.is_none(), "`nope_every`"),
+            other(a.window.is_some() == (self == Family::Mistral) && a.global_every.is_none(), "its windows"),
+            other(biases, "its biases"),
+            other(a.logit_cap.is_none(), "`logit_cap`"),
+            other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
+            other(!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 }
 
@@ -106,9 +116,9 @@ pub fn family(a: &Architecture) -> Result<Family, String> {
     match nearest {
         Some((family, lacks)) if lacks.is_empty() => Ok(family),
         Some((family, lacks)) => Err(format!(
-            "no family of `transformers` has this combination: the nearest, {}, does not have {}",
+            "no family of `transformers` has this combination: the nearest, {}, has no {}",
             family.title(),
-            lacks.join(", nor ")
+            lacks.join(" and no ")
         )),
         None => Err("there are no families".to_owned()),
     }

@@ -43,7 +43,7 @@ pub(crate) struct Tape {
 enum Kept {
     Tape(Box<BlockTape>),
     /// What went in, and which mask of the dropout came next.
-    Input(Tensor<2>, u64),
+    Input(Box<Tensor<2>>, u64),
 }
 
 struct BlockTape {
@@ -103,7 +103,7 @@ impl Pass<'_> {
     ) -> Tensor<2> {
         let (mut x, drop) = self.drop(x);
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
-            let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(x.clone(), self.place()));
+            let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(Box::new(x.clone()), self.place()));
             let (y, block) = self.block(x, input, roles, layer, cache.as_deref_mut());
             x = y;
             if let Some(tape) = tape.as_deref_mut() {
@@ -215,7 +215,7 @@ impl Pass<'_> {
                     if let Some(dropout) = self.dropout {
                         dropout.go_to(place);
                     }
-                    self.block(x, input, roles, layer, None).1
+                    self.block(*x, input, roles, layer, None).1
                 }
             };
             x = self.block_back(x, input, roles, layer, block, &mut grads);

@@ -146,7 +146,7 @@ mod tests {
         close(of(None), [1.0, 0.1, 0.01, 0.001], 1.0);
         close(of(Some(RopeScaling::RopeLinear(RopeLinear { factor: 4.0 }))), [0.25, 0.025, 0.0025, 0.00025], 1.0);
         let llama3 = RopeLlama3 { factor: 8.0, low: 1.0, high: 4.0, context: 128 };
-        close(of(Some(RopeScaling::RopeLlama3(llama3))), [1.0, 0.042_751_178, 0.00125, 0.000_125], 1.0);
+        close(of(Some(RopeScaling::RopeLlama3(llama3))), [1.0, 0.042_751_18, 0.00125, 0.000_125], 1.0);
         let yarn = RopeYarn { factor: 4.0, context: 1024, fast: 32.0, slow: 1.0, attention: None };
         close(of(Some(RopeScaling::RopeYarn(yarn))), [1.0, 0.075, 0.005, 0.00025], 1.138_629_4);
     }

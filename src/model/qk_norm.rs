@@ -12,10 +12,10 @@ use emberlab_kernels as kernels;
 pub(super) enum QkNormTape {
     Kernel {
         /// Queries, keys and values as they were.
-        qkv: Tensor<2>,
+        qkv: Box<Tensor<2>>,
         scale: Vec<f32>,
     },
-    Composed([NormTape; 2]),
+    Composed(Box<[NormTape; 2]>),
 }
 
 /// Where queries and keys lie in a row: first column, stretches normalised apart, and the size of one.
@@ -30,7 +30,7 @@ fn places(a: &Architecture) -> [(usize, usize, usize); 2] {
 /// `qkv` `[rows, width]` with its queries and keys normalised, times `gains` `[1, size]`.
 pub(super) fn qk_norm(a: &Architecture, qkv: Tensor<2>, gains: [Tensor<2>; 2]) -> (Tensor<2>, QkNormTape) {
     match on_host(a, &qkv, &gains) {
-        Some((y, scale)) => (y, QkNormTape::Kernel { qkv, scale }),
+        Some((y, scale)) => (y, QkNormTape::Kernel { qkv: Box::new(qkv), scale }),
         None => {
             let [rows, width] = qkv.dims();
             let [(first, first_tape), (second, second_tape)] = [0, 1].map(|part| {
@@ -41,7 +41,7 @@ pub(super) fn qk_norm(a: &Architecture, qkv: Tensor<2>, gains: [Tensor<2>; 2]) -
             });
             let values = a.query_width() + a.kv_width();
             let value = qkv.narrow(1, values, width - values);
-            (Tensor::cat(vec![first, second, value], 1), QkNormTape::Composed([first_tape, second_tape]))
+            (Tensor::cat(vec![first, second, value], 1), QkNormTape::Composed(Box::new([first_tape, second_tape])))
         }
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn qk_norm_back(
 ) -> (Tensor<2>, [Tensor<2>; 2]) {
     let [rows, width] = y.dims();
     let tapes = match tape {
-        QkNormTape::Composed(tapes) => tapes,
+        QkNormTape::Composed(tapes) => *tapes,
         QkNormTape::Kernel { qkv, scale } => {
             if let Some(gains) = back_on_host(a, &qkv, &scale, &mut y, &gains) {
                 return (y, gains);

@@ -46,7 +46,8 @@ impl Lab {
             "model": reference("teller"), "tokenizer": reference("words"),
             "data": named("stories", Some("train")), "budget": amount(1e7, "tokens"), "batch": amount(16384.0, "tokens"),
             "validate": {"period": amount(100.0, "steps"), "on": named("stories", Some("valid")), "tokens": null},
-            "keep": {"is": "best", "by": {"measure": ["valid", "loss"]}}, "clip": 1.0}))});
+            "keep": {"is": "best", "by": {"measure": ["valid", "loss"]}}, "clip": 1.0})),
+            "apart": false});
         let tuned = json!({"is": "sft",
             "training": stage(json!({"init": reference("pretrain"), "data": named("questions", None),
                 "budget": amount(3.0, "epochs"), "batch": amount(8.0, "documents"), "seed": 1})),
@@ -255,7 +256,7 @@ pub fn amount(amount: f64, unit: &str) -> Json {
 /// What every training stage has: defaults, and `fields` over them.
 pub fn stage(fields: Json) -> Json {
     let mut all = json!({"model": null, "init": null, "tokenizer": null, "data": null, "budget": null, "batch": null,
-        "micro_batch": null, "sequence": null,
+        "micro_batch": null, "recompute": false, "adapter": null, "sequence": null,
         "optimizer": {"is": "adamw", "lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8, "weight_decay": 0.1},
         "groups": Groups::default(),
         "schedule": {"is": "cosine", "warmup": amount(0.02, "ratio"), "floor": 0.1}, "clip": null, "validate": null,

@@ -151,6 +151,24 @@ fn settings_of_training_fit_the_network_and_the_length() {
         &["E0614 `pretrain` gives rates for an output matrix that `teller` does not have\n  \
            [groups.head.rate] for an output matrix of its own\n  [tied] the output shares the embedding"],
     );
+    let lora = || json!({"is": "lora", "rank": 8, "alpha": 8.0, "on": ["query"], "rank_stabilized": false, "magnitude": false});
+    refused(
+        |lab| lab.common("pretrain")["adapter"] = lora(),
+        &[
+            "E0614 `pretrain` adapts a network that has learnt nothing\n  [adapter.rank] its own weights would stay as they were \
+           drawn",
+        ],
+    );
+    refused(
+        |lab| {
+            lab.common("tuned")["adapter"] = lora();
+            lab.common("tuned")["groups"]["vectors"]["rate"] = json!(0.5);
+        },
+        &[
+            "E0614 `tuned` gives rates for weights that its adapters leave as they are\n  [groups.vectors.rate] adapters are \
+           matrices of blocks\n  [adapter.rank] only these are trained",
+        ],
+    );
     let grows = |lab: &mut Lab, from, over| {
         lab.common("pretrain")["growth"] = json!({"from": amount(from, "documents"), "over": amount(over, "steps")});
     };

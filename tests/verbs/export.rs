@@ -92,6 +92,6 @@ fn a_gpt2_lies_the_other_way_and_what_no_family_has_is_refused() {
     assert!(!at.join("damaged/model.safetensors").exists());
     let refused = exp(at, &["export", "latest.b", "--to", "mixed"]);
     assert_eq!(refused.code, 2, "{}", refused.err);
-    assert!(refused.err.contains("GPT-2 no `norm = rms`"), "{}", refused.err);
+    assert!(refused.err.contains("the nearest, GPT-2, has no `norm = rms`"), "{}", refused.err);
     assert!(!at.join("mixed").exists());
 }

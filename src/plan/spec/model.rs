@@ -184,7 +184,7 @@ impl Decoder {
 fn every(period: Option<i64>, layer: usize) -> bool {
     period
         .and_then(|period| u64::try_from(period).ok())
-        .is_some_and(|period| period > 0 && (layer as u64 + 1) % period == 0)
+        .is_some_and(|period| period > 0 && (layer as u64 + 1).is_multiple_of(period))
 }
 
 impl Default for Decoder {
