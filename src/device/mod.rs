@@ -7,6 +7,7 @@
 mod choose;
 #[cfg(feature = "wgpu")]
 mod gpu;
+mod heap;
 mod panics;
 mod repeat;
 
@@ -18,5 +19,6 @@ use burn::tensor::Device;
 
 /// The CPU, as burn's `flex` backend.
 pub(crate) fn cpu_device() -> Device {
+    heap::keep();
     Device::flex()
 }

@@ -6,10 +6,11 @@ use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
     Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Squeeze, Tape, load_segments, save_segments,
+    Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
+use emberlab_kernels as kernels;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -238,12 +239,7 @@ impl Learner {
     /// When the device fails.
     pub fn step(&mut self, gradients: Gradients, stride: Stride) -> Result<Tensor<2>, ModelError> {
         let Gradients { flats, loss, penalty } = gradients;
-        let squares = flats.iter().map(|flat| {
-            let rows = flat.dims()[0] / ROW;
-            let flat = flat.clone().reshape([rows, ROW]);
-            (flat.clone() * flat).sum_dim(1).sum_dim(0)
-        });
-        let norm = squares.reduce(|a, b| a + b).map_or_else(|| loss.zeros_like(), Tensor::sqrt);
+        let norm = norm(&flats, &loss);
         let numbers = |good| Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good], 1);
         let mut good = None;
         let mut flag = loss.ones_like();
@@ -261,11 +257,7 @@ impl Learner {
         }
         let numbers = numbers(flag);
         let flats = match self.clip {
-            // As PyTorch's clip_grad_norm_, with the coefficient left on the device.
-            Some(most) => {
-                let coefficient = norm.clone().add_scalar(1e-6).recip().mul_scalar(most).clamp_max(1.0).reshape([1]);
-                flats.into_iter().map(|flat| flat * coefficient.clone()).collect()
-            }
+            Some(most) => clipped(flats, &norm, most)?,
             None => flats,
         };
         self.leaves = None;
@@ -437,4 +429,38 @@ impl Learner {
         save_segments(&adapter.layout, &self.result().to_host()?, path)?;
         Ok(true)
     }
+}
+
+/// The Euclidean norm of all gradients together, `[1, 1]`.
+fn norm(flats: &[Tensor<1>], like: &Tensor<2>) -> Tensor<2> {
+    let on_host: Option<Vec<f64>> =
+        flats.iter().map(|flat| Host::of(flat).map(|host| kernels::sum_of_squares(host.numbers()))).collect();
+    if let Some(squares) = on_host {
+        let norm = squares.iter().sum::<f64>().sqrt() as f32;
+        return Tensor::from_data(TensorData::new(vec![norm], [1, 1]), &like.device());
+    }
+    let squares = flats.iter().map(|flat| {
+        let rows = flat.dims()[0] / ROW;
+        let flat = flat.clone().reshape([rows, ROW]);
+        (flat.clone() * flat).sum_dim(1).sum_dim(0)
+    });
+    squares.reduce(|a, b| a + b).map_or_else(|| like.zeros_like(), Tensor::sqrt)
+}
+
+/// Gradients scaled down to a norm of at most `most`, as PyTorch's `clip_grad_norm_` does it. On a GPU the coefficient stays
+/// there.
+fn clipped(mut flats: Vec<Tensor<1>>, norm: &Tensor<2>, most: f64) -> Result<Vec<Tensor<1>>, ModelError> {
+    if flats.iter().all(|flat| Host::of(flat).is_some()) {
+        let norm = norm.try_to_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
+        let coefficient = most as f32 / (norm.first().copied().unwrap_or(f32::NAN) + 1e-6);
+        // One that is no number makes all gradients none, as it does in PyTorch.
+        if coefficient < 1.0 || coefficient.is_nan() {
+            for flat in &mut flats {
+                change_on_host(flat, |gradient| kernels::scale(gradient, coefficient));
+            }
+        }
+        return Ok(flats);
+    }
+    let coefficient = norm.clone().add_scalar(1e-6).recip().mul_scalar(most).clamp_max(1.0).reshape([1]);
+    Ok(flats.into_iter().map(|flat| flat * coefficient.clone()).collect())
 }

@@ -9,6 +9,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod clip;
 mod decode;
 mod entropy;
 mod groups;
@@ -25,6 +26,7 @@ pub use activation::{
 };
 pub use adamw::{Adamw, adamw};
 pub use attention::{Heads, View, attention, attention_back};
+pub use clip::{scale, sum_of_squares};
 pub use decode::{CacheShape, attend, log_total};
 pub use entropy::cross_entropy;
 pub use groups::{Group, norm_groups, norm_groups_back};

@@ -437,3 +437,15 @@ fn the_logarithm_of_a_sum() {
         close(&[log_total(&x)], &[exact], "log_total");
     }
 }
+
+#[test]
+fn squares_add_up_and_numbers_scale() {
+    for len in [0, 1, 17, 40_000] {
+        let mut x = numbers(len, 7);
+        let exact: f64 = x.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+        assert!((sum_of_squares(&x) - exact).abs() <= 1e-6 * exact, "{len}");
+        let halves: Vec<f32> = x.iter().map(|v| v * 0.5).collect();
+        scale(&mut x, 0.5);
+        assert_eq!(x, halves);
+    }
+}
