@@ -7,6 +7,7 @@ use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::model::hugging::{self, Family, Specials};
 use crate::model::{Architecture, Described, Layout, Named, NumberFormat, load_segments, named, write_stream};
+use crate::plan::PlannedStage;
 use crate::store::{Record, disk};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ pub struct Args {
     /// The largest file of weights, such as `500MB` or `2GiB`; more weights go into several, with an index.
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = size)]
     pub max_shard: u64,
+    /// Write the adapters that the stage trained instead of the network, as a folder that PEFT loads.
+    #[arg(long, conflicts_with = "max_shard")]
+    pub adapter: bool,
     #[command(flatten)]
     pub lab: LabArgs,
 }
@@ -73,20 +77,18 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let lab = bench::lab_here(args.lab.lab.as_deref())?;
     let stage = Stage::find(&lab, &args.model)?;
     let failed = |message: String| Failure::Run { message, help: None };
+    let run = args.model.rsplit_once('.').map_or(args.model.as_str(), |(run, _)| run);
+    let record = bench::run_named(&lab, run)?.current_record().map_err(bench::failed)?;
+    if args.adapter {
+        return super::export_adapter::run(args, &stage, &record, screen);
+    }
     let architecture = Architecture::new(&stage.planned().model, Some(stage.tokenizer().vocab()))
         .map_err(|e| failed(e.to_string()))?;
     let family = hugging::family(&architecture).map_err(|why| Failure::Usage {
         message: format!("`{}` cannot be exported: {why}", stage.planned().name),
         help: Some("weights lie in the store as safetensors; `exp runs show` names the run's folder".to_owned()),
     })?;
-    if std::fs::read_dir(&args.to).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Failure::Usage {
-            message: format!("`{}` is not empty", args.to.display()),
-            help: Some("name a folder that does not exist yet; nothing was changed".to_owned()),
-        });
-    }
-    let run = args.model.rsplit_once('.').map_or(args.model.as_str(), |(run, _)| run);
-    let record = bench::run_named(&lab, run)?.current_record().map_err(bench::failed)?;
+    empty(&args.to)?;
     let format = NumberFormat::from(args.dtype);
     let files = files(&stage, &architecture, family, format, &record)?;
     // Read as the network reads them: what is missing or misshaped is an error here, and never written as zeros.
@@ -116,6 +118,17 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         screen.note(&format!("{} as a {} of `transformers`", stage.planned().name, family.model_type()));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses a folder that holds something.
+pub(super) fn empty(to: &Path) -> Result<(), Failure> {
+    if std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::Usage {
+            message: format!("`{}` is not empty", to.display()),
+            help: Some("name a folder that does not exist yet; nothing was changed".to_owned()),
+        });
+    }
+    Ok(())
 }
 
 /// Writes the weights, in as many files as the limit asks for, and then their index if there are several; gives their names.
@@ -197,7 +210,7 @@ fn files(
     Ok(files)
 }
 
-fn pretty(json: &Json) -> Result<Vec<u8>, Failure> {
+pub(super) fn pretty(json: &Json) -> Result<Vec<u8>, Failure> {
     let text = serde_json::to_string_pretty(json).map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     Ok((text + "\n").into_bytes())
 }
@@ -284,6 +297,14 @@ fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Rec
         record.run,
         record.plan_hash
     );
+    out.push_str(&measured(planned, record));
+    out.push_str("Made with Emberlab; the experiment's file says the rest.\n");
+    out
+}
+
+/// What a run measured of a stage, for its card.
+pub(super) fn measured(planned: &PlannedStage, record: &Record) -> String {
+    let mut out = String::new();
     if let Some(trained) = record.stages.get(&planned.name).filter(|s| s.tokens > 0) {
         let _ = writeln!(
             out,
@@ -311,6 +332,5 @@ fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Rec
         let _ = writeln!(out, "| evaluation | metric | value | 95 % interval | n |\n| --- | --- | --- | --- | --- |");
         let _ = writeln!(out, "{}\n", rows.join("\n"));
     }
-    out.push_str("Made with Emberlab; the experiment's file says the rest.\n");
     out
 }

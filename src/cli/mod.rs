@@ -36,6 +36,8 @@ pub mod engine;
 #[cfg(feature = "engine")]
 pub mod export;
 #[cfg(feature = "engine")]
+mod export_adapter;
+#[cfg(feature = "engine")]
 pub mod generate;
 #[cfg(feature = "engine")]
 pub mod lock;

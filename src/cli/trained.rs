@@ -7,7 +7,7 @@ use crate::model::Decoder;
 use crate::plan::hugging::{self, Folder};
 use crate::plan::spec::{self, Template};
 use crate::plan::{Plan, PlannedStage};
-use crate::run::{Model, WEIGHTS};
+use crate::run::{ADAPTER, Model, WEIGHTS};
 use crate::source::World;
 use crate::source::disk::DiskWorld;
 use crate::store::{Check, Lab, Object, ObjectKind};
@@ -71,6 +71,8 @@ pub struct Stage {
     plan: Plan,
     index: usize,
     weights: PathBuf,
+    /// The file of its adapters, if it trained those.
+    adapter: Option<PathBuf>,
     tokenizer: Tokenizer,
     /// Files of the tokenizer's object: name and place.
     tokenizer_files: Vec<(String, PathBuf)>,
@@ -96,12 +98,14 @@ impl Stage {
             });
         };
         let planned = &plan.stages[index];
-        let weights = object(lab, ObjectKind::Stage, planned.hash.value(), &planned.name)?;
-        let weights = weights.file(WEIGHTS).map_err(bench::failed)?;
+        let trained = object(lab, ObjectKind::Stage, planned.hash.value(), &planned.name)?;
+        let weights = trained.file(WEIGHTS).map_err(bench::failed)?;
+        let adapter = trained.manifest.files.iter().find(|file| file.path == ADAPTER);
+        let adapter = adapter.map(|file| trained.file(&file.path)).transpose().map_err(bench::failed)?;
         let (object, tokenizer) = tokenizer_of(lab, &plan, &planned.tokenizer)?;
         let files = object.manifest.files.iter().map(|file| Ok((file.path.clone(), object.file(&file.path)?)));
         let tokenizer_files = files.collect::<Result<Vec<_>, _>>().map_err(bench::failed)?;
-        Ok(Stage { plan, index, weights, tokenizer, tokenizer_files })
+        Ok(Stage { plan, index, weights, adapter, tokenizer, tokenizer_files })
     }
 
     /// The plan of its run.
@@ -112,6 +116,11 @@ impl Stage {
     /// The file of its weights.
     pub fn weights(&self) -> &Path {
         &self.weights
+    }
+
+    /// The file of its adapters, if it trained those.
+    pub fn adapter(&self) -> Option<&Path> {
+        self.adapter.as_deref()
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {

@@ -7,7 +7,6 @@
 use super::architecture::Architecture;
 use super::host::product;
 use super::layout::{Init, Layout, LayoutBuilder, LeafId};
-use super::weights::{Named, named};
 use crate::plan::spec;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use std::collections::BTreeMap;
 /// Which matrices are adapted, and where the numbers of their adapters lie.
 #[derive(Clone, Debug)]
 pub(crate) struct Adapter {
-    /// Of the adapters alone. Its leaves follow those of the network.
+    /// Of the adapters alone, under the names that PEFT saves them with. Its leaves follow those of the network.
     pub layout: Layout,
     /// By leaf of the network.
     parts: BTreeMap<LeafId, Vec<AdapterPart>>,
@@ -72,7 +71,7 @@ impl Adapter {
                 let (mut first, input) = (0, network.leaves[leaf].cols);
                 for (target, rows) in stretches {
                     if spec.on.contains(&target) {
-                        let name = format!("model.layers.{layer}.{}", target.module());
+                        let name = format!("base_model.model.model.layers.{layer}.{}", target.module());
                         let down = Init::Uniform(1.0 / (input as f64).sqrt());
                         let part = AdapterPart {
                             first,
@@ -221,12 +220,6 @@ impl Adapter {
         let mut inputs = inputs.into_iter();
         let first = inputs.next().unwrap_or_else(|| x.zeros_like());
         AdapterGradients { x: inputs.fold(first, |sum, input| sum + input), leaves: gradients }
-    }
-
-    /// The adapters' numbers under PEFT's names.
-    pub fn named<'a>(&'a self, host: &'a [Vec<f32>]) -> Vec<Named<'a>> {
-        let peft = |weight: Named<'a>| Named { name: format!("base_model.model.{}", weight.name).into(), ..weight };
-        named(&self.layout, host).into_iter().map(peft).collect()
     }
 }
 

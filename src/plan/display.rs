@@ -3,6 +3,7 @@
 use super::datasets::{called, summary};
 use super::figures::{bytes, duration, flops, number, plural, thousands};
 use super::graph::{Estimate, Known, Plan, PlannedStage};
+use super::memory::adapters;
 use super::spec::{Decoder, Keeping, Metric, Tokenizer};
 use super::status::Statuses;
 use super::totals::{Price, totals};
@@ -131,6 +132,21 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
     let Some(common) = stage.spec.training() else {
         return published(stage, out);
     };
+    if let Some(adapter) = &common.adapter {
+        let trained = adapters(&stage.model, adapter);
+        let share = |all: &u64| number(100.0 * trained as f64 / (*all).max(1) as f64);
+        out.field(
+            "trained",
+            &show(&e.parameters, |all| {
+                format!(
+                    "{} numbers in adapters, {} % of the network's {}",
+                    thousands(trained),
+                    share(all),
+                    thousands(*all)
+                )
+            }),
+        );
+    }
     let mut from = format!("{} through {}", called(&common.data), stage.tokenizer);
     if let Some(every) = &common.validate {
         write!(from, "; validates on {}", called(&every.on)).ok();

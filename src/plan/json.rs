@@ -3,6 +3,7 @@
 //! A figure that is not known is `null`, and `reasons` of the same object says why, by the figure's name.
 
 use super::graph::{Known, Plan};
+use super::memory::adapters;
 use super::status::{Status, Statuses};
 use super::totals::{Price, totals};
 use serde::Serialize;
@@ -21,6 +22,14 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .known("hash", &stage.hash)
                 .status()
                 .known("parameters", &e.parameters)
+                .put_some(
+                    "trained_parameters",
+                    stage
+                        .spec
+                        .training()
+                        .and_then(|t| t.adapter.as_ref())
+                        .map(|adapter| json!(adapters(&stage.model, adapter))),
+                )
                 .put_some(
                     "published",
                     stage.published.as_ref().map(|p| {

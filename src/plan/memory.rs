@@ -10,6 +10,7 @@ use super::Memory;
 use super::parameters::{parameters, size};
 use super::remembered::{matrices_at_once, remembered};
 use super::spec::{Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm};
+use std::collections::BTreeSet;
 
 const F32: u64 = 4;
 
@@ -142,7 +143,8 @@ pub fn adapters(model: &Decoder, adapter: &Adapter) -> u64 {
     let Adapter::Lora(lora) = adapter;
     let [width, hidden] = [model.width, model.hidden].map(size);
     let [queries, keys] = [model.heads, model.kv_heads].map(|heads| size(heads).saturating_mul(size(model.head_dim)));
-    let block = lora.on.iter().fold(0u64, |sum, target| {
+    let on: BTreeSet<_> = lora.on.iter().collect();
+    let block = on.iter().fold(0u64, |sum, target| {
         let (input, output) = match target {
             LoraTarget::Query => (width, queries),
             LoraTarget::Key | LoraTarget::Value => (width, keys),

@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Group, Groups, Quantity, Schedule, Training, Unit};
+use super::spec::{Adapter, Group, Groups, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -23,7 +23,7 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
         );
     }
-    if common.adapter.is_some() {
+    if let Some(Adapter::Lora(lora)) = &common.adapter {
         if common.init.is_none() {
             problems.push(
                 Problem::new(
@@ -35,13 +35,14 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
                 .help("start from a stage with `init`, or leave `adapter` out to train the network itself"),
             );
         }
-        let (own, usual) = (&common.groups, Groups::default());
-        for (group, usual, name) in [
-            (&own.embedding, &usual.embedding, "embedding"),
-            (&own.head, &usual.head, "head"),
-            (&own.vectors, &usual.vectors, "vectors"),
+        let Groups { embedding, hidden: _, head, vectors } = &common.groups;
+        let usual = Groups::default();
+        for (group, usual, name, trained) in [
+            (embedding, usual.embedding, "embedding", false),
+            (head, usual.head, "head", false),
+            (vectors, usual.vectors, "vectors", lora.magnitude),
         ] {
-            if group != usual {
+            if *group != usual && !trained {
                 problems.push(
                     Problem::new(
                         Code::E0614,

@@ -7,7 +7,7 @@ use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
 use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
 use crate::tokenizer::Shards;
-use crate::train::{self, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
+use crate::train::{self, Adapting, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -206,7 +206,7 @@ impl Walk<'_> {
             micro_batch: amounts.micro_batch,
             sequence: amounts.sequence,
             steps: amounts.steps,
-            adapter: common.adapter.as_ref(),
+            adapter: common.adapter.as_ref().map(|spec| Adapting { spec, init: None }),
             recompute: common.recompute,
             optimizer: &common.optimizer,
             groups: &common.groups,

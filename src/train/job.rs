@@ -27,7 +27,7 @@ pub struct Job<'a> {
     pub sequence: usize,
     pub steps: u64,
     /// What is trained in the place of the network's own weights; absent: those.
-    pub adapter: Option<&'a Adapter>,
+    pub adapter: Option<Adapting<'a>>,
     /// Whether blocks are computed again on the way back instead of kept. It changes no number.
     pub recompute: bool,
     pub optimizer: &'a Optimizer,
@@ -55,6 +55,14 @@ pub struct Job<'a> {
     /// What else the stage depends on, such as the hash of its data: a checkpoint made under another identity is refused.
     pub identity: &'a str,
     pub device: &'a Chosen,
+}
+
+/// What is trained in the place of a network's own weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Adapting<'a> {
+    pub spec: &'a Adapter,
+    /// A safetensors file of adapters to start from, under PEFT's names; absent: fresh ones, which change nothing.
+    pub init: Option<&'a Path>,
 }
 
 /// What a batch is.

@@ -29,7 +29,7 @@ mod windows;
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
 pub use gradients::gradients;
-pub use job::{Boundary, Job, Keep, Objective, Validation};
+pub use job::{Adapting, Boundary, Job, Keep, Objective, Validation};
 pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
 pub use run::{Best, Outcome, Start, Trained, train};
 pub use schedule::{Schedule, ScheduleError, Shape};

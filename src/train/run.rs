@@ -3,7 +3,7 @@
 use super::batch::{Batch, Rows};
 use super::checkpoint::{self, Fingerprint, Restored, State};
 use super::error::TrainError;
-use super::job::{Job, Keep};
+use super::job::{Adapting, Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
 use super::order::Order;
 use super::step::{Learner, NUMBERS, Part, Stride};
@@ -11,7 +11,7 @@ use super::stop::Stop;
 use super::validate::validate;
 use super::watch::{self, Verdict};
 use crate::device::Kind;
-use crate::model::{Architecture, Layout, ModelError, Params, weights_hash};
+use crate::model::{Architecture, Layout, ModelError, Params, read_weights, weights_hash};
 use crate::plan::Step;
 use crate::plan::spec::OnSpike;
 use burn::tensor::Tensor;
@@ -135,7 +135,12 @@ pub(super) fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainE
 }
 
 /// What the numbers of a run follow from: a checkpoint of a job that differs in any of it is refused.
-fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fingerprint {
+fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Result<Fingerprint, ModelError> {
+    let adapter = match job.adapter {
+        None => json!(null),
+        Some(Adapting { spec, init: None }) => json!(spec),
+        Some(Adapting { spec, init: Some(path) }) => json!([spec, weights_hash(&read_weights(path)?)]),
+    };
     let fields = [
         ("model", json!(architecture)),
         ("init", json!(init)),
@@ -144,7 +149,7 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("batch", json!(job.batch)),
         ("sequence", json!(job.sequence)),
         ("budget", json!(job.steps)),
-        ("adapter", json!(job.adapter)),
+        ("adapter", adapter),
         ("optimizer", json!(job.optimizer)),
         ("groups", json!(job.groups)),
         ("schedule", json!(job.schedule)),
@@ -158,7 +163,7 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Fi
         ("seed", json!(job.seed)),
         ("identity", json!(job.identity)),
     ];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+    Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect())
 }
 
 /// Steps between the checkpoints that a stage may go back to; nothing where it never does.
@@ -225,7 +230,7 @@ impl<'a> Run<'a> {
             None => None,
         };
         let init_hash = init.as_ref().map(|host| weights_hash(&crate::model::named(&layout, host)));
-        let fingerprint = fingerprint(job, &architecture, init_hash.as_deref());
+        let fingerprint = fingerprint(job, &architecture, init_hash.as_deref())?;
         let params = match init {
             Some(host) => Params::from_host(host, device),
             None => Params::fresh(&layout, job.seed, device),

@@ -6,7 +6,7 @@ use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
     Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Squeeze, Tape, change_on_host, write_weights,
+    Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -104,16 +104,25 @@ impl Gradients {
 
 impl Learner {
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or adapters to start from cannot be read or do not fit.
     pub fn new(architecture: Architecture, network: Params, job: &Job) -> Result<Learner, ModelError> {
         let whole = Layout::new(&architecture);
         let device = job.device.device.clone();
-        let adapter = job.adapter.map(|spec::Adapter::Lora(lora)| Adapter::new(lora, &architecture, &whole));
+        let adapter = job.adapter.map(|adapting| {
+            let spec::Adapter::Lora(lora) = adapting.spec;
+            Adapter::new(lora, &architecture, &whole)
+        });
         let (layout, params, frozen) = match &adapter {
             None => (whole.clone(), network, None),
             Some(adapter) => {
-                let mut host = Params::fresh_host(&adapter.layout, job.seed);
-                adapter.start(&network.leaves(&whole), &mut host)?;
+                let host = match job.adapter.and_then(|adapting| adapting.init) {
+                    Some(path) => load_segments(&adapter.layout, path)?,
+                    None => {
+                        let mut host = Params::fresh_host(&adapter.layout, job.seed);
+                        adapter.start(&network.leaves(&whole), &mut host)?;
+                        host
+                    }
+                };
                 (adapter.layout.clone(), Params::from_host(host, &device), Some(network))
             }
         };
@@ -423,7 +432,7 @@ impl Learner {
     /// When the device fails or the file cannot be written.
     pub fn write_adapter(&self, path: &Path) -> Result<bool, ModelError> {
         let Some(adapter) = &self.adapter else { return Ok(false) };
-        write_weights(&adapter.named(&self.result().to_host()?), path)?;
+        save_segments(&adapter.layout, &self.result().to_host()?, path)?;
         Ok(true)
     }
 }

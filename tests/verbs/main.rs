@@ -8,6 +8,7 @@
     reason = "tests prepare files and fail by panicking"
 )]
 
+mod adapters;
 mod chat;
 mod data;
 mod export;

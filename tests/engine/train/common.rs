@@ -1,7 +1,7 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,
@@ -25,6 +25,13 @@ pub fn gpt2() -> Decoder {
         dropout: 0.1,
         ..llama()
     }
+}
+
+/// Adapters of every matrix.
+pub fn lora() -> Lora {
+    use LoraTarget::{Down, Gate, Key, Output, Query, Up, Value};
+    let on = vec![Query, Key, Value, Output, Gate, Up, Down];
+    Lora { rank: 3, alpha: 6.0, on, rank_stabilized: false, magnitude: false }
 }
 
 /// Text of a small machine: each token follows from the one before, with some noise.

@@ -9,6 +9,8 @@
 )]
 
 mod accumulate;
+mod adapter_golden;
+mod adapters;
 mod common;
 mod devices;
 mod golden;
