@@ -68,6 +68,30 @@ impl Shards {
         })
     }
 
+    /// Refuses an output matrix that differs from the embedding it is said to share.
+    ///
+    /// # Errors
+    /// When it does: `transformers` would use it, or not, depending on its version.
+    fn check_tied(&self, folder: &Folder) -> Result<(), ModelError> {
+        const HEAD: &str = "lm_head.weight";
+        let shared = folder.places.iter().find(|place| place.name == "model.embed_tokens.weight");
+        let (true, Some(embedding)) = (folder.decoder.tied, shared) else { return Ok(()) };
+        for (file, shard) in self.files.iter().enumerate() {
+            if shard.metadata.info(HEAD).is_none() {
+                continue;
+            }
+            let head = Place { file, tensor: HEAD.to_owned(), name: HEAD.to_owned(), ..embedding.clone() };
+            if self.weight(&head)? != self.weight(embedding)? {
+                let problem = format!(
+                    "`config.json` says that the output shares the embedding, and `{HEAD}` is another matrix; set \
+                     `tie_word_embeddings` to false to use it, or remove it from the file"
+                );
+                return Err(ModelError::Mismatch { path: shard.path.clone(), problems: vec![problem] });
+            }
+        }
+        Ok(())
+    }
+
     /// The numbers of one weight of ours.
     fn weight(&self, place: &Place) -> Result<Vec<f32>, ModelError> {
         let Some(shard) = self.files.get(place.file) else {
@@ -118,6 +142,7 @@ pub fn import(folder: &Folder, shards: &Shards, path: &Path) -> Result<Imported,
         .iter()
         .map(|place| Described { name: place.name.clone(), shape: place.shape.iter().map(|n| *n as usize).collect() })
         .collect();
+    shards.check_tied(folder)?;
     // Places are sorted by name, which is the order of the hash.
     let mut hasher = blake3::Hasher::new();
     let mut imported = Imported { parameters: 0, weights_hash: String::new(), not_finite: Vec::new() };
@@ -153,6 +178,7 @@ impl Decoder {
         let architecture = Architecture::new(&folder.decoder, None)?;
         let layout = Layout::new(&architecture);
         let shards = Shards::open(folder, base)?;
+        shards.check_tied(folder)?;
         let places: BTreeMap<&str, &Place> = folder.places.iter().map(|p| (p.name.as_str(), p)).collect();
         let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
         let mut problems = Vec::new();
