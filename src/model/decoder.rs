@@ -94,8 +94,8 @@ impl Decoder {
     pub(super) fn rotary(&self, positions: usize) -> Option<Rotary> {
         let mut made = self.rotary.lock().unwrap_or_else(PoisonError::into_inner);
         if made.as_ref().is_none_or(|made| made.positions() < positions) {
-            let more = positions.next_power_of_two().clamp(64, self.architecture.context.max(positions));
-            *made = Rotary::of(&self.architecture, more.max(positions), &self.device);
+            let more = positions.next_power_of_two().max(64).min(self.architecture.context.max(positions));
+            *made = Rotary::of(&self.architecture, more, &self.device);
         }
         made.clone()
     }

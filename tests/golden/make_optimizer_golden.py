@@ -83,6 +83,9 @@ def groups(model, decay, settings=None):
     out = []
     for part, params in parts(model).items():
         one = settings.get(part, dict(rate=1.0, decay=1.0))
+        for p in params:
+            # What does not learn has no part in the gradient's norm.
+            p.requires_grad_(one["rate"] != 0.0)
         out.append(dict(params=params, weight_decay=decay * one["decay"], rate=one["rate"]))
     return out
 
