@@ -46,7 +46,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let lab = bench::lab_here(args.lab.lab.as_deref())?;
     let stage = Stage::find(&lab, &args.model)?;
     let planned = stage.planned();
-    if planned.template().is_none() {
+    if stage.plan().template_of(&planned.name).is_none() {
         let (name, kind) = (&planned.name, planned.spec.kind());
         return Err(Failure::Usage {
             message: format!("`{name}` has no chat template: a `{kind}` stage goes on with text and does not answer"),

@@ -49,7 +49,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             text.trim_end_matches('\n').to_owned()
         }
     };
-    let network = Network::find(args.lab.lab.as_deref(), &args.model)?;
+    let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
     let device = bench::device(args.device.as_deref())?;
     let model = network.load(&device)?;
     let interrupt = bench::interrupt()?;

@@ -20,7 +20,7 @@ pub struct Args {
 
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("logprobs")?;
-    let network = Network::find(args.lab.lab.as_deref(), &args.model)?;
+    let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
     let device = bench::device(args.device.as_deref())?;
     let model = network.load(&device)?;
     for line in std::io::stdin().lock().lines() {

@@ -1,15 +1,16 @@
 //! A network that a command line names: `RUN` or `RUN.STAGE`, or a folder in the layout of Hugging Face.
 
-use super::Failure;
 use super::bench;
+use super::{Failure, Screen};
 use crate::device::Chosen;
+use crate::diagnostics::Code;
 use crate::model::Decoder;
 use crate::plan::hugging::{self, Folder};
 use crate::plan::spec::{self, Template};
 use crate::plan::{Plan, PlannedStage};
 use crate::run::{ADAPTER, Model, WEIGHTS};
-use crate::source::World;
 use crate::source::disk::DiskWorld;
+use crate::source::{World, WorldError};
 use crate::store::{Check, Lab, Object, ObjectKind};
 use crate::tokenizer::{Chat, Tokenizer};
 use std::path::{Path, PathBuf};
@@ -28,10 +29,11 @@ pub struct Published {
 
 impl Network {
     /// What `name` means: a folder if one of that name is there or it is written as a path, else a stage of a run in the lab
-    /// at `lab`, or in the one that belongs here.
-    pub fn find(lab: Option<&Path>, name: &str) -> Result<Network, Failure> {
+    /// at `lab`, or in the one that belongs here. What is doubtful about a folder is told.
+    pub fn find(lab: Option<&Path>, name: &str, screen: &Screen) -> Result<Network, Failure> {
         let world = DiskWorld::new("");
-        let is_there = world.start(&crate::source::path::join(name, "config.json"), 0).is_ok();
+        let at = crate::source::path::join(name, "config.json");
+        let is_there = !matches!(world.start(&at, 0), Err(WorldError::Missing));
         if !is_there && !name.contains('/') {
             let lab = bench::lab_here(lab)?;
             return Ok(Network::Stage(Box::new(Stage::find(&lab, name)?)));
@@ -40,6 +42,13 @@ impl Network {
             let (message, help) = (fault.to_string(), Some(fault.help));
             if fault.absent { Failure::Usage { message, help } } else { Failure::Run { message, help } }
         })?;
+        if let Some(doubt) = folder.doubt(name) {
+            let code = Code::W1012;
+            screen.note(&format!(
+                "warning[{code}]: {doubt}; if it changes what the network computes, the results are not those of the published \
+                 network"
+            ));
+        }
         let file = PathBuf::from(&folder.tokenizer.file);
         let tokenizer = Tokenizer::load_as(&file, &spec::Tokenizer::Published(folder.tokenizer.clone()))
             .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
@@ -139,7 +148,7 @@ impl Stage {
     /// The network, ready to write.
     pub fn load(&self, device: &Chosen) -> Result<Model<'_>, Failure> {
         let failed = |message: String| Failure::Run { message, help: None };
-        let chat = chat(self.planned().template(), &self.tokenizer)?;
+        let chat = chat(self.plan.template_of(&self.planned().name), &self.tokenizer)?;
         Model::load(&self.planned().model, &self.weights, &self.tokenizer, chat, device)
             .map_err(|e| failed(e.to_string()))
     }

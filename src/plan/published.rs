@@ -37,8 +37,8 @@ impl Folders {
                 Err(fault) if fault.absent && !world.looks_for_data() => {}
                 Err(fault) => problems.push(fault.problem(from.span_of("folder"))),
                 Ok(folder) => {
-                    if !folder.unknown.is_empty() {
-                        problems.push(unknown_fields(from, &folder));
+                    if let Some(doubt) = folder.doubt(&from.name) {
+                        problems.push(unknown_fields(from, doubt));
                     }
                     let tokenizer = format!("{name}.tokenizer");
                     folders.found.insert((*name).to_owned(), Named { folder, tokenizer });
@@ -54,14 +54,7 @@ impl Folders {
     }
 }
 
-fn unknown_fields(from: &CheckedItem, folder: &Folder) -> Problem {
-    let fields = folder.unknown.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
-    let several = folder.unknown.len() > 1;
-    let message = format!(
-        "the `config.json` of `{}` sets {fields}, which {} not known",
-        from.name,
-        if several { "are" } else { "is" }
-    );
+fn unknown_fields(from: &CheckedItem, message: String) -> Problem {
     Problem::new(Code::W1012, from.span_of("folder"), message)
         .label("this folder")
         .note("if it changes what the network computes, the results are not those of the published network")

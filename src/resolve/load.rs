@@ -130,7 +130,7 @@ impl Loader<'_> {
             WorldError::TooLarge(_) => Some(
                 "keep data in files of its own and refer to them, for example with `text(\"data/*.txt\")`".to_owned(),
             ),
-            WorldError::BadPattern(..) | WorldError::Other(_) => None,
+            WorldError::Special | WorldError::BadPattern(..) | WorldError::Other(_) => None,
         };
         if let Some(help) = help {
             problem = problem.help(help);

@@ -31,9 +31,7 @@ impl World for DiskWorld {
     fn read(&self, path: &str) -> Result<Arc<str>, WorldError> {
         let place = self.at(path);
         let meta = std::fs::metadata(&place).map_err(|e| cause(&e))?;
-        if meta.is_dir() {
-            return Err(WorldError::Folder);
-        }
+        regular(&meta)?;
         if meta.len() > LARGEST_SOURCE << 20 {
             return Err(WorldError::TooLarge(LARGEST_SOURCE));
         }
@@ -46,9 +44,7 @@ impl World for DiskWorld {
     fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
         let place = self.at(path);
         let meta = std::fs::metadata(&place).map_err(|e| cause(&e))?;
-        if meta.is_dir() {
-            return Err(WorldError::Folder);
-        }
+        regular(&meta)?;
         let mut bytes = Vec::new();
         // No more is reserved than the file has, whatever its contents say of their length.
         let file = std::fs::File::open(&place).map_err(|e| cause(&e))?;
@@ -95,6 +91,15 @@ impl World for DiskWorld {
             .collect();
         names.sort();
         names
+    }
+}
+
+/// Refuses folders, and what may never end or never begin: a pipe that nobody writes to waits for ever.
+fn regular(meta: &std::fs::Metadata) -> Result<(), WorldError> {
+    match (meta.is_dir(), meta.is_file()) {
+        (true, _) => Err(WorldError::Folder),
+        (_, true) => Ok(()),
+        _ => Err(WorldError::Special),
     }
 }
 

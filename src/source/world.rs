@@ -9,6 +9,8 @@ pub enum WorldError {
     Missing,
     #[error("it is a folder, not a file")]
     Folder,
+    #[error("it is a pipe or a device, not a file")]
+    Special,
     #[error("it is not UTF-8 text (first bad byte at offset {0})")]
     NotText(usize),
     #[error("it is larger than the limit of {0} MiB")]

@@ -178,6 +178,11 @@ fn a_published_network_is_tuned_judged_moved_exported_packed_and_reproduced() {
         assert_eq!(exp(at, &words).code, 0, "{model}");
     }
 
+    // A stage that goes on from it answers as it does.
+    let talk = ["chat", "latest.more", "--temperature", "0", "--max-tokens", "2", "--device", "cpu"];
+    let ran = with_input(at, &talk, "Hi\n");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+
     // And so is what is exported of it, in its own number format and cut into files.
     let told = json(
         at,
@@ -255,6 +260,14 @@ fn raw(head: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
+/// Puts something else where a file is.
+fn instead(file: &'static str, make: impl Fn(&Path) + 'static) -> Box<dyn Fn(&Path)> {
+    Box::new(move |at| {
+        std::fs::remove_file(at.join(file)).unwrap();
+        make(&at.join(file));
+    })
+}
+
 /// A model, what is done to its folder, the code that tells of it and parts of the message.
 type Broken = (&'static str, Box<dyn Fn(&Path)>, &'static str, &'static [&'static str]);
 
@@ -326,6 +339,18 @@ fn missing_or_damaged() -> Vec<Broken> {
             &["the place of `y` does not fit"],
         ),
         ("gpt2", write("tokenizer.json", b"{\"model\": ".to_vec()), "E0615", &["tokenizer.json` cannot be read"]),
+        (
+            "mistral",
+            write("chat_template.jinja", vec![b'a', 0xff]),
+            "E0615",
+            &["chat_template.jinja` cannot be read: it is not UTF-8 text"],
+        ),
+        (
+            "llama-chat",
+            instead(weights, |at| std::fs::create_dir(at).unwrap()),
+            "E0615",
+            &["it is a folder, not a file"],
+        ),
         ("gpt2", remove("tokenizer.json"), "E0618", &["has no `tokenizer.json`"]),
         (
             "gpt2",
@@ -370,6 +395,19 @@ fn unknown_networks() -> Vec<Broken> {
         ),
         llama("rope_scaling", json!("linear"), &["`rope_scaling` is \"linear\""]),
         llama("rope_parameters", json!({"rope_type": "llama3", "factor": 8.0}), &["`rope_parameters` is", "llama3"]),
+        llama(
+            "rope_scaling",
+            json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 7.0}),
+            &["`rope_scaling` is", "and `rope_parameters` is", "which differ"],
+        ),
+        llama(
+            "rope_parameters",
+            json!({"rope_type": "default", "rope_theta": "1e6"}),
+            &["`rope_theta` in `rope_parameters` is \"1e6\", and must be a number"],
+        ),
+        llama("final_logit_softcapping", json!(30.0), &["`final_logit_softcapping` is 30.0"]),
+        gpt2("embedding_multiplier", json!(12), &["`embedding_multiplier` is 12"]),
+        gpt2("alibi", json!(true), &["`alibi` is true"]),
         llama("attention_bias", json!(true), &["`attention_bias` is true and `mlp_bias` is false"]),
         llama("mlp_bias", json!(true), &["`attention_bias` is false and `mlp_bias` is true"]),
         llama("hidden_act", json!("gelu"), &["`hidden_act` is \"gelu\""]),
@@ -478,6 +516,38 @@ fn a_folder_that_cannot_be_used_is_told_before_anything_runs() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_file_is_told_and_not_waited_for() {
+    for file in ["model.safetensors", "config.json", "tokenizer.json"] {
+        let place = lab("llama-chat", "");
+        let at = place.path();
+        instead(file, |at| assert!(std::process::Command::new("mkfifo").arg(at).status().unwrap().success()))(
+            &at.join("models/m"),
+        );
+        let ran = exp(at, &["plan", "e.exp"]);
+        let said = ran.err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(ran.code == 1 && said.contains("it is a pipe or a device, not a file"), "{file}: {said}");
+    }
+}
+
+#[test]
+fn what_decides_nothing_is_no_part_of_a_network() {
+    let place = lab("gpt2", "");
+    let at = place.path();
+    let hash = || json(at, &["plan", "e.exp", "--format", "json"])["plan_hash"].clone();
+    let before = hash();
+    assert!(before.is_string());
+    for file in ["merges.txt", "vocab.json", "added_tokens.json", "tokenizer.model"] {
+        std::fs::write(at.join("models/m").join(file), "{}").unwrap();
+    }
+    assert_eq!(before, hash());
+    // A tokenizer that begins texts with nothing is believed.
+    edit(&at.join("models/m/tokenizer_config.json"), |c| c["bos_token"] = Json::Null);
+    let plan = json(at, &["plan", "e.exp", "--format", "json"]);
+    assert_ne!(before, plan["plan_hash"]);
+}
+
 #[test]
 fn nothing_is_read_where_only_the_text_is_checked() {
     let place = lab("gpt2", "");
@@ -492,10 +562,15 @@ fn what_is_doubtful_is_told_and_runs() {
     let place = lab("llama-chat", "");
     let at = place.path();
     set("attention_wobble", json!(0.5))(&at.join("models/m"));
-    weights(|all| all[2].numbers.to_mut()[5] = f32::NAN)(&at.join("models/m"));
     let planned = exp(at, &["plan", "e.exp"]);
-    let told = planned.err.contains("warning[W1012]") && planned.err.contains("`attention_wobble`");
-    assert!(planned.code == 0 && told, "{}", planned.err);
+    let direct = ["--max-tokens", "2", "--device", "cpu"];
+    let written = exp(at, &[&["generate", "models/m", "--prompt", "The", "--temperature", "0"][..], &direct].concat());
+    let likely = with_input(at, &["logprobs", "models/m", "--device", "cpu"], "The owl\n");
+    for ran in [planned, written, likely] {
+        let told = ran.err.contains("warning[W1012]") && ran.err.contains("`attention_wobble`");
+        assert!(ran.code == 0 && told, "{}", ran.err);
+    }
+    weights(|all| all[2].numbers.to_mut()[5] = f32::NAN)(&at.join("models/m"));
     let ran = exp(at, &RUN);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let record: Json = serde_json::from_str(&ran.out).unwrap();

@@ -1,11 +1,12 @@
-//! `config.json` as a [`Decoder`]: every field that changes what is computed is understood or refused.
+//! `config.json` as a [`Decoder`]: every field that is known to change what is computed is understood or refused; one that is
+//! set and that nobody here knows is handed on, to be told.
+
+mod rope;
 
 use super::names::{Family, READABLE};
 use super::{Fault, listed};
 use crate::diagnostics::Code;
-use crate::plan::spec::{
-    Activation, Decoder, Norm, NormPlace, Position, QkNorm, RopeLinear, RopeLlama3, RopeScaling, RopeYarn,
-};
+use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeSet;
 
@@ -23,6 +24,7 @@ const HARMLESS: &[&str] = &[
     "_name_or_path",
     "_attn_implementation",
     "_attn_implementation_autoset",
+    "_num_labels",
     "architectures",
     "attn_implementation",
     "auto_map",
@@ -37,7 +39,6 @@ const HARMLESS: &[&str] = &[
     "is_llama_config",
     "label2id",
     "max_length",
-    "max_window_layers",
     "model_type",
     "n_ctx",
     "output_attentions",
@@ -68,10 +69,32 @@ const HARMLESS: &[&str] = &[
     "do_sample",
     "unsloth_version",
     "unsloth_fixed",
+    "num_labels",
     "num_return_sequences",
     "repetition_penalty",
     "min_length",
     "num_beams",
+];
+
+/// Fields of other networks (Gemma, Granite, Cohere, MiniCPM, Falcon, mixtures of experts …) that change what is computed
+/// wherever their code reads them, and the value at which they do nothing; `false` counts as 0.
+const ACTING: &[(&str, f64)] = &[
+    ("alibi", 0.0),
+    ("attn_logit_softcapping", 0.0),
+    ("clip_qkv", 0.0),
+    ("embedding_multiplier", 1.0),
+    ("final_logit_softcapping", 0.0),
+    ("logit_scale", 1.0),
+    ("logits_scaling", 1.0),
+    ("n_routed_experts", 0.0),
+    ("num_experts", 0.0),
+    ("num_local_experts", 0.0),
+    ("parallel_attn", 0.0),
+    ("partial_rotary_factor", 1.0),
+    ("qk_layernorm", 0.0),
+    ("residual_multiplier", 1.0),
+    ("scale_emb", 1.0),
+    ("use_parallel_residual", 0.0),
 ];
 
 /// The network that a configuration describes.
@@ -97,40 +120,41 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
         Family::Llama => {
             let bias = fields.biased();
             let network = fields.llama(LLAMA);
-            fields.no_window(network.context, true);
+            fields.no_window(&network, true, None);
             Decoder { bias, qkv_bias: bias, ..network }
         }
         Family::Mistral => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
-            let network = fields.llama(LLAMA);
+            let network = fields.llama(Assumed { kv_heads: Some(8), ..LLAMA });
             // What `transformers` assumes of a configuration that does not say.
             Decoder { window: fields.window(network.context, Some(4096)), ..network }
         }
         Family::Qwen2 => {
-            let network = fields.llama(LLAMA);
-            fields.no_window(network.context, false);
+            let network = fields.llama(Assumed { kv_heads: Some(32), ..LLAMA });
+            fields.no_window(&network, false, Some(28));
             Decoder { qkv_bias: true, ..network }
         }
         Family::Qwen3 => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
-            let network = fields.llama(LLAMA);
-            fields.no_window(network.context, false);
+            let network = fields.llama(Assumed { kv_heads: Some(32), head_dim: Some(128), ..LLAMA });
+            fields.no_window(&network, false, Some(28));
             Decoder { qk_norm: QkNorm::Head, ..network }
         }
         Family::Olmo2 => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
             let network = fields.llama(Assumed { epsilon: 1e-5, ..LLAMA });
-            fields.no_window(network.context, true);
+            fields.no_window(&network, true, None);
             Decoder { qk_norm: QkNorm::Width, norm_place: NormPlace::After, ..network }
         }
         Family::Smollm3 => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
             fields.must_be("mlp_bias", &[Json::Bool(false)]);
-            let network = fields.llama(Assumed { theta: 2_000_000.0, tied: true, ..LLAMA });
-            fields.no_window(network.context, false);
+            let network = fields.llama(Assumed { theta: 2_000_000.0, tied: true, kv_heads: Some(4), ..LLAMA });
+            fields.no_window(&network, false, None);
             Decoder { nope_every: fields.nope(network.layers), ..network }
         }
     };
+    fields.acting(&decoder);
     fields.shapes(&decoder);
     let Fields { used, wrong, .. } = fields;
     if !wrong.is_empty() {
@@ -161,9 +185,13 @@ struct Assumed {
     epsilon: f64,
     theta: f64,
     tied: bool,
+    /// As many as there are heads where it is `None`, or stated as `null`.
+    kv_heads: Option<i64>,
+    /// The width, divided by the heads, where it is `None`.
+    head_dim: Option<i64>,
 }
 
-const LLAMA: Assumed = Assumed { epsilon: 1e-6, theta: 10_000.0, tied: false };
+const LLAMA: Assumed = Assumed { epsilon: 1e-6, theta: 10_000.0, tied: false, kv_heads: None, head_dim: None };
 
 /// The fields of a configuration, and what is wrong with them.
 struct Fields<'a> {
@@ -231,9 +259,15 @@ impl<'a> Fields<'a> {
     /// Llama, and what whoever followed it has in common with it.
     fn llama(&mut self, assumed: Assumed) -> Decoder {
         let (width, heads) = (self.size("hidden_size", 131_072), self.size("num_attention_heads", 1_024));
-        let kv_heads = if self.is_set("num_key_value_heads") { self.size("num_key_value_heads", 1_024) } else { heads };
+        let kv_heads = match (self.config.contains_key("num_key_value_heads"), assumed.kv_heads) {
+            (false, Some(assumed)) => assumed,
+            _ if self.is_set("num_key_value_heads") => self.size("num_key_value_heads", 1_024),
+            _ => heads,
+        };
         let head_dim = if self.is_set("head_dim") {
             self.size("head_dim", 8_192)
+        } else if let Some(assumed) = assumed.head_dim {
+            assumed
         } else {
             if heads > 0 && width % heads != 0 {
                 self.wrong
@@ -243,8 +277,6 @@ impl<'a> Fields<'a> {
         };
         let context = self.size("max_position_embeddings", 16_000_000);
         self.must_be("rope_interleaved", &[Json::Bool(false)]);
-        self.must_be("partial_rotary_factor", &[Json::from(1), Json::from(1.0)]);
-        self.must_be("clip_qkv", &[]);
         if self.number("attention_dropout", 0.0) != 0.0 {
             self.wrong.push(format!("`attention_dropout` is {}", self.shown("attention_dropout")));
         }
@@ -288,10 +320,15 @@ impl<'a> Fields<'a> {
         window.filter(|window| *window < context)
     }
 
-    /// Refuses windows; `used` is whether one that is stated counts where nothing says so.
-    fn no_window(&mut self, context: i64, used: bool) {
-        self.used.extend(["sliding_window", "max_window_layers"]);
-        if self.flag("use_sliding_window", used) && self.window(context, None).is_some() {
+    /// Refuses windows; `used` is whether one that is stated counts where nothing says so. In families with `first`, layers
+    /// from number `max_window_layers` on have it, `first` where that is not stated.
+    fn no_window(&mut self, network: &Decoder, used: bool, first: Option<i64>) {
+        self.used.insert("sliding_window");
+        let stated = self.get("max_window_layers").map(Json::as_i64);
+        let first = first.and_then(|assumed| stated.unwrap_or(Some(assumed)));
+        let none_has_it = first.is_some_and(|first| first >= network.layers);
+        let used = self.flag("use_sliding_window", used);
+        if used && !none_has_it && self.window(network.context, None).is_some() {
             self.wrong.push(format!("`sliding_window` is {} and used", self.shown("sliding_window")));
         }
         let layers = self.get("layer_types").and_then(Json::as_array);
@@ -328,57 +365,28 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The base of the rotary angles and how they are scaled, from the fields of `transformers` 4 or 5.
-    fn rope(&mut self, context: i64, assumed: f64) -> (f64, Option<RopeScaling>) {
-        let (mut theta, mut scaling) = (self.number("rope_theta", assumed), None);
-        for field in ["rope_scaling", "rope_parameters"] {
-            let Some(rope) = self.get(field).and_then(Json::as_object).cloned() else {
-                // What is set and no object is refused; so is a base that is no number.
-                self.must_be(field, &[]);
-                continue;
-            };
-            let number = |name: &str| rope.get(name).and_then(Json::as_f64);
-            theta = number("rope_theta").unwrap_or(theta);
-            let kind = rope.get("rope_type").or(rope.get("type")).and_then(Json::as_str).unwrap_or("default");
-            let first = rope.get("original_max_position_embeddings").and_then(Json::as_i64);
-            let (known, found): (&[&str], Option<Option<RopeScaling>>) = match kind {
-                "default" => (&[], Some(None)),
-                "linear" => {
-                    (&["factor"], number("factor").map(|factor| Some(RopeScaling::RopeLinear(RopeLinear { factor }))))
-                }
-                "llama3" => (
-                    &["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
-                    (|| {
-                        let (factor, context) = (number("factor")?, first?);
-                        let (low, high) = (number("low_freq_factor")?, number("high_freq_factor")?);
-                        Some(Some(RopeScaling::RopeLlama3(RopeLlama3 { factor, low, high, context })))
-                    })(),
-                ),
-                "yarn" => (
-                    &["factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "attention_factor"],
-                    number("factor").map(|factor| {
-                        Some(RopeScaling::RopeYarn(RopeYarn {
-                            factor,
-                            context: first.unwrap_or(context),
-                            fast: number("beta_fast").unwrap_or(32.0),
-                            slow: number("beta_slow").unwrap_or(1.0),
-                            attention: number("attention_factor"),
-                        }))
-                    }),
-                ),
-                _ => (&[], None),
-            };
-            let plain = |(name, value): (&String, &Json)| match name.as_str() {
-                "rope_type" | "type" | "rope_theta" => true,
-                "partial_rotary_factor" => value.as_f64() == Some(1.0),
-                other => known.contains(&other) || value.is_null(),
-            };
-            match found {
-                Some(found) if rope.iter().all(plain) && found.as_ref().is_none_or(in_range) => scaling = found,
-                _ => self.wrong.push(format!("`{field}` is {}", self.shown(field))),
-            }
+    /// Refuses what acts in networks that are none of ours.
+    fn acting(&mut self, d: &Decoder) {
+        for (name, idle) in ACTING {
+            self.idle(name, *idle);
         }
-        (theta, scaling)
+        let (head_dim, width, layers) = (d.head_dim as f64, d.width as f64, d.layers as f64);
+        // What ours does anyway, written as a field.
+        self.idle("attention_multiplier", head_dim.powf(-0.5));
+        self.idle("query_pre_attn_scalar", head_dim);
+        self.idle("scale_depth", layers.sqrt());
+        self.idle("dim_model_base", width);
+    }
+
+    /// Notes a field that is set to anything but `at`, the value at which it does nothing.
+    fn idle(&mut self, name: &'static str, at: f64) {
+        let idle = self.get(name).is_none_or(|value| match value {
+            Json::Bool(on) => !on && at == 0.0,
+            other => other.as_f64().is_some_and(|x| (x - at).abs() <= 1e-6 * at.abs()),
+        });
+        if !idle {
+            self.wrong.push(format!("`{name}` is {}", self.shown(name)));
+        }
     }
 
     /// What must hold between the sizes.
@@ -463,35 +471,14 @@ impl<'a> Fields<'a> {
 
     /// A field's value, cut to what can be read in a sentence.
     fn shown(&self, name: &str) -> String {
-        let text = self.config.get(name).map(Json::to_string).unwrap_or_default();
-        match text.char_indices().nth(80) {
-            Some((at, _)) => format!("{}…", &text[..at]),
-            None => text,
-        }
+        cut(self.config.get(name).map(Json::to_string).unwrap_or_default())
     }
 }
 
-/// Whether the figures of a scaling are such as the language allows.
-fn in_range(scaling: &RopeScaling) -> bool {
-    let positive = |x: f64| x.is_finite() && x > 0.0;
-    match scaling {
-        RopeScaling::RopeLinear(s) => s.factor.is_finite() && s.factor >= 1.0,
-        RopeScaling::RopeLlama3(s) => {
-            s.factor.is_finite()
-                && s.factor >= 1.0
-                && positive(s.low)
-                && positive(s.high)
-                && s.high > s.low
-                && s.context > 0
-        }
-        RopeScaling::RopeYarn(s) => {
-            s.factor.is_finite()
-                && s.factor >= 1.0
-                && positive(s.fast)
-                && positive(s.slow)
-                && s.context > 0
-                && s.attention.is_none_or(positive)
-        }
+fn cut(text: String) -> String {
+    match text.char_indices().nth(80) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
     }
 }
 

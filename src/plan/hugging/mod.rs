@@ -1,8 +1,9 @@
 //! Published networks: folders in the layout of Hugging Face `transformers`, read as far as planning needs.
 //!
 //! `config.json` becomes a [`Decoder`], the heads of the safetensors files say where each of its weights lies, and
-//! `tokenizer.json` with the files around it says what the special tokens are. No weight is read here. Everything that
-//! changes what the network computes is either understood or refused by name. A family is an arm of [`config::decoder`]
+//! `tokenizer.json` with the files around it says what the special tokens are. No weight is read here. Everything that is
+//! known to change what the network computes is either understood or refused by name, and a field of `config.json` that
+//! nobody here knows is told. A family is an arm of [`config::decoder`]
 //! and a table in [`names`].
 
 mod config;
@@ -48,6 +49,19 @@ pub struct Folder {
     pub tokenizer_files: Vec<String>,
     /// Fields of `config.json` that nobody here knows, and that are set.
     pub unknown: Vec<String>,
+}
+
+impl Folder {
+    /// What is doubtful about the `config.json` of the model called `name`.
+    pub fn doubt(&self, name: &str) -> Option<String> {
+        let fields = self.unknown.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
+        let are = match self.unknown.len() {
+            0 => return None,
+            1 => "is",
+            _ => "are",
+        };
+        Some(format!("the `config.json` of `{name}` sets {fields}, which {are} not known"))
+    }
 }
 
 /// Why a folder cannot be used.
@@ -206,9 +220,9 @@ fn malformed(file: &str, why: &str) -> Fault {
     Fault::new(Code::E0615, format!("`{file}` cannot be read: {why}"), help)
 }
 
-/// Whether a file is there.
+/// Whether something is there; whoever reads it says why it cannot be.
 fn exists(world: &dyn World, path: &str) -> bool {
-    world.start(path, 0).is_ok()
+    !matches!(world.start(path, 0), Err(WorldError::Missing))
 }
 
 /// Why no JSON object was read.

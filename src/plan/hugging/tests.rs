@@ -1,7 +1,7 @@
 use super::config;
 use super::names::{Family, ours};
 use crate::plan::parameters;
-use crate::plan::spec::{Activation, Norm, Position};
+use crate::plan::spec::{Activation, Norm, Position, RopeScaling};
 use serde_json::{Map, Value as Json, json};
 
 fn fields(json: &Json) -> Map<String, Json> {
@@ -81,5 +81,101 @@ fn a_field_that_is_off_is_no_doubt_and_one_that_is_on_is() {
         config.insert("sliding_window".into(), json!(window));
         config.insert("use_sliding_window".into(), used);
         assert_eq!(config::decoder(&config, "m").is_ok(), fits, "{window}");
+    }
+}
+
+/// A small configuration of a family with these fields besides.
+fn small(family: &str, more: &Json) -> Map<String, Json> {
+    let mut config = fields(&json!({
+        "model_type": family, "hidden_size": 64, "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 32,
+        "max_position_embeddings": 64, "vocab_size": 8,
+    }));
+    config.extend(fields(more));
+    config
+}
+
+fn refusal(config: &Map<String, Json>) -> String {
+    config::decoder(config, "m").err().map_or_else(String::new, |fault| fault.to_string())
+}
+
+#[test]
+fn scaling_is_taken_from_whichever_field_says_one() {
+    let linear = |factor: f64| json!({"rope_type": "linear", "factor": factor});
+    let plain = json!({"rope_type": "default", "rope_theta": 5000.0});
+    for (old, new) in
+        [(linear(2.0), plain.clone()), (plain, linear(2.0)), (Json::Null, linear(2.0)), (linear(2.0), linear(2.0))]
+    {
+        let config = small("llama", &json!({"rope_scaling": old, "rope_parameters": new}));
+        let found = config::decoder(&config, "m").unwrap_or_else(|f| panic!("{f}")).decoder;
+        assert!(matches!(found.rope_scaling, Some(RopeScaling::RopeLinear(s)) if s.factor == 2.0), "{config:?}");
+    }
+    let both = small("llama", &json!({"rope_scaling": linear(2.0), "rope_parameters": linear(4.0)}));
+    assert!(refusal(&both).contains("which differ"));
+    for name in
+        ["rope_theta", "factor", "original_max_position_embeddings", "beta_fast", "beta_slow", "attention_factor"]
+    {
+        let mut rope = json!({"rope_type": "yarn", "factor": 4.0});
+        rope[name] = json!("1");
+        let said = refusal(&small("llama", &json!({"rope_parameters": rope})));
+        assert!(said.contains(&format!("`{name}` in `rope_parameters` is \"1\"")), "{said}");
+    }
+}
+
+#[test]
+fn what_acts_in_other_networks_is_refused_unless_it_does_nothing() {
+    for (name, acts, idle) in [
+        ("final_logit_softcapping", json!(30.0), Json::Null),
+        ("attn_logit_softcapping", json!(50.0), Json::Null),
+        ("logit_scale", json!(0.06), json!(1.0)),
+        ("embedding_multiplier", json!(12), json!(1)),
+        ("residual_multiplier", json!(0.2), json!(1.0)),
+        ("logits_scaling", json!(8), json!(1)),
+        ("attention_multiplier", json!(1.0), json!(0.5_f64.sqrt())),
+        ("query_pre_attn_scalar", json!(256), json!(2)),
+        ("alibi", json!(true), json!(false)),
+        ("clip_qkv", json!(8.0), Json::Null),
+        ("partial_rotary_factor", json!(0.5), json!(1.0)),
+        ("qk_layernorm", json!(true), json!(false)),
+        ("num_experts", json!(8), json!(0)),
+        ("num_local_experts", json!(8), Json::Null),
+        ("parallel_attn", json!(true), json!(false)),
+        ("use_parallel_residual", json!(true), json!(false)),
+        ("scale_depth", json!(1.4), json!(2_f64.sqrt())),
+        ("scale_emb", json!(12), json!(1)),
+        ("dim_model_base", json!(256), json!(64)),
+    ] {
+        let mut config = small("llama", &json!({}));
+        config.insert(name.to_owned(), acts);
+        assert!(refusal(&config).contains(&format!("`{name}` is ")), "{name}");
+        config.insert(name.to_owned(), idle);
+        let found = config::decoder(&config, "m").unwrap_or_else(|f| panic!("{name}: {f}"));
+        assert!(found.unknown.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_silent_configuration_has_the_defaults_of_its_family() {
+    for (family, kv_heads, head_dim) in
+        [("llama", 32, 2), ("mistral", 8, 2), ("qwen2", 32, 2), ("qwen3", 32, 128), ("olmo2", 32, 2), ("smollm3", 4, 2)]
+    {
+        let found = read(&Json::Object(small(family, &json!({})))).decoder;
+        assert_eq!((found.kv_heads, found.head_dim), (kv_heads, head_dim), "{family}");
+        let null = read(&Json::Object(small(family, &json!({"num_key_value_heads": null})))).decoder;
+        assert_eq!(null.kv_heads, 32, "{family}");
+    }
+}
+
+#[test]
+fn windows_of_qwen_begin_at_a_layer() {
+    for family in ["qwen2", "qwen3"] {
+        for (first, fits) in
+            [(json!(2), true), (json!(28), true), (Json::Null, true), (json!(1), false), (json!(0), false)]
+        {
+            let more =
+                json!({"use_sliding_window": true, "sliding_window": 4, "max_window_layers": first, "_num_labels": 2});
+            let config = small(family, &more);
+            assert_eq!(refusal(&config).contains("`sliding_window` is 4 and used"), !fits, "{config:?}");
+            assert_eq!(config::decoder(&config, "m").is_ok_and(|read| read.unknown.is_empty()), fits, "{config:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Fault, Unread, exists, malformed, object};
 use crate::diagnostics::Code;
 use crate::plan::spec::{Decoder, PublishedTokenizer, Template, TokenizerSpecials};
-use crate::source::{World, path};
+use crate::source::{World, WorldError, path};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -20,18 +20,9 @@ const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 
-/// What belongs to a tokenizer, as it is published; `tokenizer.json` first.
-const FILES: &[&str] = &[
-    TOKENIZER,
-    CONFIG,
-    "special_tokens_map.json",
-    TEMPLATE,
-    "generation_config.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-];
+/// What a tokenizer is read from, `tokenizer.json` first. The older files that say the same once more (`vocab.json`,
+/// `merges.txt`, `added_tokens.json`, `tokenizer.model`) decide nothing, and are no part of it.
+const FILES: &[&str] = &[TOKENIZER, CONFIG, "special_tokens_map.json", TEMPLATE, "generation_config.json"];
 
 /// As much of a `tokenizer.json` as says which entries there are.
 #[derive(Deserialize)]
@@ -146,18 +137,21 @@ pub(super) fn read(
         let help = format!("name it as `eos_token` in `{CONFIG}`, as the text of an entry of `{TOKENIZER}`");
         return Err(unusable(message, help));
     };
+    // A tokenizer that says it has none is believed, whatever the network's configuration says.
+    let has_begin = !about.get("bos_token").is_some_and(Json::is_null);
     let unknown = entries.model.unk_token.as_deref().and_then(|t| entries.id(t)).or(entries.model.unk_id);
     let specials = TokenizerSpecials {
         end,
         pad: named("pad_token").or(ids("pad_token_id").first().copied()).unwrap_or(end),
         // GPT-2 calls its end of text unknown as well, and has nothing that it does not know.
         unknown: unknown.filter(|id| *id != end),
-        begin: named("bos_token").or(ids("bos_token_id").first().copied()),
+        begin: named("bos_token").or(ids("bos_token_id").first().copied()).filter(|_| has_begin),
         stops: ends.into_iter().filter(|id| *id != end).collect(),
     };
     let template = match world.read(&at(TEMPLATE)) {
         Ok(jinja) => Some(jinja.to_string()),
-        Err(_) => template_in(&about),
+        Err(WorldError::Missing) => template_in(&about),
+        Err(error) => return Err(malformed(&at(TEMPLATE), &error.to_string())),
     };
     Ok(Read {
         tokenizer: PublishedTokenizer { file, vocab: i64::try_from(vocab).unwrap_or(i64::MAX), specials },
