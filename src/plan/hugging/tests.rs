@@ -1,7 +1,8 @@
-use super::config;
 use super::names::{Family, ours};
+use super::{config, tokens};
 use crate::plan::parameters;
 use crate::plan::spec::{Activation, Norm, Position, RopeScaling};
+use crate::source::MemoryWorld;
 use serde_json::{Map, Value as Json, json};
 
 fn fields(json: &Json) -> Map<String, Json> {
@@ -177,5 +178,20 @@ fn windows_of_qwen_begin_at_a_layer() {
             assert_eq!(refusal(&config).contains("`sliding_window` is 4 and used"), !fits, "{config:?}");
             assert_eq!(config::decoder(&config, "m").is_ok_and(|read| read.unknown.is_empty()), fits, "{config:?}");
         }
+    }
+}
+
+#[test]
+fn a_tokenizer_that_says_it_begins_texts_with_nothing_is_believed() {
+    let config = small("llama", &json!({"bos_token_id": 1, "eos_token_id": 2}));
+    let network = config::decoder(&config, "m").unwrap_or_else(|f| panic!("{f}")).decoder;
+    for (about, begin) in
+        [(json!({}), Some(1)), (json!({"bos_token": null}), None), (json!({"bos_token": "a"}), Some(0))]
+    {
+        let mut world = MemoryWorld::default();
+        world.insert("m/tokenizer.json", r#"{"model": {"vocab": {"a": 0, "<s>": 1, "</s>": 2}}}"#);
+        world.insert("m/tokenizer_config.json", &about.to_string());
+        let found = tokens::read(&world, "m", &config, &network).unwrap_or_else(|f| panic!("{f}"));
+        assert_eq!(found.tokenizer.specials.begin, begin, "{about}");
     }
 }
