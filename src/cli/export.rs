@@ -232,8 +232,11 @@ fn published_tokenizer(stage: &Stage) -> Result<Vec<(String, Vec<u8>)>, Failure>
     const ABOUT: &str = "tokenizer_config.json";
     files.retain(|(name, _)| name != "chat_template.jinja");
     let about = files.iter().position(|(name, _)| name == ABOUT);
-    let mut fields =
-        about.map_or_else(|| json!({}), |i| serde_json::from_slice(&files[i].1).unwrap_or_else(|_| json!({})));
+    let mut fields: Json = match about {
+        Some(i) => serde_json::from_slice(&files[i].1)
+            .map_err(|e| Failure::Run { message: format!("the model's `{ABOUT}` is not JSON: {e}"), help: None })?,
+        None => json!({}),
+    };
     fields["chat_template"] = json!(template.map(|t| &t.jinja));
     files.retain(|(name, _)| name != ABOUT);
     files.push((ABOUT.to_owned(), pretty(&fields)?));
@@ -276,17 +279,24 @@ fn own_tokenizer(
     ])
 }
 
-/// The model card.
-fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Record) -> String {
-    let (plan, planned) = (stage.plan(), stage.planned());
-    let mut out = String::from("---\nlibrary_name: transformers\n");
+/// How a model card begins.
+pub(super) fn head(stage: &Stage, library: &str) -> String {
+    let plan = stage.plan();
+    let mut out = format!("---\nlibrary_name: {library}\n");
     if let Some(license) = &plan.experiment.license {
         let _ = writeln!(out, "license: {}", license.to_lowercase());
     }
-    let _ = writeln!(out, "---\n\n# {}.{}\n", plan.name, planned.name);
+    let _ = writeln!(out, "---\n\n# {}.{}\n", plan.name, stage.planned().name);
     if let Some(description) = &plan.experiment.description {
         let _ = writeln!(out, "{description}\n");
     }
+    out
+}
+
+/// The model card.
+fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Record) -> String {
+    let planned = stage.planned();
+    let mut out = head(stage, "transformers");
     let _ = writeln!(
         out,
         "A {} of {} parameters with a context of {} tokens, the stage `{}` of run `{}` (plan `{}`).\n",

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this verb writes the folder that the command line names")]
 
 use super::bench;
-use super::export::{Args, empty, measured, pretty};
+use super::export::{Args, empty, head, measured, pretty};
 use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::model::hugging::{self, Family};
@@ -156,15 +156,8 @@ fn config(lora: &Lora, modules: &[&str], base: Option<&str>) -> Json {
 
 /// The model card.
 fn card(stage: &Stage, lora: &Lora, numbers: u64, base: &Base, record: &Record) -> String {
-    let (plan, planned) = (stage.plan(), stage.planned());
-    let mut out = String::from("---\nlibrary_name: peft\n");
-    if let Some(license) = &plan.experiment.license {
-        let _ = writeln!(out, "license: {}", license.to_lowercase());
-    }
-    let _ = writeln!(out, "---\n\n# {}.{}\n", plan.name, planned.name);
-    if let Some(description) = &plan.experiment.description {
-        let _ = writeln!(out, "{description}\n");
-    }
+    let planned = stage.planned();
+    let mut out = head(stage, "peft");
     let _ = writeln!(
         out,
         "{} adapters of rank {}, {numbers} numbers, for {}; the stage `{}` of run `{}` (plan `{}`).\n",

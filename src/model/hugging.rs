@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::weights::Named;
+pub use crate::plan::hugging::Family;
 use crate::plan::spec::{Activation, Norm, NormPlace, Position, QkNorm, RopeScaling};
 use serde_json::{Value as Json, json};
 use std::borrow::Cow;
@@ -14,101 +15,62 @@ pub struct Specials {
     pub pad: u32,
 }
 
-/// A family that `transformers` has.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Family {
-    Gpt2,
-    Llama,
-    Mistral,
-    Qwen2,
-    Qwen3,
-    Olmo2,
-    Smollm3,
+/// Families in the order they are tried: the first that fits is taken.
+const ORDER: [Family; 7] =
+    [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral, Family::Smollm3];
+
+/// What `transformers` calls the network of a family.
+fn class(family: Family) -> &'static str {
+    match family {
+        Family::Gpt2 => "GPT2LMHeadModel",
+        Family::Llama => "LlamaForCausalLM",
+        Family::Mistral => "MistralForCausalLM",
+        Family::Qwen2 => "Qwen2ForCausalLM",
+        Family::Qwen3 => "Qwen3ForCausalLM",
+        Family::Olmo2 => "Olmo2ForCausalLM",
+        Family::Smollm3 => "SmolLM3ForCausalLM",
+    }
 }
 
-impl Family {
-    /// All of them; the first that fits is taken.
-    const ALL: [Family; 7] =
-        [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral, Family::Smollm3];
-
-    /// As `config.json` says it: `model_type`.
-    pub fn model_type(self) -> &'static str {
-        match self {
-            Family::Gpt2 => "gpt2",
-            Family::Llama => "llama",
-            Family::Mistral => "mistral",
-            Family::Qwen2 => "qwen2",
-            Family::Qwen3 => "qwen3",
-            Family::Olmo2 => "olmo2",
-            Family::Smollm3 => "smollm3",
-        }
-    }
-
-    /// As people write it.
-    pub fn title(self) -> &'static str {
-        match self {
-            Family::Gpt2 => "GPT-2",
-            Family::Llama => "Llama",
-            Family::Mistral => "Mistral",
-            Family::Qwen2 => "Qwen 2",
-            Family::Qwen3 => "Qwen 3",
-            Family::Olmo2 => "OLMo 2",
-            Family::Smollm3 => "SmolLM 3",
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Family::Gpt2 => "GPT2LMHeadModel",
-            Family::Llama => "LlamaForCausalLM",
-            Family::Mistral => "MistralForCausalLM",
-            Family::Qwen2 => "Qwen2ForCausalLM",
-            Family::Qwen3 => "Qwen3ForCausalLM",
-            Family::Olmo2 => "Olmo2ForCausalLM",
-            Family::Smollm3 => "SmolLM3ForCausalLM",
-        }
-    }
-
-    /// What of a network the family does not have.
-    fn lacks(self, a: &Architecture) -> Vec<String> {
-        let gpt2 = self == Family::Gpt2;
-        let (qk_norm, place) = match self {
-            Family::Qwen3 => (QkNorm::Head, NormPlace::Before),
-            Family::Olmo2 => (QkNorm::Width, NormPlace::After),
-            _ => (QkNorm::Absent, NormPlace::Before),
-        };
-        let biases = match self {
-            // Its own are zero where ours has none.
-            Family::Gpt2 => true,
-            Family::Llama | Family::Smollm3 => a.bias == a.qkv_bias,
-            Family::Qwen2 => !a.bias && a.qkv_bias,
-            Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
-        };
-        let choice = |has: bool, field: &str, value: &dyn Fn() -> Json| {
-            (!has).then(|| format!("`{field} = {}`", value().as_str().unwrap_or_default()))
-        };
-        let other = |has: bool, what: &str| (!has).then(|| what.to_owned());
-        let (norm, position, activation) = match gpt2 {
-            true => (Norm::Layer, Position::Learned, Activation::Gelu),
-            false => (Norm::Rms, Position::Rotary, Activation::Swiglu),
-        };
-        [
-            choice(a.norm == norm, "norm", &|| json!(a.norm)),
-            choice(a.norm_place == place, "norm_place", &|| json!(a.norm_place)),
-            choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
-            choice(a.position == position, "position", &|| json!(a.position)),
-            choice(a.activation == activation, "activation", &|| json!(a.activation)),
-            other(a.nope_every.is_some() == (self == Family::Smollm3), "its `nope_every`"),
-            other(a.window.is_some() == (self == Family::Mistral) && a.global_every.is_none(), "its windows"),
-            other(biases, "its biases"),
-            other(a.logit_cap.is_none(), "`logit_cap`"),
-            other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
-            other(!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
+/// What of a network the family does not have.
+fn lacks(family: Family, a: &Architecture) -> Vec<String> {
+    let gpt2 = family == Family::Gpt2;
+    let (qk_norm, place) = match family {
+        Family::Qwen3 => (QkNorm::Head, NormPlace::Before),
+        Family::Olmo2 => (QkNorm::Width, NormPlace::After),
+        _ => (QkNorm::Absent, NormPlace::Before),
+    };
+    let biases = match family {
+        // Its own are zero where ours has none.
+        Family::Gpt2 => true,
+        Family::Llama | Family::Smollm3 => a.bias == a.qkv_bias,
+        Family::Qwen2 => !a.bias && a.qkv_bias,
+        Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
+    };
+    let choice = |has: bool, field: &str, value: &dyn Fn() -> Json| {
+        (!has).then(|| format!("`{field} = {}`", value().as_str().unwrap_or_default()))
+    };
+    let other = |has: bool, what: &str| (!has).then(|| what.to_owned());
+    let (norm, position, activation) = match gpt2 {
+        true => (Norm::Layer, Position::Learned, Activation::Gelu),
+        false => (Norm::Rms, Position::Rotary, Activation::Swiglu),
+    };
+    [
+        choice(a.norm == norm, "norm", &|| json!(a.norm)),
+        choice(a.norm_place == place, "norm_place", &|| json!(a.norm_place)),
+        choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
+        choice(a.position == position, "position", &|| json!(a.position)),
+        choice(a.activation == activation, "activation", &|| json!(a.activation)),
+        other(a.nope_every.is_some() == (family == Family::Smollm3), "its `nope_every`"),
+        other(a.window.is_some() == (family == Family::Mistral) && a.global_every.is_none(), "its windows"),
+        other(biases, "its biases"),
+        other(a.logit_cap.is_none(), "`logit_cap`"),
+        other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
+        other(!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The family whose networks compute what this one does.
@@ -116,7 +78,7 @@ impl Family {
 /// # Errors
 /// What of the network the nearest family does not have.
 pub fn family(a: &Architecture) -> Result<Family, String> {
-    let nearest = Family::ALL.map(|family| (family, family.lacks(a))).into_iter().min_by_key(|(_, lacks)| lacks.len());
+    let nearest = ORDER.map(|family| (family, lacks(family, a))).into_iter().min_by_key(|(_, lacks)| lacks.len());
     match nearest {
         Some((family, lacks)) if lacks.is_empty() => Ok(family),
         Some((family, lacks)) => Err(format!(
@@ -178,7 +140,7 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
         _ => json!({}),
     };
     let shared = json!({
-        "architectures": [family.class()],
+        "architectures": [class(family)],
         "model_type": family.model_type(),
         "vocab_size": a.vocab,
         "initializer_range": a.init_std,

@@ -314,7 +314,12 @@ fn begins(hugging: &Hugging, file: &str) -> Result<Option<u32>, TokenizerError> 
     let encode = |whole: bool| hugging.encode("a", whole).map_err(|e| TokenizerError::Encoding(e.to_string()));
     let (whole, bare) = (encode(true)?, encode(false)?);
     let (whole, bare) = (whole.get_ids(), bare.get_ids());
-    let before = whole.windows(bare.len().max(1)).position(|w| w == bare).unwrap_or(0);
+    // An empty text tells nothing; one that its own frame changes has no beginning that could be told apart.
+    let found = if bare.is_empty() { None } else { whole.windows(bare.len()).position(|w| w == bare) };
+    let before = found.ok_or_else(|| TokenizerError::Unreadable {
+        file: file.to_owned(),
+        why: "what it puts around a text changes the tokens of the text, so they cannot be told apart".to_owned(),
+    })?;
     match whole.get(..before).unwrap_or_default() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),

@@ -3,7 +3,7 @@
 
 mod rope;
 
-use super::names::{Family, READABLE};
+use super::names::{FAMILIES, Family};
 use super::{Fault, listed};
 use crate::diagnostics::Code;
 use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
@@ -103,13 +103,13 @@ const ACTING: &[(&str, f64)] = &[
 /// When it is of a family that is not known, a size is missing or out of range, or a field asks for what no decoder of ours
 /// computes; every such field is named.
 pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, Fault> {
-    let readable = READABLE.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let readable = FAMILIES.iter().map(|family| format!("`{}`", family.model_type())).collect::<Vec<_>>().join(", ");
     let refused = |message: String, help: String| Fault::new(Code::E0616, message, help);
     let Some(model_type) = config.get("model_type").and_then(Json::as_str) else {
         let message = format!("the `config.json` of `{folder}` has no `model_type`");
         return Err(refused(message, format!("add the one that it is published with; {readable} can be read")));
     };
-    let Some((_, family)) = READABLE.iter().find(|(name, _)| *name == model_type) else {
+    let Some(family) = FAMILIES.iter().find(|family| family.model_type() == model_type) else {
         let message = format!("`{folder}` is a `{model_type}`, which this version cannot compute");
         return Err(refused(message, format!("choose a model whose `model_type` is one of {readable}")));
     };

@@ -11,7 +11,7 @@ mod head;
 mod names;
 mod tokens;
 
-pub use names::{Family, Place, READABLE};
+pub use names::{Family, Place};
 
 use super::spec::{Decoder, PublishedTokenizer, Template};
 use crate::diagnostics::{Code, Problem};

@@ -20,16 +20,37 @@ pub enum Family {
     Smollm3,
 }
 
-/// The values of `model_type` that can be read, and the family that each is.
-pub const READABLE: &[(&str, Family)] = &[
-    ("gpt2", Family::Gpt2),
-    ("llama", Family::Llama),
-    ("mistral", Family::Mistral),
-    ("qwen2", Family::Qwen2),
-    ("qwen3", Family::Qwen3),
-    ("olmo2", Family::Olmo2),
-    ("smollm3", Family::Smollm3),
-];
+/// The families that can be read and written.
+pub const FAMILIES: [Family; 7] =
+    [Family::Gpt2, Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Smollm3];
+
+impl Family {
+    /// As `config.json` says it: `model_type`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Family::Gpt2 => "gpt2",
+            Family::Llama => "llama",
+            Family::Mistral => "mistral",
+            Family::Qwen2 => "qwen2",
+            Family::Qwen3 => "qwen3",
+            Family::Olmo2 => "olmo2",
+            Family::Smollm3 => "smollm3",
+        }
+    }
+
+    /// As people write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Family::Gpt2 => "GPT-2",
+            Family::Llama => "Llama",
+            Family::Mistral => "Mistral",
+            Family::Qwen2 => "Qwen 2",
+            Family::Qwen3 => "Qwen 3",
+            Family::Olmo2 => "OLMo 2",
+            Family::Smollm3 => "SmolLM 3",
+        }
+    }
+}
 
 /// Where one weight of ours is found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,11 +121,6 @@ impl Family {
             Family::Gpt2 => &GPT2,
             _ => &OURS,
         }
-    }
-
-    /// As `model_type` writes it.
-    pub fn name(self) -> &'static str {
-        READABLE.iter().find(|(_, family)| *family == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -191,7 +207,7 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
     let mut faulty: BTreeSet<String> = BTreeSet::new();
     for (name, shape) in &ours {
         let Some((theirs, first, outputs)) = theirs(table, name, &ours) else {
-            problems.push(format!("`{name}` has no name in a {}", family.name()));
+            problems.push(format!("`{name}` has no name in a {}", family.model_type()));
             continue;
         };
         let turned = table.turned && shape.len() == 2 && name.starts_with("model.layers.");
