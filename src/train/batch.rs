@@ -16,7 +16,9 @@ pub(crate) struct Batch {
     pub supervised: Vec<bool>,
     /// For every place where in its row its document begins; empty where rows are seen whole.
     pub starts: Vec<u32>,
-    /// Tokens that are not padding.
+    /// Tokens of each row that are not padding.
+    pub lens: Vec<u32>,
+    /// The same of all rows.
     pub tokens: u64,
     /// Tokens of the longest row.
     pub longest: usize,
@@ -39,6 +41,7 @@ impl Batch {
         self.targets.extend(std::iter::repeat_n(pad as i32, rest));
         self.supervised.extend(supervised.iter().skip(1).take(len));
         self.supervised.extend(std::iter::repeat_n(false, rest));
+        self.lens.push(len as u32);
         self.tokens += len as u64;
         self.longest = self.longest.max(len);
     }
@@ -60,6 +63,7 @@ impl Batch {
             targets: cut(&self.targets[start..end], sequence, time),
             supervised: cut(&self.supervised[start..end], sequence, time),
             starts: if self.starts.is_empty() { Vec::new() } else { cut(&self.starts[start..end], sequence, time) },
+            lens: self.lens.get(from.min(self.lens.len())..to.min(self.lens.len())).unwrap_or_default().to_vec(),
             tokens: 0,
             longest: 0,
         };
@@ -67,6 +71,7 @@ impl Batch {
         batch.inputs.resize(full, pad);
         batch.targets.resize(full, pad as i32);
         batch.supervised.resize(full, false);
+        batch.lens.resize(to - from, 0);
         if !self.starts.is_empty() {
             batch.starts.resize(full, 0);
         }
@@ -178,6 +183,7 @@ mod tests {
         assert_eq!(cut.inputs, [1, 2, 3, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.targets, [2, 3, 4, 9, 6, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.weight(), batch.weight());
+        assert_eq!(cut.lens, [3, 1, 0]);
         batch.push(&[7; 16], &all, 16, 9);
         assert_eq!(batch.time(16), 16);
     }
