@@ -322,7 +322,7 @@ impl LayoutBuilder {
 mod tests {
     use crate::model::{Architecture, Layout};
     use crate::plan::parameters;
-    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm};
 
     fn gpt2(bias: bool) -> Decoder {
         Decoder {
@@ -357,7 +357,16 @@ mod tests {
         for bias in [false, true] {
             for norm_place in [NormPlace::Before, NormPlace::After, NormPlace::Both] {
                 for qk_norm in [QkNorm::Absent, QkNorm::Head, QkNorm::Width] {
-                    for activation in [Activation::Gelu, Activation::Geglu] {
+                    for (activation, every) in [(Activation::Gelu, None), (Activation::Geglu, Some(2))] {
+                        let experts = Experts {
+                            count: 5,
+                            active: 2,
+                            hidden: every.map(|_| 30),
+                            renormalize: true,
+                            every,
+                            balance: 0.0,
+                            z_loss: None,
+                        };
                         let spec = Decoder {
                             layers: 3,
                             kv_heads: 4,
@@ -369,6 +378,10 @@ mod tests {
                             ..gpt2(bias)
                         };
                         assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                        if !bias {
+                            let spec = Decoder { experts: Some(experts), ..spec };
+                            assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                        }
                     }
                 }
             }
