@@ -61,10 +61,7 @@ impl Adapter {
             if let FeedForwardRoles::Dense { up, down } = block.feed_forward {
                 let into = match architecture.gated() {
                     true => {
-                        vec![
-                            (spec::LoraTarget::Gate, architecture.hidden),
-                            (spec::LoraTarget::Up, architecture.hidden),
-                        ]
+                        vec![(spec::LoraTarget::Gate, architecture.hidden), (spec::LoraTarget::Up, architecture.hidden)]
                     }
                     false => vec![(spec::LoraTarget::Up, architecture.hidden)],
                 };

@@ -178,8 +178,7 @@ fn back_on_host(
     // Through the second matrices, as if every expert counted fully.
     let through = routing.products(&gathered, down.numbers(), false);
     let shares = routing.dots(&through, output_host.numbers(), e.hidden);
-    let down_gradient =
-        trained.then(|| routing.gradients(&routing.share(&gathered, width), output_host.numbers()));
+    let down_gradient = trained.then(|| routing.gradients(&routing.share(&gathered, width), output_host.numbers()));
     drop((gathered, output_host, output));
     let through = tensor(routing.share(&through, e.hidden), [places, e.hidden], x);
     let inner = activate_back(kind, activation, through);
@@ -376,7 +375,8 @@ impl Balance {
         }
         let (counts, sums, squares) = (counts?, sums?, squares?);
         let total = account.total.max(1) as f64;
-        let weigh = |len: &u32| (e.balance * e.count as f64 / (blocks * blocks * f64::from(*len).max(1.0) * total)) as f32;
+        let weigh =
+            |len: &u32| (e.balance * e.count as f64 / (blocks * blocks * f64::from(*len).max(1.0) * total)) as f32;
         let weights: Vec<f32> = account.lens.iter().map(weigh).collect();
         let rows = weights.len();
         let device = counts.device();

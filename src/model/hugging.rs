@@ -59,12 +59,9 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         Family::Gpt2 => true,
         Family::Llama | Family::Smollm3 => a.bias == a.qkv_bias,
         Family::Qwen2 => !a.bias && a.qkv_bias,
-        Family::Mistral
-        | Family::Qwen3
-        | Family::Olmo2
-        | Family::Mixtral
-        | Family::Qwen3Moe
-        | Family::Olmoe => !a.bias && !a.qkv_bias,
+        Family::Mistral | Family::Qwen3 | Family::Olmo2 | Family::Mixtral | Family::Qwen3Moe | Family::Olmoe => {
+            !a.bias && !a.qkv_bias
+        }
     };
     let mixed = matches!(family, Family::Mixtral | Family::Qwen3Moe | Family::Olmoe);
     let mixtures = match (family, &a.experts) {

@@ -267,9 +267,10 @@ fn network(model: &Decoder) -> String {
     } else {
         format!("{} heads over {} key/value heads", model.heads, model.kv_heads)
     };
-    let experts = model.experts.as_ref().map_or_else(String::new, |experts| {
-        format!(", {} of {} experts a token", experts.active, experts.count)
-    });
+    let experts = model
+        .experts
+        .as_ref()
+        .map_or_else(String::new, |experts| format!(", {} of {} experts a token", experts.active, experts.count));
     format!(
         "{} × {} wide, {heads}{experts}, context {}",
         plural(model.layers.max(0) as u64, "block", "blocks"),

@@ -5,8 +5,8 @@ use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
-    Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
+    Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
+    ModelError, Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -232,7 +232,10 @@ impl Learner {
                 flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
                 loss: sum.loss + loss,
                 penalty: sum.penalty + penalty,
-                experts: sum.experts.zip(experts).map(|(a, b)| Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
+                experts: sum
+                    .experts
+                    .zip(experts)
+                    .map(|(a, b)| Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
             },
         }
     }

@@ -58,14 +58,17 @@ fn experts_are_planned_trained_exported_and_read_back() {
     };
     for stage in ["first", "second"] {
         assert!(of(stage, "balance_loss").iter().all(|x| *x > 0.03 && *x < 0.2), "{:?}", of(stage, "balance_loss"));
-        assert!(of(stage, "busiest_expert").iter().all(|x| *x >= 0.25 && *x <= 0.5), "{:?}", of(stage, "busiest_expert"));
+        assert!(
+            of(stage, "busiest_expert").iter().all(|x| *x >= 0.25 && *x <= 0.5),
+            "{:?}",
+            of(stage, "busiest_expert")
+        );
     }
 
     let lines = "The owl sat in the tree.\nNobody knew where the fox went.\n";
-    for (stage, family, expected) in [
-        ("second", "mixtral", json!([4, 2, 48, 0.02])),
-        ("third", "qwen3_moe", json!([4, 1, 48, 0.01])),
-    ] {
+    for (stage, family, expected) in
+        [("second", "mixtral", json!([4, 2, 48, 0.02])), ("third", "qwen3_moe", json!([4, 1, 48, 0.01]))]
+    {
         let model = format!("latest.{stage}");
         let told = json(at, &["export", &model, "--to", family, "--format", "json"]);
         assert_eq!(told["family"], family);
@@ -98,6 +101,11 @@ fn nonsense_is_told() {
     ] {
         let place = folder(&format!("model mixed from teller {{ {experts} }}\n"));
         let told = exp(place.path(), &["check", "small.exp"]);
-        assert!(told.code != 0 && told.err.contains(code) && told.err.contains(part), "{experts}\n{}{}", told.out, told.err);
+        assert!(
+            told.code != 0 && told.err.contains(code) && told.err.contains(part),
+            "{experts}\n{}{}",
+            told.out,
+            told.err
+        );
     }
 }

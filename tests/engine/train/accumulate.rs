@@ -10,7 +10,8 @@ fn run(job: &Job) -> (Vec<f64>, Vec<f64>, Vec<f32>) {
     let mut log = Log::default();
     let Outcome::Finished(trained) = train(job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
     let weights = read_weights(&trained.weights).unwrap().iter().flat_map(|w| w.numbers.to_vec()).collect();
-    let losses = log.losses().into_iter().chain(log.steps.iter().map(|step| step.balance_loss));
+    let balances = log.steps.iter().map(|step| step.balance_loss).filter(|balance| *balance != 0.0);
+    let losses = log.losses().into_iter().chain(balances);
     (losses.collect(), log.steps.iter().map(|step| step.grad_norm).collect(), weights)
 }
 

@@ -124,11 +124,7 @@ fn wide() -> spec::Decoder {
 fn body_of_the_repeating_process() {
     let Ok(device) = std::env::var(DEVICE) else { return };
     let experts = mixture().experts;
-    let models = if device == "cpu" {
-        [wide(), spec::Decoder { experts, ..wide() }]
-    } else {
-        [llama(), mixture()]
-    };
+    let models = if device == "cpu" { [wide(), spec::Decoder { experts, ..wide() }] } else { [llama(), mixture()] };
     let hashes = models.map(|model| {
         let folder = tempfile::tempdir().unwrap();
         let sequence = model.context as usize;

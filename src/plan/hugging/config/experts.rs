@@ -12,7 +12,8 @@ impl Fields<'_> {
         let network = self.llama(assumed);
         // Noise that its training may add to what the router sees.
         self.idle("router_jitter_noise", 0.0);
-        let experts = Experts { renormalize: true, ..self.experts("num_local_experts", "num_local_experts", 8, 2, 0.001) };
+        let experts =
+            Experts { renormalize: true, ..self.experts("num_local_experts", "num_local_experts", 8, 2, 0.001) };
         Decoder { window: self.window(network.context, None), experts: Some(experts), ..network }
     }
 
@@ -24,7 +25,8 @@ impl Fields<'_> {
         self.no_window(&network, false, None);
         let every = if self.is_set("decoder_sparse_step") { self.size("decoder_sparse_step", 512) } else { 1 };
         // Its `transformers` class calls them one way and its files another.
-        let hidden = if self.is_set("moe_intermediate_size") { self.size("moe_intermediate_size", 1_048_576) } else { 768 };
+        let hidden =
+            if self.is_set("moe_intermediate_size") { self.size("moe_intermediate_size", 1_048_576) } else { 768 };
         let experts = Experts {
             hidden: Some(hidden),
             renormalize: self.flag("norm_topk_prob", false),
@@ -39,7 +41,8 @@ impl Fields<'_> {
         self.must_be("attention_bias", &[Json::Bool(false)]);
         let network = self.llama(Assumed { epsilon: 1e-5, ..LLAMA });
         if network.heads.saturating_mul(network.head_dim) != network.width {
-            self.wrong.push(format!("`head_dim` is {}, and its heads do not add up to `hidden_size`", network.head_dim));
+            self.wrong
+                .push(format!("`head_dim` is {}, and its heads do not add up to `hidden_size`", network.head_dim));
         }
         let experts = Experts {
             renormalize: self.flag("norm_topk_prob", false),
@@ -54,8 +57,7 @@ impl Fields<'_> {
             Some(name) => self.size(name, 4_096),
             None => count,
         };
-        let active =
-            if self.is_set("num_experts_per_tok") { self.size("num_experts_per_tok", 4_096) } else { active };
+        let active = if self.is_set("num_experts_per_tok") { self.size("num_experts_per_tok", 4_096) } else { active };
         if active > count {
             self.wrong.push(format!("`num_experts_per_tok` is {active}, of {count} experts"));
         }
