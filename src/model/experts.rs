@@ -12,16 +12,19 @@
 //! The balance loss is that of the Switch Transformer (Fedus et al. 2021) as `transformers` computes it for Mixtral, over the
 //! tokens of each sequence by themselves: `count · Σ f·P` with the share `f` of the sequence's tokens that an expert was chosen
 //! for, and its mean probability `P`, both over all blocks with experts together. It is `active` when experts are busy alike.
-//! A step takes the mean over its tokens that are no padding, so it does not depend on how its sequences are cut into
-//! micro-batches, which a loss over whole batches does: DeepSeek-V3 (2024) takes sequences for the same reason. The z-loss is
+//! A sequence is what sees itself alone: a row, or a document or sample of one. A step takes the mean over its tokens that are
+//! no padding, so it depends neither on how rows are cut into micro-batches nor on how samples share rows, which a loss over
+//! whole batches does; DeepSeek-V3 (2024) has a loss by sequence too. The z-loss is
 //! that of ST-MoE (Zoph et al. 2022), the mean over the same tokens and blocks.
 
 use super::architecture::Experts;
+use super::decoder::int_vector;
 use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::{Host, product, tensor};
 use crate::plan::spec::Activation;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use emberlab_kernels as kernels;
+use std::ops::Range;
 
 /// What going back needs, besides the input.
 pub(super) enum ExpertsTape {
@@ -64,15 +67,15 @@ pub(super) struct ExpertsGradient {
 /// How a step holds routers to account: which of its tokens count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Account<'a> {
-    /// Tokens of each row of this micro-batch that are no padding; they come first.
-    pub lens: &'a [u32],
-    /// Such tokens of the whole step.
+    /// Which places of this micro-batch belong to each of its sequences; padding belongs to none.
+    pub sequences: &'a [Range<usize>],
+    /// Tokens of the whole step that are no padding.
     pub total: u64,
 }
 
-/// What the rows of a micro-batch asked of the experts of one block.
+/// What the sequences of a micro-batch asked of the experts of one block.
 pub(super) struct Load {
-    /// `[batch, count]`, as [`kernels::Load`] has them.
+    /// `[sequences, count]`, as [`kernels::Load`] has them.
     counts: Tensor<2>,
     sums: Tensor<2>,
     /// `[1, 1]`.
@@ -81,10 +84,10 @@ pub(super) struct Load {
 
 /// What a micro-batch adds to the losses beside the cross-entropy.
 pub(crate) struct Balance {
-    /// The gradient of the balance loss by the probabilities of each row's tokens, `[batch, count]`.
+    /// The gradient of the balance loss by the probabilities of each sequence's tokens, `[sequences, count]`.
     slopes: Tensor<2>,
     /// See [`Account`].
-    lens: Vec<u32>,
+    sequences: Vec<Range<usize>>,
     /// What the squared logarithm of a token's normaliser counts.
     z: f64,
     /// The balance loss and the z-loss together, times their coefficients, `[1, 1]`.
@@ -190,10 +193,10 @@ fn back_on_host(
         Some(balance) => Some(Host::of(&balance.slopes)?),
         None => None,
     };
+    let sequence_of = balance.map(|balance| balance.sequence_of(rows)).unwrap_or_default();
     let pressure = balance.zip(slopes.as_ref()).map(|(balance, slopes)| kernels::Pressure {
         slopes: slopes.numbers(),
-        time: rows / balance.lens.len().max(1),
-        lens: &balance.lens,
+        sequence_of: &sequence_of,
         z: balance.z as f32,
     });
     let logits = tensor(routing.back(&shares, e.renormalize, pressure), [rows, e.count], x);
@@ -296,10 +299,8 @@ fn composed_back(
     };
     let mut pull = None;
     if let Some(balance) = balance {
-        let ([rows, count], batch) = (probabilities.dims(), balance.lens.len().max(1));
-        let (time, real) = (rows / batch, real(&balance.lens, rows / batch, x));
-        let pressure = balance.slopes.clone().reshape([batch, 1, count]).expand([batch, time, count]);
-        slope = slope + pressure.reshape([rows, count]) * real.clone();
+        let (of, real) = balance.places(x);
+        slope = slope + balance.slopes.clone().select(0, of) * real.clone();
         pull = (balance.z != 0.0).then(|| normaliser.mul_scalar(2.0 * balance.z) * real);
     }
     let along = (slope.clone() * probabilities.clone()).sum_dim(1);
@@ -313,43 +314,35 @@ fn composed_back(
     ExpertsGradient { x: back, matrices }
 }
 
-/// One for the places of rows that are no padding, zero for the others: `[batch · time, 1]`.
-fn real(lens: &[u32], time: usize, like: &Tensor<2>) -> Tensor<2> {
-    let of = |len: &u32| {
-        let len = (*len as usize).min(time);
-        std::iter::repeat_n(1.0f32, len).chain(std::iter::repeat_n(0.0, time - len))
-    };
-    let all: Vec<f32> = lens.iter().flat_map(of).collect();
-    let count = all.len();
-    tensor(all, [count, 1], like)
+/// One where a place belongs to a sequence: `[sequences, rows]`.
+fn belonging(sequences: &[Range<usize>], rows: usize, like: &Tensor<2>) -> Tensor<2> {
+    let mut all = vec![0.0f32; sequences.len() * rows];
+    for (row, places) in all.chunks_exact_mut(rows.max(1)).zip(sequences) {
+        row[places.clone()].fill(1.0);
+    }
+    tensor(all, [sequences.len(), rows], like)
 }
 
 impl ExpertsTape {
-    /// What the rows asked of the experts.
-    pub fn load(&self, lens: &[u32], like: &Tensor<2>) -> Load {
-        let batch = lens.len().max(1);
+    /// What the sequences asked of the experts.
+    pub fn load(&self, sequences: &[Range<usize>], like: &Tensor<2>) -> Load {
         match self {
             ExpertsTape::Kernel(tape) => {
-                let time = tape.routing.normalisers.len() / batch;
-                let kernels::Load { counts, sums, squares } = tape.routing.load(time, lens);
-                let count = counts.len() / batch;
+                let kernels::Load { counts, sums, squares } = tape.routing.load(sequences);
+                let dims = [sequences.len(), counts.len() / sequences.len().max(1)];
                 Load {
-                    counts: tensor(counts, [batch, count], like),
-                    sums: tensor(sums, [batch, count], like),
+                    counts: tensor(counts, dims, like),
+                    sums: tensor(sums, dims, like),
                     squares: tensor(vec![squares], [1, 1], like),
                 }
             }
             ExpertsTape::Composed(tape) => {
-                let [rows, count] = tape.chosen.dims();
-                let time = rows / batch;
-                let real = real(lens, time, like);
-                let by_row = |x: &Tensor<2>| {
-                    (x.clone() * real.clone()).reshape([batch, time, count]).sum_dim(1).reshape([batch, count])
-                };
+                let belonging = belonging(sequences, tape.chosen.dims()[0], like);
+                let sums = |x: &Tensor<2>| product(&belonging, false, x, false);
                 Load {
-                    counts: by_row(&tape.chosen),
-                    sums: by_row(&tape.probabilities),
-                    squares: (tape.normaliser.clone().square() * real.clone()).sum_dim(0),
+                    counts: sums(&tape.chosen),
+                    sums: sums(&tape.probabilities),
+                    squares: sums(&tape.normaliser.clone().square()).sum_dim(0),
                 }
             }
         }
@@ -375,15 +368,36 @@ impl Balance {
         }
         let (counts, sums, squares) = (counts?, sums?, squares?);
         let total = account.total.max(1) as f64;
-        let weigh =
-            |len: &u32| (e.balance * e.count as f64 / (blocks * blocks * f64::from(*len).max(1.0) * total)) as f32;
-        let weights: Vec<f32> = account.lens.iter().map(weigh).collect();
-        let rows = weights.len();
+        let weigh = |sequence: &Range<usize>| {
+            let share = blocks * blocks * sequence.len().max(1) as f64 * total;
+            (e.balance * e.count as f64 / share) as f32
+        };
+        let weights: Vec<f32> = account.sequences.iter().map(weigh).collect();
+        let sequences = weights.len();
         let device = counts.device();
-        let slopes = counts * Tensor::<2>::from_data(TensorData::new(weights, [rows, 1]), &device);
+        let slopes = counts * Tensor::<2>::from_data(TensorData::new(weights, [sequences, 1]), &device);
         let z = e.z_loss.unwrap_or(0.0) / (blocks * total);
         let loss = (slopes.clone() * sums).sum_dim(0).sum_dim(1) + squares.mul_scalar(z);
-        Some(Balance { slopes, lens: account.lens.to_vec(), z, loss, counts: Tensor::cat(each, 0) })
+        Some(Balance { slopes, sequences: account.sequences.to_vec(), z, loss, counts: Tensor::cat(each, 0) })
+    }
+
+    /// Which sequence each of so many places belongs to.
+    fn sequence_of(&self, places: usize) -> Vec<Option<usize>> {
+        let mut of = vec![None; places];
+        for (sequence, places) in self.sequences.iter().enumerate() {
+            of[places.clone()].fill(Some(sequence));
+        }
+        of
+    }
+
+    /// The same for the rows of `x`, where padding belongs to the first; and what undoes that: one for places that belong to a
+    /// sequence, zero for others, `[rows, 1]`.
+    fn places(&self, x: &Tensor<2>) -> (Tensor<1, Int>, Tensor<2>) {
+        let of = self.sequence_of(x.dims()[0]);
+        let numbers: Vec<u32> = of.iter().map(|of| of.unwrap_or(0) as u32).collect();
+        let real: Vec<f32> = of.iter().map(|of| f32::from(u8::from(of.is_some()))).collect();
+        let rows = real.len();
+        (int_vector(&numbers, &x.device()), tensor(real, [rows, 1], x))
     }
 }
 
@@ -418,9 +432,10 @@ mod tests {
             let (gathered, kernel) = on_host(&e, kind, &x, &logits, &matrices).unwrap();
             let (all, tape) = composed(&e, kind, &x, logits, &matrices);
             close(&gathered, &all, "output");
-            let account = Account { lens: &[20, 7], total: 27 };
+            let account = Account { sequences: &[0..20, 20..27], total: 27 };
             let (kernel, tape) = (ExpertsTape::Kernel(Box::new(kernel)), ExpertsTape::Composed(Box::new(tape)));
-            let balances = [&kernel, &tape].map(|tape| Balance::of(&e, account, vec![tape.load(account.lens, &x)]));
+            let balances =
+                [&kernel, &tape].map(|tape| Balance::of(&e, account, vec![tape.load(account.sequences, &x)]));
             let [first, second] = balances.map(Option::unwrap);
             close(&first.loss, &second.loss, "balance");
             close(&first.counts, &second.counts, "counts");

@@ -139,7 +139,9 @@ impl Pass<'_> {
     /// What the rows asked of a block's experts, where a step wants to know.
     fn load(&self, block: &BlockTape) -> Option<Load> {
         match (&block.feed_forward, self.account) {
-            (FeedForwardTape::Experts(_, tape), Some(account)) => Some(tape.load(account.lens, &block.mlp_input)),
+            (FeedForwardTape::Experts(_, tape), Some(account)) if !account.sequences.is_empty() => {
+                Some(tape.load(account.sequences, &block.mlp_input))
+            }
             _ => None,
         }
     }
@@ -542,8 +544,8 @@ mod tests {
                 dropout: drop.as_ref(),
                 adapter: None,
                 recompute: false,
-                // The last three places of the second row are padding.
-                account: Some(Account { lens: &[8, 5], total: 20 }),
+                // The second row has two sequences, and padding.
+                account: Some(Account { sequences: &[0..8, 8..10, 10..13], total: 20 }),
             };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));

@@ -7,6 +7,7 @@ use super::observer::BatchFacts;
 use super::samples::Samples;
 use super::windows::Windows;
 use crate::plan::row_length;
+use std::ops::Range;
 
 /// Rows of one length: what goes in, what must come out, and where that counts.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -16,12 +17,10 @@ pub(crate) struct Batch {
     pub supervised: Vec<bool>,
     /// For every place where in its row its document begins; empty where rows are seen whole.
     pub starts: Vec<u32>,
-    /// Tokens of each row that are not padding.
-    pub lens: Vec<u32>,
-    /// The same of all rows.
+    /// Tokens that are not padding.
     pub tokens: u64,
-    /// Tokens of the longest row.
-    pub longest: usize,
+    /// Tokens of each row, padding not counted.
+    pub lengths: Vec<usize>,
 }
 
 impl Batch {
@@ -41,14 +40,37 @@ impl Batch {
         self.targets.extend(std::iter::repeat_n(pad as i32, rest));
         self.supervised.extend(supervised.iter().skip(1).take(len));
         self.supervised.extend(std::iter::repeat_n(false, rest));
-        self.lens.push(len as u32);
         self.tokens += len as u64;
-        self.longest = self.longest.max(len);
+        self.lengths.push(len);
+    }
+
+    /// Rows.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Which places of rows of `time` belong to each of the sequences: to a row as far as it is no padding, or to each document
+    /// of it that sees itself alone.
+    pub fn sequences(&self, time: usize) -> Vec<Range<usize>> {
+        let mut sequences: Vec<Range<usize>> = Vec::new();
+        for (row, len) in self.lengths.iter().enumerate() {
+            let (mut first, end) = (row * time, row * time + (*len).min(time));
+            for place in first + 1..end {
+                if !self.starts.is_empty() && self.starts[place] != self.starts[first] {
+                    sequences.push(first..place);
+                    first = place;
+                }
+            }
+            if first < end {
+                sequences.push(first..end);
+            }
+        }
+        sequences
     }
 
     /// The length that rows of `sequence` tokens can be cut to without losing any.
     pub fn time(&self, sequence: usize) -> usize {
-        row_length(self.longest as u64, sequence as u64) as usize
+        row_length(self.lengths.iter().max().copied().unwrap_or(0) as u64, sequence as u64) as usize
     }
 
     /// Rows `from..to` of `sequence` tokens, of each the first `time`, padded to `to - from` rows where there are fewer.
@@ -63,15 +85,14 @@ impl Batch {
             targets: cut(&self.targets[start..end], sequence, time),
             supervised: cut(&self.supervised[start..end], sequence, time),
             starts: if self.starts.is_empty() { Vec::new() } else { cut(&self.starts[start..end], sequence, time) },
-            lens: self.lens.get(from.min(self.lens.len())..to.min(self.lens.len())).unwrap_or_default().to_vec(),
             tokens: 0,
-            longest: 0,
+            lengths: self.lengths.iter().skip(from).take(to - from).copied().collect(),
         };
         let full = (to - from) * time;
         batch.inputs.resize(full, pad);
         batch.targets.resize(full, pad as i32);
         batch.supervised.resize(full, false);
-        batch.lens.resize(to - from, 0);
+        batch.lengths.resize(to - from, 0);
         if !self.starts.is_empty() {
             batch.starts.resize(full, 0);
         }
@@ -102,7 +123,7 @@ impl<'a> Rows<'a> {
             Objective::NextTokenApart(boundary) => {
                 Windows::new(corpus, sequence, pad, seed, Some(boundary)).map(Rows::Windows)
             }
-            Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
+            Objective::Sft | Objective::SftPacked => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         }
     }
 
@@ -121,7 +142,7 @@ impl<'a> Rows<'a> {
             Objective::NextTokenApart(boundary) => {
                 Windows::to_validate(corpus, sequence, pad, 0, Some(boundary)).map(Rows::Windows)
             }
-            Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
+            Objective::Sft | Objective::SftPacked => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         };
         rows.map_err(|error| TrainError::Valid(Box::new(error)))
     }
@@ -178,12 +199,15 @@ mod tests {
         batch.push(&[1, 2, 3, 4], &all[..4], 16, 9);
         batch.push(&[5, 6], &all[..2], 16, 9);
         // Steps of a sixteenth over eight lengths: two tokens each.
-        assert_eq!((batch.longest, batch.time(16)), (3, 4));
+        assert_eq!((batch.lengths.as_slice(), batch.time(16)), ([3, 1].as_slice(), 4));
         let cut = batch.rows(0, 3, 16, 4, 9);
         assert_eq!(cut.inputs, [1, 2, 3, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.targets, [2, 3, 4, 9, 6, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.weight(), batch.weight());
-        assert_eq!(cut.lens, [3, 1, 0]);
+        assert_eq!(cut.lengths, [3, 1, 0]);
+        assert_eq!(cut.sequences(4), [0..3, 4..5]);
+        let apart = Batch { starts: vec![0, 0, 2, 3, 0, 1, 1, 1, 0, 0, 0, 0], ..cut };
+        assert_eq!(apart.sequences(4), [0..2, 2..3, 4..5]);
         batch.push(&[7; 16], &all, 16, 9);
         assert_eq!(batch.time(16), 16);
     }

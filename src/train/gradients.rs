@@ -27,7 +27,7 @@ pub fn gradients(decoder: &Decoder, rows: &[Vec<u32>]) -> Result<(f64, Vec<Named
         inputs: rows.iter().flat_map(|row| row[..time].to_vec()).collect(),
         targets: rows.iter().flat_map(|row| row[1..].iter().map(|id| *id as i32)).collect(),
         supervised: vec![true; rows.len() * time],
-        lens: vec![time as u32; rows.len()],
+        lengths: vec![time; rows.len()],
         ..Batch::default()
     };
     let mut decoder = decoder.clone();

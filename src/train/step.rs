@@ -86,6 +86,15 @@ struct Busy {
     counts: Tensor<2>,
 }
 
+impl Busy {
+    fn together(first: Option<Busy>, second: Option<Busy>) -> Option<Busy> {
+        match (first, second) {
+            (Some(a), Some(b)) => Some(Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
 /// How to step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stride {
@@ -195,6 +204,7 @@ impl Learner {
         let roles = &self.network.roles;
         let leaves = self.leaves();
         let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows.clone());
+        let sequences = batch.sequences(time);
         let pass = Pass {
             architecture: &self.architecture,
             layout: &self.network,
@@ -202,7 +212,7 @@ impl Learner {
             dropout: dropout.as_ref(),
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
-            account: Some(Account { lens: &batch.lens, total: part.tokens }),
+            account: Some(Account { sequences: &sequences, total: part.tokens }),
         };
         let input = self.input(batch, time);
         let mut tape = Tape::default();
@@ -232,10 +242,7 @@ impl Learner {
                 flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
                 loss: sum.loss + loss,
                 penalty: sum.penalty + penalty,
-                experts: sum
-                    .experts
-                    .zip(experts)
-                    .map(|(a, b)| Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
+                experts: Busy::together(sum.experts, experts),
             },
         }
     }

@@ -7,6 +7,7 @@ use crate::lanes::{exp, max, sum, vectorised};
 use crate::matmul::matmul_into;
 use crate::{Matrix, SMALL, rows};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Which rows go to which experts.
 #[derive(Clone, Debug)]
@@ -32,17 +33,15 @@ pub struct Routing {
 /// What a step holds against a router besides the loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Pressure<'a> {
-    /// The gradient of the balance loss by the probabilities of each sequence's places, `[sequences, experts]`.
+    /// The gradient of the balance loss by the probabilities of each sequence's rows, `[sequences, experts]`.
     pub slopes: &'a [f32],
-    /// Places of a sequence.
-    pub time: usize,
-    /// Of these, those that are no padding, by sequence.
-    pub lens: &'a [u32],
-    /// What the squared logarithm of a place's normaliser counts.
+    /// Which sequence each row belongs to; padding to none.
+    pub sequence_of: &'a [Option<usize>],
+    /// What the squared logarithm of a row's normaliser counts.
     pub z: f32,
 }
 
-/// What the sequences of a batch ask of experts; padding counts nothing.
+/// What sequences ask of experts.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Load {
     /// How often each was chosen, `[sequences, experts]`.
@@ -207,19 +206,19 @@ impl Routing {
     }
 
     /// The experts that have rows, and which of the gathered ones.
-    fn stretches(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+    fn stretches(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
         let all = self.starts.windows(2).enumerate().map(|(expert, pair)| (expert, pair[0]..pair[1]));
         all.filter(|(_, rows)| !rows.is_empty())
     }
 
-    /// What the sequences of `time` places ask of the experts; `lens` are the places of each that are no padding.
-    pub fn load(&self, time: usize, lens: &[u32]) -> Load {
+    /// What the sequences, each with its rows, ask of the experts.
+    pub fn load(&self, sequences: &[Range<usize>]) -> Load {
         let e = self.experts;
-        let mut sums = vec![0.0f64; lens.len() * e];
-        let (mut counts, mut squares) = (vec![0.0f32; lens.len() * e], 0.0f64);
-        for (sequence, len) in lens.iter().enumerate() {
+        let mut sums = vec![0.0f64; sequences.len() * e];
+        let (mut counts, mut squares) = (vec![0.0f32; sequences.len() * e], 0.0f64);
+        for (sequence, rows) in sequences.iter().enumerate() {
             let within = sequence * e..(sequence + 1) * e;
-            for row in sequence * time..sequence * time + *len as usize {
+            for row in rows.clone() {
                 let probabilities = &self.probabilities[row * e..(row + 1) * e];
                 sums[within.clone()].iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += f64::from(*p));
                 for expert in &self.chosen[row * self.active..(row + 1) * self.active] {
@@ -248,8 +247,7 @@ impl Routing {
             };
             let mut normaliser = 0.0;
             if let Some(pressure) = pressure {
-                let (sequence, place) = (row / pressure.time, row % pressure.time);
-                if place < pressure.lens[sequence] as usize {
+                if let Some(sequence) = pressure.sequence_of[row] {
                     out.copy_from_slice(&pressure.slopes[sequence * e..(sequence + 1) * e]);
                     normaliser = 2.0 * pressure.z * self.normalisers[row];
                 }
@@ -360,7 +358,7 @@ mod tests {
     #[test]
     fn padding_asks_nothing() {
         let routing = route(&numbers(12, 4), 3, 1, false);
-        let load = routing.load(2, &[2, 1]);
+        let load = routing.load(&[0..2, 2..3]);
         assert_eq!(load.counts.iter().sum::<f32>(), 3.0);
         let expected: f32 = [0, 1, 2].map(|row| routing.normalisers[row].powi(2)).iter().sum();
         assert!((load.squares - expected).abs() < 1e-6);
