@@ -211,6 +211,7 @@ impl Decoder {
             dropout: None,
             adapter: None,
             recompute: false,
+            account: None,
         };
         let mut cache = Cache::new(self, time + steps, pads.clone());
         let mut rows = vec![Generated::begin(Finish::Length); batch];

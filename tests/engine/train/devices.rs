@@ -4,7 +4,7 @@
 //! Runs on lavapipe, Mesa's software Vulkan, where there is one; elsewhere it says that it did not. burn's `fusion` and
 //! `autotune`, which would be compared on and off, are not built in; a test below proves that.
 
-use crate::common::{Log, Setting, cpu, gpt2, llama};
+use crate::common::{Log, Setting, cpu, gpt2, llama, mixture};
 use emberlab::device::{Chosen, Kind, Level, choose, list, promise};
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec;
@@ -38,7 +38,7 @@ fn run(model: &spec::Decoder, device: Chosen) -> (Log, Trained) {
 #[test]
 fn losses_agree_between_the_cpu_and_a_software_gpu() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2())] {
+    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture())] {
         let (ours, _) = run(&model, cpu());
         let (theirs, trained) = run(&model, device.clone());
         assert_eq!(theirs.steps.len() as u64, STEPS);
@@ -95,7 +95,7 @@ fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
 #[test]
 fn first_gradients_agree_leaf_by_leaf() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2())] {
+    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture())] {
         let rows: Vec<Vec<u32>> =
             (0..4u32).map(|row| (0..17).map(|i| (row * 7 + i * i * 5 + 3) % 24).collect()).collect();
         let of = |device: Chosen| {
@@ -151,13 +151,18 @@ fn wide() -> spec::Decoder {
 #[test]
 fn body_of_the_repeating_process() {
     let Ok(device) = std::env::var(DEVICE) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let model = if device == "cpu" { wide() } else { llama() };
-    let sequence = model.context as usize;
-    let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
-    let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
-    let Outcome::Finished(trained) = train(&job, &mut Log::default(), &Stop::new()).unwrap() else { panic!("stopped") };
-    println!("{MARK}{}", trained.weights_hash);
+    let experts = mixture().experts;
+    let models = if device == "cpu" { [wide(), spec::Decoder { experts, ..wide() }] } else { [llama(), mixture()] };
+    let hashes = models.map(|model| {
+        let folder = tempfile::tempdir().unwrap();
+        let sequence = model.context as usize;
+        let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
+        let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
+        let outcome = train(&job, &mut Log::default(), &Stop::new()).unwrap();
+        let Outcome::Finished(trained) = outcome else { panic!("stopped") };
+        trained.weights_hash
+    });
+    println!("{MARK}{}", hashes.join(" "));
 }
 
 #[test]
@@ -188,11 +193,16 @@ fn weights_repeat_on_each_device_for_any_number_of_threads() {
 #[test]
 fn a_cached_text_on_a_software_gpu_is_the_one_of_the_cpu() {
     let Some(device) = software() else { return };
-    let spec = spec::Decoder { init_std: 0.3, ..llama() };
-    let texts: Vec<Vec<Vec<u32>>> = [cpu(), device]
+    for model in [llama(), mixture()] {
+        cached_text(&spec::Decoder { init_std: 0.3, ..model }, &device);
+    }
+}
+
+fn cached_text(spec: &spec::Decoder, device: &Chosen) {
+    let texts: Vec<Vec<Vec<u32>>> = [&cpu(), device]
         .iter()
         .map(|device| {
-            let decoder = Decoder::fresh(Architecture::new(&spec, Some(24)).unwrap(), 5, &device.device);
+            let decoder = Decoder::fresh(Architecture::new(spec, Some(24)).unwrap(), 5, &device.device);
             let options = GenerateOptions { max_tokens: 8, ..GenerateOptions::default() };
             let generated = decoder.generate(&[vec![1, 2, 3], vec![4]], &options).unwrap();
             generated.into_iter().map(|g| g.tokens).collect()
