@@ -1,8 +1,8 @@
 //! Micro-batches add up to their batch.
 
 use crate::common::{Log, Setting, gpt2, llama, mixture};
+use Decoder;
 use emberlab::model::read_weights;
-use emberlab::plan::spec::Decoder;
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
 
 /// The losses and what the balance of experts adds, gradient norms and weights of a job.
@@ -69,9 +69,9 @@ fn samples_that_share_rows_learn_what_they_learn_alone() {
         .map(|a| (vec![20, a % 20], (0..1 + a % 5 + 7 * u32::from(a % 11 == 0)).map(|i| (a + i) % 20).collect()))
         .collect();
     let corpus = MemoryCorpus::samples(&samples);
-    let alibi = emberlab::plan::spec::Decoder { position: emberlab::plan::spec::Position::Alibi, ..llama() };
-    let window = emberlab::plan::spec::Decoder { window: Some(3), ..llama() };
-    let learned = emberlab::plan::spec::Decoder { dropout: 0.0, ..gpt2() };
+    let alibi = Decoder { position: Position::Alibi, ..llama() };
+    let window = Decoder { window: Some(3), ..llama() };
+    let learned = Decoder { dropout: 0.0, ..gpt2() };
     for model in [llama(), learned, alibi, window, mixture()] {
         let mut runs = [(Objective::Sft, 8), (Objective::SftPacked, 8), (Objective::SftPacked, 2)]
             .into_iter()
@@ -80,7 +80,7 @@ fn samples_that_share_rows_learn_what_they_learn_alone() {
                 let mut setting = Setting::new(model.clone(), folder.path());
                 setting.valid = MemoryCorpus::samples(&samples[..9]);
                 let job = setting.job();
-                let valid = job.valid.as_ref().map(|v| emberlab::train::Validation { tokens: None, ..*v });
+                let valid = job.valid.as_ref().map(|v| Validation { tokens: None, ..*v });
                 let mut log = Log::default();
                 let job = Job { objective, corpus: &corpus, valid, batch: 8, micro_batch, ..job };
                 let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else {
@@ -98,7 +98,7 @@ fn samples_that_share_rows_learn_what_they_learn_alone() {
             close(&alone.1, &packed.1, 2e-4);
             close(&alone.2, &packed.2, 2e-5);
             assert_eq!(alone.3.order, packed.3.order, "the same samples in the same steps");
-            let counted = |t: &emberlab::train::Trained| (t.tokens, t.supervised_tokens);
+            let counted = |t: &Trained| (t.tokens, t.supervised_tokens);
             assert_eq!(counted(&alone.3), counted(&packed.3));
             assert!(packed.3.positions < alone.3.positions * 3 / 4, "{} {}", packed.3.positions, alone.3.positions);
         }
