@@ -2,7 +2,7 @@
 
 use crate::common::{Log, Setting, gpt2, llama, mixture};
 use emberlab::model::read_weights;
-use emberlab::plan::spec::Decoder;
+use emberlab::plan::spec::{Decoder, Position};
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
 
 /// The losses and what the balance of experts adds, gradient norms and weights of a job.
@@ -69,9 +69,9 @@ fn samples_that_share_rows_learn_what_they_learn_alone() {
         .map(|a| (vec![20, a % 20], (0..1 + a % 5 + 7 * u32::from(a % 11 == 0)).map(|i| (a + i) % 20).collect()))
         .collect();
     let corpus = MemoryCorpus::samples(&samples);
-    let alibi = emberlab::plan::spec::Decoder { position: emberlab::plan::spec::Position::Alibi, ..llama() };
-    let window = emberlab::plan::spec::Decoder { window: Some(3), ..llama() };
-    let learned = emberlab::plan::spec::Decoder { dropout: 0.0, ..gpt2() };
+    let alibi = Decoder { position: Position::Alibi, ..llama() };
+    let window = Decoder { window: Some(3), ..llama() };
+    let learned = Decoder { dropout: 0.0, ..gpt2() };
     for model in [llama(), learned, alibi, window, mixture()] {
         let mut runs = [(Objective::Sft, 8), (Objective::SftPacked, 8), (Objective::SftPacked, 2)]
             .into_iter()
