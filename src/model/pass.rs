@@ -74,14 +74,16 @@ struct BlockTape {
 
 /// What a feed-forward layer leaves.
 enum FeedForwardTape {
-    Dense {
-        up: LinearRoles,
-        activation: ActivationTape,
-        /// Input of the second projection.
-        output: Tensor<2>,
-        down: LinearRoles,
-    },
+    Dense(Box<DenseTape>),
     Experts(ExpertRoles, ExpertsTape),
+}
+
+struct DenseTape {
+    up: LinearRoles,
+    activation: ActivationTape,
+    /// Input of the second projection.
+    output: Tensor<2>,
+    down: LinearRoles,
 }
 
 /// What attention leaves, of a kernel or of burn's operations.
@@ -198,7 +200,8 @@ impl Pass<'_> {
             }
             FeedForwardRoles::Dense { up, down } => {
                 let (output, activation) = activate(kind, self.linear(x.clone(), up));
-                (self.linear(output.clone(), down), FeedForwardTape::Dense { up, activation, output, down })
+                let y = self.linear(output.clone(), down);
+                (y, FeedForwardTape::Dense(Box::new(DenseTape { up, activation, output, down })))
             }
         }
     }
@@ -323,7 +326,8 @@ impl Pass<'_> {
                 }
                 gradient.x
             }
-            FeedForwardTape::Dense { up, activation, output, down } => {
+            FeedForwardTape::Dense(tape) => {
+                let DenseTape { up, activation, output, down } = *tape;
                 let y = self.linear_back(y, output, down, grads);
                 let y = activate_back(kind, activation, y);
                 self.linear_back(y, x, up, grads)
