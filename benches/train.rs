@@ -12,7 +12,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use emberlab::device::choose;
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Norm, Optimizer, Position};
 use emberlab::plan::{parameters, training_flops_per_token};
 use emberlab::random::Stream;
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
@@ -42,6 +42,12 @@ fn llama(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
 fn gpt2(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
     let (norm, position, activation) = (Norm::Layer, Position::Learned, Activation::Gelu);
     Decoder { hidden: 4 * width, norm, position, activation, ..llama(layers, width, heads, context) }
+}
+
+fn mixtral() -> Decoder {
+    let (hidden, every, z_loss) = (None, None, None);
+    let experts = Experts { count: 8, active: 2, hidden, renormalize: true, every, balance: 0.02, z_loss };
+    Decoder { hidden: 512, tied: false, experts: Some(experts), ..llama(4, 256, 8, 128) }
 }
 
 /// Operations a second of products of two square f32 matrices, the median of several.
@@ -81,6 +87,7 @@ fn main() {
         ("quickstart: llama 4×128, T=128, B=16", llama(4, 128, 4, 128), 1024, 16),
         ("12M: llama 6×384, T=256, B=4", llama(6, 384, 6, 256), 4096, 4),
         ("50M: llama 9×640, T=512, B=2", llama(9, 640, 10, 512), 8192, 2),
+        ("mixture: mixtral 4×256, 2 of 8 experts of 512, T=128, B=16", mixtral(), 4096, 16),
     ] {
         if only.is_some_and(|only| !name.starts_with(only.as_str())) {
             continue;

@@ -2,7 +2,8 @@
 
     python benches/train_torch.py SHAPE [STEPS [THREADS [compile]]]
 
-SHAPE is the beginning of a name of train.rs: `12M`, `50M`, `quickstart`, `shakespeare`.
+SHAPE is the beginning of a name of train.rs: `12M`, `50M`, `quickstart`, `shakespeare`, and `mixture`, which is the Mixtral of
+`transformers` with its balance loss.
 """
 
 import resource
@@ -19,6 +20,7 @@ SHAPES = {
     "quickstart": (4, 128, 4, 128, 1024, 16, True),
     "12M": (6, 384, 6, 256, 4096, 4, True),
     "50M": (9, 640, 10, 512, 8192, 2, True),
+    "mixture": (4, 256, 8, 128, 4096, 16, True),
 }
 
 
@@ -88,6 +90,24 @@ class Model(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
+class Mixture(nn.Module):
+    """Two of eight experts of 512, as `transformers` computes them by default."""
+
+    def __init__(self, layers, width, heads, context, vocab, _):
+        super().__init__()
+        from transformers import MixtralConfig, MixtralForCausalLM
+
+        self.model = MixtralForCausalLM(MixtralConfig(
+            vocab_size=vocab, hidden_size=width, intermediate_size=512, num_hidden_layers=layers, num_attention_heads=heads,
+            num_key_value_heads=heads, max_position_embeddings=context, num_local_experts=8, num_experts_per_tok=2,
+            router_aux_loss_coef=0.02, output_router_logits=True, use_cache=False, pad_token_id=None,
+        ))
+
+    def forward(self, ids, targets):
+        out = self.model(ids)
+        return F.cross_entropy(out.logits.flatten(0, 1), targets.flatten()) + 0.02 * out.aux_loss
+
+
 def main():
     shape = sys.argv[1]
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 20
@@ -95,7 +115,7 @@ def main():
     compiled = len(sys.argv) > 4 and sys.argv[4] == "compile"
     torch.manual_seed(1)
     layers, width, heads, context, vocab, batch, llama = SHAPES[shape]
-    model = Model(layers, width, heads, context, vocab, llama)
+    model = (Mixture if shape == "mixture" else Model)(layers, width, heads, context, vocab, llama)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, betas=(0.9, 0.95), weight_decay=0.1)
     forward = torch.compile(model) if compiled else model
     rates = []

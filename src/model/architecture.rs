@@ -28,6 +28,8 @@ pub struct Architecture {
     // Left out where there are none, so that checkpoints from before there were any still fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub experts: Option<Experts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_embeddings: Option<ValueEmbeddings>,
     pub bias: bool,
     pub qkv_bias: bool,
     pub logit_cap: Option<f64>,
@@ -35,6 +37,13 @@ pub struct Architecture {
     pub dropout: f64,
     pub init_std: f64,
     pub init_scaled: bool,
+}
+
+/// The tables of values of a network.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct ValueEmbeddings {
+    pub every: usize,
+    pub channels: usize,
 }
 
 /// The experts of a network's mixtures.
@@ -110,6 +119,13 @@ impl Architecture {
             global_every: some("global_every", spec.global_every)?,
             activation: spec.activation,
             experts: spec.experts.as_ref().map(|experts| Experts::new(experts, spec.hidden)).transpose()?,
+            value_embeddings: match spec.value_embeddings {
+                None => None,
+                Some(values) => Some(ValueEmbeddings {
+                    every: size("value_embeddings.every", values.every)?,
+                    channels: size("value_embeddings.channels", values.channels)?,
+                }),
+            },
             bias: spec.bias,
             qkv_bias: spec.qkv_bias,
             logit_cap: spec.logit_cap,
@@ -125,6 +141,11 @@ impl Architecture {
         if architecture.position == Position::Rotary && !architecture.head_dim.is_multiple_of(2) {
             let requirement = "rotary positions turn pairs, so it must be even".to_owned();
             return Err(ModelError::Size { field: "head_dim", value: spec.head_dim, requirement });
+        }
+        if let Some(values) = architecture.value_embeddings.filter(|values| values.channels > architecture.width) {
+            let requirement = format!("gates see at most the {} numbers of the width", architecture.width);
+            let value = values.channels as i64;
+            return Err(ModelError::Size { field: "value_embeddings.channels", value, requirement });
         }
         if architecture.bias && architecture.experts.is_some() {
             let requirement = "experts have no bias vectors; set `bias` to false".to_owned();
@@ -161,6 +182,11 @@ impl Architecture {
     /// The experts of the block `layer`, if it has any.
     pub(crate) fn mixture(&self, layer: usize) -> Option<&Experts> {
         self.experts.as_ref().filter(|experts| experts.every.is_none_or(|every| (layer + 1).is_multiple_of(every)))
+    }
+
+    /// The table of values of the block `layer`, if it has one.
+    pub(crate) fn values(&self, layer: usize) -> Option<&ValueEmbeddings> {
+        self.value_embeddings.as_ref().filter(|values| (self.layers - 1 - layer).is_multiple_of(values.every))
     }
 
     /// Trainable numbers, exactly.

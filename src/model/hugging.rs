@@ -93,6 +93,7 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         other(windows && a.global_every.is_none(), "its windows"),
         other(biases, "its biases"),
         other(a.logit_cap.is_none(), "`logit_cap`"),
+        other(a.value_embeddings.is_none(), "`value_embeddings`"),
         other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
         other(mixed == a.experts.is_some(), if mixed { "feed-forward layers without experts" } else { "`experts`" }),
         other(mixtures, "its choice of experts"),

@@ -80,9 +80,18 @@ pub(crate) struct BlockRoles {
     pub qkv: LinearRoles,
     /// Gains of queries and of keys.
     pub qk_norm: Option<[LeafId; 2]>,
+    /// What is added to the values, in a block that has such a table.
+    pub values: Option<ValueRoles>,
     pub out: LinearRoles,
     pub mlp_norm: AroundRoles,
     pub feed_forward: FeedForwardRoles,
+}
+
+/// The leaves of a table of values: `[vocab, kv_heads · head_dim]` and `[kv_heads, channels]`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct ValueRoles {
+    pub table: LeafId,
+    pub gate: LeafId,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -192,6 +201,15 @@ impl LayoutBuilder {
                     attention_norm: self.around(a, &at("input_layernorm"), &at("post_attention_layernorm")),
                     qkv: self.linear(a.qkv_bias, &[(q, a.query_width()), (k, kv), (v, kv)], a.width, plain),
                     qk_norm: self.qk_norm(a, &at("self_attn.q_norm"), &at("self_attn.k_norm")),
+                    values: a.values(layer).map(|values| ValueRoles {
+                        table: self.matrix(&[(at("self_attn.value_embed.weight"), a.vocab)], kv, plain),
+                        // Gates begin at one.
+                        gate: self.matrix(
+                            &[(at("self_attn.value_gate.weight"), a.kv_heads)],
+                            values.channels,
+                            Init::Zeros,
+                        ),
+                    }),
                     out: self.linear(a.bias, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
                     mlp_norm: self.around(a, &at(into_mlp), &at(out_of_mlp)),
                     feed_forward: self.feed_forward(a, layer, plain, residual),
@@ -322,7 +340,7 @@ impl LayoutBuilder {
 mod tests {
     use crate::model::{Architecture, Layout};
     use crate::plan::parameters;
-    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm, ValueEmbeddings};
 
     fn gpt2(bias: bool) -> Decoder {
         Decoder {
@@ -378,6 +396,9 @@ mod tests {
                             ..gpt2(bias)
                         };
                         assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                        let values = Some(ValueEmbeddings { every: 2, channels: 8 });
+                        let valued = Decoder { value_embeddings: values, ..spec.clone() };
+                        assert_eq!(count(&valued), parameters(&valued, 100).total(), "{valued:?}");
                         if !bias {
                             let spec = Decoder { experts: Some(experts), ..spec };
                             assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");

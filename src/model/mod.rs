@@ -29,9 +29,11 @@ mod position;
 mod qk_norm;
 mod sampler;
 mod stream;
+mod table;
+mod values;
 mod weights;
 
-pub use architecture::{Architecture, Experts};
+pub use architecture::{Architecture, Experts, ValueEmbeddings};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated, Next};
@@ -50,3 +52,4 @@ pub(crate) use experts::Account;
 pub(crate) use head::{HeadGradient, Squeeze, head_gradient, head_logprobs};
 pub(crate) use host::{Host, change as change_on_host, product};
 pub(crate) use pass::{LeafGradients, Pass, Tape};
+pub(crate) use table::table_gradient;

@@ -16,6 +16,8 @@ use super::host::product;
 use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
+use super::table::table_gradient;
+use super::values::{ValuesTape, add_values, add_values_back};
 use burn::tensor::Tensor;
 
 /// One pass over a batch.
@@ -56,6 +58,7 @@ struct BlockTape {
     /// Input of the query, key and value projection.
     attention_input: Tensor<2>,
     qk_norm: Option<QkNormTape>,
+    values: Option<ValuesTape>,
     attention: HeadsTape,
     /// Input of the output projection.
     attention_output: Tensor<2>,
@@ -71,14 +74,16 @@ struct BlockTape {
 
 /// What a feed-forward layer leaves.
 enum FeedForwardTape {
-    Dense {
-        up: LinearRoles,
-        activation: ActivationTape,
-        /// Input of the second projection.
-        output: Tensor<2>,
-        down: LinearRoles,
-    },
+    Dense(Box<DenseTape>),
     Experts(ExpertRoles, ExpertsTape),
+}
+
+struct DenseTape {
+    up: LinearRoles,
+    activation: ActivationTape,
+    /// Input of the second projection.
+    output: Tensor<2>,
+    down: LinearRoles,
 }
 
 /// What attention leaves, of a kernel or of burn's operations.
@@ -157,6 +162,7 @@ impl Pass<'_> {
         let (attention_input, attention_norm) = self.maybe_norm(x.clone(), roles.attention_norm.before);
         let qkv = self.linear(attention_input.clone(), roles.qkv);
         let (qkv, qk_norm) = self.qk_norm(qkv, roles);
+        let (qkv, values) = self.add_values(qkv, &attention_input, input, roles);
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
         let y = self.linear(attention_output.clone(), roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
@@ -170,6 +176,7 @@ impl Pass<'_> {
             attention_norm,
             attention_input,
             qk_norm,
+            values,
             attention,
             attention_output,
             attention_after,
@@ -193,7 +200,8 @@ impl Pass<'_> {
             }
             FeedForwardRoles::Dense { up, down } => {
                 let (output, activation) = activate(kind, self.linear(x.clone(), up));
-                (self.linear(output.clone(), down), FeedForwardTape::Dense { up, activation, output, down })
+                let y = self.linear(output.clone(), down);
+                (y, FeedForwardTape::Dense(Box::new(DenseTape { up, activation, output, down })))
             }
         }
     }
@@ -289,8 +297,13 @@ impl Pass<'_> {
         let y = self.maybe_norm_back(tape.attention_after, y, roles.attention_norm.after, grads);
         let y = self.linear_back(y, output.clone(), roles.out, grads);
         let qkv = self.attend_back(tape.attention, output, y, input, layer);
+        let seen = self.add_values_back(tape.values, &qkv, &tape.attention_input, input, roles, grads);
         let qkv = self.qk_norm_back(tape.qk_norm, qkv, roles, grads);
         let y = self.linear_back(qkv, tape.attention_input, roles.qkv, grads);
+        let y = match seen {
+            Some(seen) => y + seen,
+            None => y,
+        };
         x + self.maybe_norm_back(tape.attention_norm, y, roles.attention_norm.before, grads)
     }
 
@@ -313,7 +326,8 @@ impl Pass<'_> {
                 }
                 gradient.x
             }
-            FeedForwardTape::Dense { up, activation, output, down } => {
+            FeedForwardTape::Dense(tape) => {
+                let DenseTape { up, activation, output, down } = *tape;
                 let y = self.linear_back(y, output, down, grads);
                 let y = activate_back(kind, activation, y);
                 self.linear_back(y, x, up, grads)
@@ -437,6 +451,44 @@ impl Pass<'_> {
         x
     }
 
+    /// Adds what the block's table has for the tokens to their values.
+    fn add_values(
+        &self,
+        qkv: Tensor<2>,
+        x: &Tensor<2>,
+        input: &Input,
+        roles: &BlockRoles,
+    ) -> (Tensor<2>, Option<ValuesTape>) {
+        let Some(values) = roles.values else { return (qkv, None) };
+        let [table, gate] = [values.table, values.gate].map(|leaf| self.leaves[leaf].clone());
+        let (qkv, tape) = add_values(self.architecture, qkv, x, input.ids.clone(), table, gate);
+        (qkv, Some(tape))
+    }
+
+    /// The gradient that the gates add to that of the attention's input, `[rows, width]`, given that of queries, keys and values.
+    fn add_values_back(
+        &self,
+        tape: Option<ValuesTape>,
+        qkv: &Tensor<2>,
+        x: &Tensor<2>,
+        input: &Input,
+        roles: &BlockRoles,
+        grads: &mut LeafGradients,
+    ) -> Option<Tensor<2>> {
+        let (tape, values) = (tape?, roles.values?);
+        let gradient = add_values_back(self.architecture, tape, qkv, x, self.leaves[values.gate].clone());
+        if self.adapter.is_none() {
+            grads[values.table] = Some(table_gradient(self.architecture.vocab, &input.ids, gradient.values));
+            grads[values.gate] = Some(gradient.gate);
+        }
+        let ([rows, width], [_, channels]) = (x.dims(), gradient.seen.dims());
+        if channels == width {
+            return Some(gradient.seen);
+        }
+        let rest = Tensor::zeros([rows, width - channels], &x.device());
+        Some(Tensor::cat(vec![gradient.seen, rest], 1))
+    }
+
     /// Which mask of the dropout comes next.
     fn place(&self) -> u64 {
         self.dropout.map_or(0, Dropout::place)
@@ -460,7 +512,7 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::model::{InputShape, Params};
-    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm, ValueEmbeddings};
     use crate::random::Stream;
     use burn::tensor::TensorData;
 
@@ -500,7 +552,14 @@ mod tests {
             z_loss: None,
         };
         let mixture = |experts| Decoder { experts: Some(experts), ..llama.clone() };
+        let valued = |channels| Decoder {
+            value_embeddings: Some(ValueEmbeddings { every: 2, channels }),
+            qk_norm: QkNorm::Head,
+            ..llama.clone()
+        };
         let specs = [
+            valued(5),
+            Decoder { qkv_bias: true, window: Some(3), position: Position::Alibi, ..valued(12) },
             mixture(experts),
             mixture(Experts { renormalize: false, hidden: None, z_loss: Some(0.2), ..experts }),
             mixture(Experts { every: Some(2), active: 1, ..experts }),

@@ -134,6 +134,9 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
             let (count, all) = (thousands(mixtures.count), thousands(p.mixed_block()));
             parts.push(format!("{blocks} of {count} experts × {all}"));
         }
+        if p.values > 0 {
+            parts.push(format!("values {}", thousands(p.values)));
+        }
         parts.push(format!("norm {}", thousands(p.final_norm)));
         parts.push(if p.output > 0 { format!("output {}", thousands(p.output)) } else { "output tied".to_owned() });
         out.field("", &parts.join(" + "));

@@ -88,7 +88,8 @@ pub fn memory(
     // Gradients come matrix by matrix and are then laid end to end; accumulation holds the sum so far beside them. The
     // output matrix gathers its gradient piece by piece, and the embedding its own before a tied model adds the two.
     let layouts = if accumulated { 3 } else { 2 };
-    let tables = if training.adapter.is_some() { 0 } else { parts.embedding.saturating_mul(2 * F32) };
+    let embedded = parts.embedding.saturating_mul(2).saturating_add(parts.values);
+    let tables = if training.adapter.is_some() { 0 } else { embedded.saturating_mul(F32) };
     let segment = trained.min(UPDATED_AT_ONCE.max(parts.together()).saturating_mul(F32));
     // What is handed on has the adapters worked in.
     let merged = if training.adapter.is_some() { trained.saturating_add(weights.saturating_mul(2)) } else { 0 };
@@ -199,6 +200,12 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
         heads.saturating_mul(4 + u64::from(model.qkv_bias)),
         // Halves exchanged, products with sine and cosine, and their sum, for queries and keys.
         queries.saturating_add(keys).saturating_mul(rotated),
+        // Rows of a table of values, gated, and put to the values; what gates see, and gradients of all.
+        if model.value_embeddings.is_some() {
+            heads.saturating_add(keys.saturating_mul(4)).saturating_add(width * 2)
+        } else {
+            0
+        },
         // Scores: products, masked, shifted, exponentials; with dropout its mask and what it leaves.
         scores.saturating_mul(4 + dropout),
         // Scaled queries, the mixture of values, divided by its weight, laid out by token; and the projection back.

@@ -26,9 +26,20 @@ pub struct Parameters {
     pub final_norm: u64,
     /// `[width, vocab]`; nothing when tied to the embedding.
     pub output: u64,
+    /// Tables of values and their gates, of all blocks that have them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub values: u64,
+    /// Of these, the gates.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub value_gates: u64,
     /// What blocks with experts have in the place of a feed-forward layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixtures: Option<Mixtures>,
+}
+
+/// Whether a network has nothing of the kind.
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The parameters of mixtures of experts.
@@ -93,7 +104,12 @@ pub fn parameters(model: &Decoder, vocab: u64) -> Parameters {
             active: size(experts.active),
         }
     });
+    let value_gates = model.value_embeddings.map_or(0, |values| {
+        size(model.kv_heads).saturating_mul(size(values.channels)).saturating_mul(model.value_tables())
+    });
     Parameters {
+        values: vocab.saturating_mul(keys).saturating_mul(model.value_tables()).saturating_add(value_gates),
+        value_gates,
         mixtures,
         embedding: vocab.saturating_mul(width),
         positions: when(model.position == Position::Learned, size(model.context).saturating_mul(width)),
@@ -137,16 +153,24 @@ impl Parameters {
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        [self.blocks(), self.norms.saturating_mul(self.layers), self.positions, self.final_norm, self.output]
-            .iter()
-            .fold(self.embedding, |sum, part| sum.saturating_add(*part))
+        [
+            self.blocks(),
+            self.values,
+            self.norms.saturating_mul(self.layers),
+            self.positions,
+            self.final_norm,
+            self.output,
+        ]
+        .iter()
+        .fold(self.embedding, |sum, part| sum.saturating_add(*part))
     }
 
-    /// Those that a token is multiplied with, the N of "6N": all that it uses but learned positions and an embedding that
+    /// Those that a token is multiplied with, the N of "6N": all that it uses but learned positions, tables of values, and an embedding that
     /// only looks up (that is, one which is not also the output layer).
     pub fn multiplied(&self) -> u64 {
         let looked_up = if self.output > 0 { self.embedding } else { 0 };
-        self.active().saturating_sub(self.positions).saturating_sub(looked_up)
+        let tables = self.values.saturating_sub(self.value_gates);
+        self.active().saturating_sub(self.positions).saturating_sub(looked_up).saturating_sub(tables)
     }
 
     /// The largest single tensor: an embedding or a feed-forward matrix.
@@ -199,7 +223,7 @@ pub(super) mod published {
 mod tests {
     use super::published::{gpt2, llama};
     use super::*;
-    use crate::plan::spec::{Activation, Experts};
+    use crate::plan::spec::{Activation, Experts, ValueEmbeddings};
 
     #[test]
     fn gpt2_counts_to_the_unit() {
@@ -289,6 +313,12 @@ mod tests {
         assert_eq!(total(Decoder { qk_norm: QkNorm::Width, ..base.clone() }), 1272 + 2 * 12);
         assert_eq!(total(Decoder { qkv_bias: true, ..base.clone() }), 1272 + 2 * 16);
         assert_eq!(total(Decoder { activation: Activation::Geglu, ..base.clone() }), 1272);
+        // A table of 10 · 4 and a gate of 1 · 3 in the last of two blocks, or in both.
+        let valued = |every| Decoder { value_embeddings: Some(ValueEmbeddings { every, channels: 3 }), ..base.clone() };
+        assert_eq!([1, 2, 5].map(|every| total(valued(every))), [1272 + 2 * 43, 1272 + 43, 1272 + 43]);
+        // Looking up costs no operation, and gates do.
+        let multiplied = |m: Decoder| parameters(&m, 10).multiplied();
+        assert_eq!(multiplied(valued(1)), multiplied(base.clone()) + 2 * 3);
         // Biases: 8 + 2·4 + 8 attention, 2·16 + 8 feed-forward a block; norms have none under rms.
         let biased = Decoder { bias: true, qkv_bias: true, ..base.clone() };
         assert_eq!(total(biased.clone()), 1272 + 2 * (24 + 40));

@@ -11,7 +11,9 @@ pub(super) fn remembered(model: &Decoder, parts: &Parameters, optimizer: &Optimi
         Optimizer::Sgd(spec) if spec.momentum == 0.0 => 0,
         Optimizer::Sgd(_) | Optimizer::Lion(_) => total,
         // Momentum of the matrices inside the blocks; two moments of all else.
-        Optimizer::Muon(_) => total.saturating_mul(2).saturating_sub(parts.blocks().saturating_sub(biases(model))),
+        Optimizer::Muon(_) => {
+            total.saturating_mul(2).saturating_sub((parts.blocks() + parts.value_gates).saturating_sub(biases(model)))
+        }
         // A number for each row and each column, of which a matrix has at most twice its numbers over its shorter side;
         // and one for each number of a vector.
         Optimizer::Adafactor(_) => {

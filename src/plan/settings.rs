@@ -36,6 +36,16 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .help("let more blocks have experts, or leave `experts` out"),
         );
     }
+    if let Some(values) = model.value_embeddings.filter(|values| values.channels > model.width) {
+        let see = format!("gates of `{}` see more numbers than there are", model_item.name);
+        problems.push(
+            Problem::new(Code::E0614, model_item.span_of("value_embeddings.channels"), see)
+                .label(plural(values.channels.unsigned_abs(), "number", "numbers"))
+                .also(model_item.span_of("width"), format!("the width is {}", model.width))
+                .also(item.span, "trained here")
+                .help(format!("set `channels` to at most {}", model.width)),
+        );
+    }
     if let Some(Adapter::Lora(lora)) = &common.adapter {
         if common.init.is_none() {
             problems.push(

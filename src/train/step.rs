@@ -6,7 +6,7 @@ use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
     Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
-    ModelError, Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
+    ModelError, Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments, table_gradient,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -23,9 +23,6 @@ const AVERAGE: &str = "average";
 
 /// Segments are summed in rows of this many numbers.
 const ROW: usize = 1024;
-
-/// Up to this many embeddings, their gradient on a GPU is a product with one-hot rows.
-const ONE_HOT: usize = 8_192;
 
 /// The network in training, and its optimiser.
 pub(crate) struct Learner {
@@ -226,7 +223,7 @@ impl Learner {
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         if let Some(weight) = weight {
             by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
-            let table = self.embedding_gradient(&input, &embedded);
+            let table = table_gradient(self.architecture.vocab, &input.ids, embedded.clone());
             by_leaf[roles.embedding] = Some(match by_leaf[roles.embedding].take() {
                 Some(shared) => shared + table,
                 None => table,
@@ -357,21 +354,6 @@ impl Learner {
             Some(average) => self.leaves_of(average).into(),
             None => self.leaves(),
         }
-    }
-
-    /// Sums the gradients of a token's places. A GPU would walk all places in order for each column (burn 0.22's
-    /// select-assign) or add with atomics in any order; a product with one-hot rows is parallel and always the same.
-    fn embedding_gradient(&self, input: &Input, embedded: &Tensor<2>) -> Tensor<2> {
-        let a = &self.architecture;
-        if !self.host && a.vocab <= ONE_HOT {
-            let places = input.batch * input.time;
-            let ids = input.ids.clone().reshape([1, places]).expand([a.vocab, places]);
-            let rows: Vec<i32> = (0..a.vocab as i32).collect();
-            let rows = Tensor::<2, burn::tensor::Int>::from_data(TensorData::new(rows, [a.vocab, 1]), &self.device);
-            return ids.equal(rows.expand([a.vocab, places])).float().matmul(embedded.clone());
-        }
-        let zeros = Tensor::<2>::zeros([a.vocab, a.width], &self.device);
-        zeros.select_assign(0, input.ids.clone(), embedded.clone(), IndexingUpdateOp::Add)
     }
 
     fn position_gradient(&self, input: &Input, embedded: Tensor<2>) -> Tensor<2> {

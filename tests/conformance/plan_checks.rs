@@ -196,6 +196,11 @@ fn settings_of_training_fit_the_network_and_the_length() {
     lab.item("teller")["experts"] = experts(json!(7));
     let told = lab.problems();
     assert!(told[0].starts_with("E0614 no block of `teller` has experts\n  [experts.every]"), "{told:?}");
+    refused(
+        |lab| lab.item("teller")["value_embeddings"] = json!({"every": 2, "channels": 385}),
+        &["E0614 gates of `teller` see more numbers than there are\n  [value_embeddings.channels] 385 numbers\n  \
+             [width] the width is 384\n  [stage pretrain {] trained here"],
+    );
     let grows = |lab: &mut Lab, from, over| {
         lab.common("pretrain")["growth"] = json!({"from": amount(from, "documents"), "over": amount(over, "steps")});
     };

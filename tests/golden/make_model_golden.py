@@ -1,6 +1,7 @@
 """Makes the files of tests/data-golden/model: what PyTorch and transformers compute for small networks.
 
-The published families are those of transformers; `free` is a combination that no family has, written here in PyTorch.
+The published families are those of transformers; `free` is a combination that no family has, written here in PyTorch, and so
+are the value embeddings of `valued`.
 
     pip install torch transformers safetensors
     python tests/golden/make_model_golden.py tests/data-golden/model
@@ -28,7 +29,7 @@ DECAY, CLIP, WARMUP, FLOOR = 0.1, 1.0, 3, 0.1
 DEFAULT = dict(
     layers=LAYERS, heads=4, kv_heads=2, width=WIDTH, head_dim=6, hidden=40, context=16, vocab=VOCAB, norm="rms",
     norm_place="before", norm_epsilon=1e-6, qk_norm="absent", position="rotary", rope_theta=10000.0, rope_scaling=None,
-    nope_every=None, window=None, global_every=None, activation="swiglu", experts=None, bias=False, qkv_bias=False, logit_cap=None,
+    nope_every=None, window=None, global_every=None, activation="swiglu", experts=None, value_embeddings=None, bias=False, qkv_bias=False, logit_cap=None,
     tied=False, dropout=0.0, init_std=0.02, init_scaled=True,
 )
 
@@ -183,6 +184,39 @@ def mixture_names(model):
     return out
 
 
+class Values(torch.nn.Module):
+    """A projection to values that adds what a table has for the tokens, by a gate of each head: nanochat's value embeddings."""
+
+    def __init__(self, linear, heads, channels):
+        super().__init__()
+        self.weight, self.heads, self.ids = linear.weight, heads, None
+        self.table = torch.nn.Parameter(torch.zeros(VOCAB, linear.out_features))
+        self.gate = torch.nn.Parameter(torch.zeros(heads, channels))
+
+    def forward(self, x):
+        gates = 2 * torch.sigmoid(x[..., : self.gate.shape[1]] @ self.gate.T)
+        added = self.table[self.ids].unflatten(-1, (self.heads, -1)) * gates[..., None]
+        return x @ self.weight.T + added.flatten(-2)
+
+
+def valued():
+    channels = 7
+    values = dict(every=2, channels=channels)
+    model, spec, _ = llama_like("Llama", value_embeddings=values)()
+    last = model.model.layers[-1].self_attn
+    last.v_proj = Values(last.v_proj, spec["kv_heads"], channels)
+    model.register_forward_pre_hook(lambda _, ids: setattr(last.v_proj, "ids", ids[0]))
+    def names(model):
+        theirs = {"v_proj.table": "value_embed.weight", "v_proj.gate": "value_gate.weight"}
+        out = {}
+        for name, value in llama_names(model).items():
+            for old, new in theirs.items():
+                name = name.replace(old, new)
+            out[name] = value
+        return out
+    return model, spec, names
+
+
 def llama_names(model):
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
     return weights
@@ -280,6 +314,7 @@ def make(name, network, folder):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    make("valued", valued, folder)
     make("mixtral", mixture("Mixtral"), folder)
     make("qwen3-moe", mixture("Qwen3Moe", config=dict(
         norm_topk_prob=True, moe_intermediate_size=12, decoder_sparse_step=2), every=2, qk_norm="head"), folder)

@@ -91,10 +91,27 @@ fn experts_are_planned_trained_exported_and_read_back() {
 }
 
 #[test]
+fn value_embeddings_are_trained_and_no_family_has_them() {
+    let place = folder(
+        "model valued from teller { layers = 2, value_embeddings = value_embeddings(every = 2, channels = 16) }\n\
+         stage first : next_token { model = valued, tokenizer = pieces, data = stories.train, budget = 3 steps, batch = 4 \
+         documents, optimizer = muon(rest = adamw(lr = 1e-3)) }\n",
+    );
+    let at = place.path();
+    let told = exp(at, &["plan", "small.exp"]).out;
+    // 384 · 32, and two heads that see 16 numbers each.
+    assert!(told.contains("values 12,320"), "{told}");
+    assert_eq!(exp(at, &RUN).code, 0);
+    let refused = exp(at, &["export", "latest.first", "--to", "other"]);
+    assert!(refused.err.contains("the nearest, Llama, has no `value_embeddings`"), "{}", refused.err);
+}
+
+#[test]
 fn nonsense_is_told() {
     for (experts, code, part) in [
         ("experts = experts(count = 4, active = 5)", "E0402", "a token cannot go through more experts than there are"),
         ("experts = experts(count = 4), bias = true", "E0402", "experts have no bias vectors"),
+        ("value_embeddings = value_embeddings(every = 0)", "E0401", "1..=512"),
         ("experts = experts(count = 1)", "E0401", "2..=4_096"),
         ("experts = experts(count = 4, hidden = 0)", "E0401", "1..=1_048_576"),
         ("experts = experts(count = 4, active = 0)", "E0401", "1..=4_096"),

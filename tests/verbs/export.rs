@@ -1,7 +1,7 @@
 //! `exp export`: folders in the layout of `transformers`.
 //!
 //! That `transformers` computes the same with them is checked by hand with `tests/golden/check_export.py`: log-probabilities
-//! of Llama and GPT-2 shapes (with and without biases, tied and not) differed by less than 1e-5.
+//! of Llama and GPT-2 shapes (with and without biases, tied and not), and of Mixtral, Qwen 3 MoE and OLMoE, differed by less than 1e-5.
 
 use crate::{RUN, exp, folder, json, trained};
 use emberlab::model::read_weights;

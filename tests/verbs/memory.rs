@@ -53,12 +53,16 @@ const TINY: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 12
 const MIXED: &str =
     "mixtral.tiny { layers = 2, hidden = 192, context = 64 tokens, experts = experts(count = 8, active = 2) }";
 
+const VALUED: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 4, width = 128, hidden = 384, context = 64 tokens, \
+     value_embeddings = value_embeddings(every = 1) }";
+
 #[test]
 fn a_small_run_stays_within_its_bound() {
     check(&[
         ("llama 2×128", TINY, "batch = 16 documents"),
         ("llama 2×128 in pieces", TINY, "batch = 16 documents\n  micro_batch = 4"),
         ("mixtral 2×128", MIXED, "batch = 16 documents"),
+        ("llama 2×128 with value embeddings", VALUED, "batch = 16 documents"),
     ]);
 }
 

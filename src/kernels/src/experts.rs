@@ -246,11 +246,11 @@ impl Routing {
                 (0.0, 1.0)
             };
             let mut normaliser = 0.0;
-            if let Some(pressure) = pressure {
-                if let Some(sequence) = pressure.sequence_of[row] {
-                    out.copy_from_slice(&pressure.slopes[sequence * e..(sequence + 1) * e]);
-                    normaliser = 2.0 * pressure.z * self.normalisers[row];
-                }
+            if let Some(pressure) = pressure
+                && let Some(sequence) = pressure.sequence_of[row]
+            {
+                out.copy_from_slice(&pressure.slopes[sequence * e..(sequence + 1) * e]);
+                normaliser = 2.0 * pressure.z * self.normalisers[row];
             }
             for (expert, gradient) in chosen.iter().zip(given) {
                 out[*expert as usize] += (gradient - along) / total;

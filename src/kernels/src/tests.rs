@@ -381,7 +381,7 @@ fn products_of_few_rows() {
             })
             .collect();
         let what = format!("{rows} × {inner} × {columns}");
-        close(&crate::decode::few_rows(&x, &w, inner, rows, columns), &exact, &what);
+        close(&decode::few_rows(&x, &w, inner, rows, columns), &exact, &what);
         close(&matmul(Matrix::new(&x, rows, inner), Matrix::new(&w, columns, inner).transposed()), &exact, &what);
     }
 }

@@ -50,6 +50,8 @@ pub struct Decoder {
     pub activation: Activation,
     /// Feed-forward layers of which a token uses some; absent: one layer that all use.
     pub experts: Option<Experts>,
+    /// Tables of tokens that are added to the values of some blocks.
+    pub value_embeddings: Option<ValueEmbeddings>,
     /// Bias vectors in linear layers and layer norms.
     pub bias: bool,
     /// Bias vectors of queries, keys and values.
@@ -114,6 +116,16 @@ pub struct Experts {
     pub balance: f64,
     /// What the squared logarithm of the router's normaliser counts; absent: nothing.
     pub z_loss: Option<f64>,
+}
+
+/// Tables that give each token something to add to its values, by a gate of each key/value head (nanochat).
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValueEmbeddings {
+    /// Every so many blocks, counted from the last, one has a table of its own.
+    pub every: i64,
+    /// How many numbers of the attention's input the gates see: the first.
+    pub channels: i64,
 }
 
 /// How rotary angles are changed for contexts longer than those of the training.
@@ -207,6 +219,17 @@ impl Decoder {
         self.experts.as_ref().filter(|experts| experts.every.is_none() || every(experts.every, layer))
     }
 
+    /// Whether the block `layer` has a table of values.
+    pub fn has_values(&self, layer: usize) -> bool {
+        self.value_embeddings.is_some_and(|values| from_the_last(values.every, self.layers, layer))
+    }
+
+    /// Blocks that have a table of values.
+    pub fn value_tables(&self) -> u64 {
+        let layers = u64::try_from(self.layers).unwrap_or(0);
+        self.value_embeddings.map_or(0, |values| layers.div_ceil(u64::try_from(values.every).unwrap_or(1).max(1)))
+    }
+
     /// Blocks that have experts.
     pub fn mixtures(&self) -> u64 {
         let layers = u64::try_from(self.layers).unwrap_or(0);
@@ -216,6 +239,12 @@ impl Decoder {
             Some(_) => layers,
         }
     }
+}
+
+/// Whether a block is one of every `period`, the last of `layers` among them.
+fn from_the_last(period: i64, layers: i64, layer: usize) -> bool {
+    let (period, layers) = (u64::try_from(period).unwrap_or(0), u64::try_from(layers).unwrap_or(0));
+    period > 0 && layers.checked_sub(layer as u64 + 1).is_some_and(|after| after.is_multiple_of(period))
 }
 
 /// Whether a block is the last of `period`.
@@ -248,6 +277,7 @@ impl Default for Decoder {
             global_every: None,
             activation: Activation::Swiglu,
             experts: None,
+            value_embeddings: None,
             bias: false,
             qkv_bias: false,
             logit_cap: None,

@@ -1,8 +1,8 @@
 //! Micro-batches add up to their batch.
 
 use crate::common::{Log, Setting, gpt2, llama, mixture};
-use Decoder;
 use emberlab::model::read_weights;
+use emberlab::plan::spec::{Decoder, Position};
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
 
 /// The losses and what the balance of experts adds, gradient norms and weights of a job.

@@ -1,7 +1,9 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position};
+use emberlab::plan::spec::{
+    Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position, ValueEmbeddings,
+};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,
@@ -39,6 +41,11 @@ pub fn mixture() -> Decoder {
         z_loss: Some(0.01),
     };
     Decoder { experts: Some(experts), ..llama() }
+}
+
+/// With a table of values in its last block.
+pub fn valued() -> Decoder {
+    Decoder { value_embeddings: Some(ValueEmbeddings { every: 2, channels: 12 }), ..llama() }
 }
 
 /// Adapters of every matrix.

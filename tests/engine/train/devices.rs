@@ -4,7 +4,7 @@
 //! Runs on lavapipe, Mesa's software Vulkan, where there is one; elsewhere it says that it did not. burn's `fusion` and
 //! `autotune`, which would be compared on and off, are not built in; a test below proves that.
 
-use crate::common::{Log, Setting, cpu, gpt2, llama, mixture};
+use crate::common::{Log, Setting, cpu, gpt2, llama, mixture, valued};
 use emberlab::device::{Chosen, Kind, Level, choose, list, promise};
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec;
@@ -95,7 +95,7 @@ fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
 #[test]
 fn first_gradients_agree_leaf_by_leaf() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture())] {
+    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture()), ("valued", valued())] {
         let rows: Vec<Vec<u32>> =
             (0..4u32).map(|row| (0..17).map(|i| (row * 7 + i * i * 5 + 3) % 24).collect()).collect();
         let of = |device: Chosen| {

@@ -179,6 +179,11 @@ fn mixtures_of_experts_are_those_of_transformers() {
 }
 
 #[test]
+fn value_embeddings_are_those_of_pytorch() {
+    check("valued", &cpu());
+}
+
+#[test]
 fn a_combination_that_no_family_has_is_the_one_of_pytorch() {
     check("free", &cpu());
 }
