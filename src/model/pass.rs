@@ -14,6 +14,7 @@ use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
+use super::probe::{Probe, Seen};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use burn::tensor::Tensor;
 
@@ -28,6 +29,8 @@ pub(crate) struct Pass<'a> {
     /// Whether the tape keeps only what goes into a block, and the way back computes the block again (Chen et al. 2016):
     /// the memory of one block instead of all, for one more forward pass.
     pub recompute: bool,
+    /// What looks at the numbers on their way; almost always nothing.
+    pub probe: Option<&'a Probe>,
 }
 
 /// What a forward pass leaves for the way back.
@@ -101,6 +104,7 @@ impl Pass<'_> {
         mut cache: Option<&mut Cache>,
         mut tape: Option<&mut Tape>,
     ) -> Tensor<2> {
+        self.look(Seen::Embedding, &x);
         let (mut x, drop) = self.drop(x);
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
             let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(Box::new(x.clone()), self.place()));
@@ -114,7 +118,22 @@ impl Pass<'_> {
         if let Some(tape) = tape {
             (tape.drop, tape.norm) = (drop, Some(norm));
         }
-        y
+        self.look(Seen::Final, &y);
+        self.readout(y)
+    }
+
+    /// muP's multiplier of the readout, before the output matrix; its way back is itself.
+    fn readout(&self, x: Tensor<2>) -> Tensor<2> {
+        match self.architecture.readout() {
+            Some(factor) => x.mul_scalar(factor),
+            None => x,
+        }
+    }
+
+    fn look(&self, what: Seen, x: &Tensor<2>) {
+        if let Some(probe) = self.probe {
+            probe.see(what, x);
+        }
     }
 
     fn block(
@@ -131,12 +150,14 @@ impl Pass<'_> {
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
         let y = self.linear(attention_output.clone(), roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
+        self.look(Seen::Attention, &y);
         let (y, attention_drop) = self.drop(y);
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
         let (mlp_output, activation) = activate(self.architecture.activation, self.linear(mlp_input.clone(), roles.up));
         let y = self.linear(mlp_output.clone(), roles.down);
         let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
+        self.look(Seen::FeedForward, &y);
         let (y, mlp_drop) = self.drop(y);
         let tape = BlockTape {
             attention_norm,
@@ -165,6 +186,10 @@ impl Pass<'_> {
         mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
+        if let Some(probe) = self.probe {
+            let (query, key, _) = self.heads(qkv.clone(), input, layer);
+            probe.see(Seen::Scores, &attention::scores(query, key, a.attention_scale()));
+        }
         if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
             match attention::on_host(sight, qkv, input) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
@@ -182,7 +207,7 @@ impl Pass<'_> {
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
         let mask = input.masks.get(a.window_of(layer).is_some());
-        let (y, tape) = attention(query, key, value, mask, input.masks.alibi.clone(), drop);
+        let (y, tape) = attention(query, key, value, a.attention_scale(), mask, input.masks.alibi.clone(), drop);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }
@@ -204,6 +229,7 @@ impl Pass<'_> {
     /// From the gradient of the hidden states to those of the embedded input and of the leaves.
     pub fn back(&self, hidden: Tensor<2>, input: &Input, tape: Tape) -> (Tensor<2>, LeafGradients) {
         let mut grads: LeafGradients = vec![None; self.leaves.len()];
+        let hidden = self.readout(hidden);
         let mut x = match tape.norm {
             Some(norm) => self.norm_back(norm, hidden, self.layout.roles.norm, &mut grads),
             None => hidden,
@@ -458,6 +484,7 @@ mod tests {
                 dropout: drop.as_ref(),
                 adapter: None,
                 recompute: false,
+                probe: None,
             };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -533,6 +560,7 @@ mod tests {
                     dropout: None,
                     adapter: Some(&adapter),
                     recompute: false,
+                    probe: None,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -576,6 +604,7 @@ mod tests {
                     dropout: None,
                     adapter: None,
                     recompute: false,
+                    probe: None,
                 };
                 base.blocks(base.embed(input), input, None, None)
             };

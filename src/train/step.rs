@@ -6,7 +6,7 @@ use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
     Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments,
+    Params, Pass, Probe, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product, save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -126,6 +126,8 @@ impl Learner {
                 (adapter.layout.clone(), Params::from_host(host, &device), Some(network))
             }
         };
+        // Adapters have no base width: their rate is the one that is given.
+        let widening = if adapter.is_some() { 1.0 } else { architecture.widening() };
         let mut learner = Learner {
             shapes: RefCell::default(),
             leaves: None,
@@ -133,7 +135,7 @@ impl Learner {
             frozen,
             adapter,
             recompute: job.recompute,
-            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, &device),
+            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, widening, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
             z_loss: job.z_loss,
@@ -160,7 +162,7 @@ impl Learner {
             frozen: None,
             adapter: None,
             recompute: false,
-            optimizer: Optimizer::new(&spec, &Groups::default(), &layout, &decoder.device),
+            optimizer: Optimizer::new(&spec, &Groups::default(), &layout, 1.0, &decoder.device),
             host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
             clip: None,
             z_loss: 0.0,
@@ -190,6 +192,7 @@ impl Learner {
             dropout: dropout.as_ref(),
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
+            probe: None,
         };
         let input = self.input(batch, time);
         let mut tape = Tape::default();
@@ -387,6 +390,7 @@ impl Learner {
             dropout: None,
             adapter: self.adapter.as_ref(),
             recompute: false,
+            probe: None,
         };
         let input = self.input(batch, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
@@ -396,6 +400,27 @@ impl Learner {
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
         let count = weights.len();
         (logprobs * Tensor::from_data(TensorData::new(weights, [count, 1]), &self.device)).sum_dim(0)
+    }
+
+    /// What the network holds at every place that is looked at, of a batch, without dropout.
+    pub fn look(&self, batch: &Batch, time: usize) -> Vec<(Seen, Tensor<2>)> {
+        let probe = Probe::default();
+        let leaves = self.leaves();
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.network,
+            leaves: &leaves,
+            dropout: None,
+            adapter: self.adapter.as_ref(),
+            recompute: false,
+            probe: Some(&probe),
+        };
+        let input = self.input(batch, time);
+        let hidden = pass.blocks(pass.embed(&input), &input, None, None);
+        let roles = &self.network.roles;
+        let head = &leaves[roles.head.unwrap_or(roles.embedding)];
+        probe.see(Seen::Logits, &capped(product(&hidden, false, head, true), self.architecture.logit_cap));
+        probe.into_seen()
     }
 
     fn leaves(&self) -> Cow<'_, [Tensor<2>]> {
