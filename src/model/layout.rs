@@ -237,7 +237,12 @@ impl LayoutBuilder {
                         starts.hidden(a.width),
                     ),
                     qk_norm: self.qk_norm(a, &at("self_attn.q_norm"), &at("self_attn.k_norm")),
-                    out: self.linear(a.bias, &[(at("self_attn.o_proj"), a.width)], a.query_width(), starts.residual(a.query_width())),
+                    out: self.linear(
+                        a.bias,
+                        &[(at("self_attn.o_proj"), a.width)],
+                        a.query_width(),
+                        starts.residual(a.query_width()),
+                    ),
                     mlp_norm: self.around(a, &at(into_mlp), &at(out_of_mlp)),
                     up: self.linear(a.bias, &up, a.width, starts.up(a.width)),
                     down: self.linear(a.bias, &[(at("mlp.down_proj"), a.width)], a.hidden, starts.residual(a.hidden)),

@@ -414,7 +414,7 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::model::{InputShape, Params};
-    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Mup, Norm, NormPlace, Position, QkNorm};
     use crate::random::Stream;
     use burn::tensor::TensorData;
 
@@ -451,6 +451,9 @@ mod tests {
             Decoder { position: Position::Alibi, window: Some(3), ..llama.clone() },
             Decoder { nope_every: Some(2), window: Some(2), global_every: Some(2), ..olmo.clone() },
             Decoder { dropout: 0.3, ..llama.clone() },
+            // Three times as wide as its base, with heads twice as large as there.
+            Decoder { mup: Some(Mup { base_width: 4, base_head_dim: Some(2) }), ..gpt2.clone() },
+            Decoder { mup: Some(Mup { base_width: 4, base_head_dim: Some(2) }), ..qwen3.clone() },
             Decoder { dropout: 0.3, ..gpt2.clone() },
             Decoder { dropout: 0.3, window: Some(3), position: Position::Alibi, ..qwen3.clone() },
             llama,

@@ -441,9 +441,17 @@ impl Learner {
     /// # Errors
     /// When the device fails.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>, ModelError> {
-        let (Some(frozen), Some(adapter)) = (&self.frozen, &self.adapter) else { return self.result().to_host() };
+        self.merged(self.result())
+    }
+
+    /// The network's weights on the host with the adapters `trained` worked in; without adapters, `trained` itself.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn merged(&self, trained: &Params) -> Result<Vec<Vec<f32>>, ModelError> {
+        let (Some(frozen), Some(adapter)) = (&self.frozen, &self.adapter) else { return trained.to_host() };
         let mut host = frozen.to_host()?;
-        let merged = adapter.merged(&self.leaves_of(self.result()));
+        let merged = adapter.merged(&self.leaves_of(trained));
         for (leaf, numbers) in self.network.leaves.iter().zip(merged) {
             let numbers = numbers.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             host[leaf.segment][leaf.offset..leaf.offset + numbers.len()].copy_from_slice(&numbers);
