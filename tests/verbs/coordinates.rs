@@ -24,8 +24,9 @@ stage c : next_token {
 stage d : sft { init = b, data = questions.train, budget = 9 steps, optimizer = quick, adapter = lora() }
 "#;
 
-fn check(at: &std::path::Path, stage: &str) -> (i32, Json) {
-    let ran = exp(at, &["coordinates", "small.exp", stage, "--device", "cpu", "--seeds", "2", "--format", "json"]);
+fn check(at: &std::path::Path, stage: &str, more: &[&str]) -> (i32, Json) {
+    let words = ["coordinates", "small.exp", stage, "--device", "cpu", "--format", "json"];
+    let ran = exp(at, &[&words, more].concat());
     let json = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}\n{}", ran.out, ran.err));
     (ran.code, json)
 }
@@ -40,7 +41,7 @@ fn last<'a>(json: &'a Json, place: &str) -> &'a Json {
 fn the_standard_parametrisation_grows_with_the_width_and_mup_does_not() {
     let folder = folder(NETWORKS);
     let at = folder.path();
-    let (code, standard) = check(at, "a");
+    let (code, standard) = check(at, "a", &[]);
     assert_eq!((code, standard["holds"].as_bool()), (4, Some(false)), "{standard:#}");
     let widths: Vec<u64> =
         standard["networks"].as_array().unwrap().iter().map(|n| n["width"].as_u64().unwrap()).collect();
@@ -51,8 +52,30 @@ fn the_standard_parametrisation_grows_with_the_width_and_mup_does_not() {
     assert!(last(&standard, "logits")["change_exponent"].as_f64().unwrap() > 0.4, "{standard:#}");
     assert_eq!(last(&standard, "embedding")["verdict"], "flat", "{standard:#}");
     for stage in ["b", "c"] {
-        let (code, mup) = check(at, stage);
+        let (code, mup) = check(at, stage, &[]);
         assert_eq!((code, mup["holds"].as_bool()), (0, Some(true)), "{mup:#}");
+    }
+}
+
+#[test]
+fn every_optimizer_keeps_the_size_of_coordinates_under_mup() {
+    let folder = folder(NETWORKS);
+    let at = folder.path();
+    for optimizer in [
+        "lion(lr = 3e-3)",
+        "muon(lr = 0.02)",
+        "muon(lr = 0.02, scale = rms)",
+        "adafactor(lr = 0.05)",
+        // Clipping would make all gradients of one size.
+        "sgd(lr = 0.1)",
+    ] {
+        let set = format!("b.optimizer={optimizer}");
+        let more = ["--set", &set, "--set", "b.clip=none"];
+        let (code, json) = check(at, "b", &more);
+        assert_eq!(code, 0, "{optimizer}: {json:#}");
+        let set = format!("a.optimizer={optimizer}");
+        let (code, json) = check(at, "a", &["--set", &set, "--set", "a.clip=none"]);
+        assert_eq!(code, 4, "{optimizer}: {json:#}");
     }
 }
 
