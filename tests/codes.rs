@@ -26,6 +26,7 @@ const COMMANDS: &[Code] = &[
     Code::E0618,
     Code::W1011,
     Code::W1012,
+    Code::W1013,
 ];
 
 fn has_example(code: Code) -> bool {

@@ -578,6 +578,22 @@ fn what_is_doubtful_is_told_and_runs() {
 }
 
 #[test]
+fn a_model_without_a_chat_template_is_not_given_one_in_silence() {
+    let told = |model: &str, items: &str| {
+        let place = lab(model, items);
+        let ran = exp(place.path(), &["plan", "e.exp"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err.matches("warning[W1013]").count()
+    };
+    let tuned = "stage tuned : sft { init = base, data = questions.train, budget = 2 steps }\n";
+    let again = "stage again : sft { init = tuned, data = questions.train, budget = 2 steps }\n";
+    assert_eq!(told("gpt2", tuned), 1);
+    assert_eq!(told("gpt2", &format!("{tuned}{again}")), 1, "once for a chain of stages");
+    assert_eq!(told("llama-chat", tuned), 0, "its folder has one");
+    assert_eq!(told("gpt2", &tuned.replace("2 steps", "2 steps, template = chat_template()")), 0, "it is meant");
+}
+
+#[test]
 fn what_does_not_fit_a_published_network_is_told() {
     for (items, code, parts) in [
         (
