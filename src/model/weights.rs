@@ -70,8 +70,7 @@ fn serialize(
     about: Option<HashMap<String, String>>,
     path: &Path,
 ) -> Result<(), safetensors::SafeTensorError> {
-    let data: Vec<(&str, Vec<usize>, Cow<[u8]>)> =
-        weights.iter().map(|w| (w.name.as_ref(), w.shape.clone(), bytes(&w.numbers))).collect();
+    let data: Vec<_> = weights.iter().map(|w| (&*w.name, w.shape.clone(), bytes(&w.numbers))).collect();
     let mut views = BTreeMap::new();
     for (name, shape, bytes) in &data {
         views.insert(*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?);

@@ -1,13 +1,13 @@
 //! `Checked → Plan`.
 
 use super::chain::{Chain, chains, sequence, stated_vocab};
+use super::checks::states_template;
 use super::counts::{KnownCounts, Uncounted};
 use super::datasets::{Datasets, called};
 use super::estimate::{Costed, estimate};
 use super::graph::*;
 use super::items::{Item, Items};
 use super::meaning::{self, StageFrom, effective_seed, json_of};
-use super::checks::states_template;
 use super::published::{Folders, template_of};
 use super::references::{order, reward, sorted};
 use super::select::{Selection, select};

@@ -50,7 +50,9 @@ impl Saver {
     /// # Errors
     /// When it could not be saved.
     pub fn settled(&mut self, wait: bool) -> Result<Option<(u64, PathBuf)>, TrainError> {
-        let Some(pending) = self.pending.take_if(|pending| wait || pending.thread.is_finished()) else { return Ok(None) };
+        let Some(pending) = self.pending.take_if(|pending| wait || pending.thread.is_finished()) else {
+            return Ok(None);
+        };
         let Pending { step, folder, thread } = pending;
         let died = |_| {
             let cause = "the thread that saved it panicked; please report this".to_owned();

@@ -62,7 +62,9 @@ fn samples_that_share_rows_learn_what_they_learn_alone() {
                 let valid = job.valid.as_ref().map(|v| emberlab::train::Validation { tokens: None, ..*v });
                 let mut log = Log::default();
                 let job = Job { objective, corpus: &corpus, valid, batch: 8, micro_batch, ..job };
-                let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+                let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else {
+                    panic!("stopped")
+                };
                 let norms: Vec<f64> = log.steps.iter().map(|step| step.grad_norm).collect();
                 let valid: Vec<f64> = log.valids.iter().map(|valid| valid.loss).collect();
                 assert!(!valid.is_empty());
