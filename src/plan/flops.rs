@@ -3,8 +3,8 @@
 //! A token costs `6·N + 12·L·H·Q·T`: two operations a parameter in the forward pass and four in the backward pass, and
 //! attention over a sequence of `T` tokens with `L` blocks of `H` heads of size `Q` (PaLM, appendix B; nanoGPT). `N` is
 //! the number of parameters that a token is multiplied with: learned positions are left out, and so is an embedding that
-//! is not also the output layer, because looking up costs no operation. The causal mask is not deducted; a
-//! window is. Recomputation is not counted in that: it is what the model needs, not what the hardware is asked to do.
+//! is not also the output layer, because looking up costs no operation, and experts that it does not go through. The causal
+//! mask is not deducted; a window is. Recomputation is not counted in that: it is what the model needs, not what the hardware is asked to do.
 //!
 //! A stage that trains adapters makes no gradient of the matrices beside them, which is two of the six operations; its adapters
 //! cost their own six, of which DoRA needs two, and two for the gradient of each matrix that it adapts, through which it gets
@@ -32,7 +32,9 @@ pub fn training_flops_per_token(model: &Decoder, parameters: &Parameters, sequen
 /// The same for a stage as it is set: with its adapters, and with blocks computed again where it asks for that.
 pub fn stage_flops_per_token(model: &Decoder, parameters: &Parameters, sequence: u64, stage: &Training) -> Flops {
     let attention = attention_products(model, sequence);
-    let blocks = parameters.block().saturating_mul(parameters.layers) as f64;
+    // All that a token is multiplied with but the last norm and the output.
+    let head = if parameters.output > 0 { parameters.output } else { parameters.embedding };
+    let blocks = parameters.multiplied().saturating_sub(head).saturating_sub(parameters.final_norm) as f64;
     let (mut flops, mut again) =
         (training_flops_per_token(model, parameters, sequence), 2.0 * blocks + 4.0 * attention);
     if let Some(adapter) = &stage.adapter {
@@ -53,7 +55,8 @@ pub fn stage_flops_per_token(model: &Decoder, parameters: &Parameters, sequence:
 pub fn forward_flops(model: &Decoder, vocab: u64, sequence: u64) -> f64 {
     let bare = Decoder { bias: false, ..model.clone() };
     let parts = super::parameters::parameters(&bare, vocab);
-    let matrices = (parts.attention + parts.feed_forward) as f64 * parts.layers as f64 + parts.embedding as f64;
+    let idle = parts.total() - parts.active();
+    let matrices = (parts.blocks() - idle) as f64 + parts.embedding as f64;
     let tokens = sequence as f64;
     2.0 * matrices * tokens + 4.0 * attention_products(model, sequence) * tokens
 }

@@ -192,7 +192,7 @@ fn trace(model: &Decoder, trial: &Trial<'_>, seed: u64) -> Result<Magnitudes, Tr
             magnitudes.entry(place).or_default().push((size / count as f64, change / count as f64));
         }
         if step < trial.steps {
-            let part = Part { batch: &batch, time: trial.sequence, rows: 0..trial.rows as u64 };
+            let part = Part { batch: &batch, time: trial.sequence, rows: 0..trial.rows as u64, tokens: total };
             let gradients = learner.accumulate(None, part, total, step);
             learner.step(gradients, Stride { share: 1.0, step, limit: None })?;
         }

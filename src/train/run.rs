@@ -323,7 +323,7 @@ impl<'a> Run<'a> {
             let to = job.rows_through(from, count);
             // All parts of a step have one length, so that where it is cut changes no mask of dropout.
             let rows = batch.rows(from, to, job.sequence, time, job.pad);
-            let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
+            let part = Part { batch: &rows, time, rows: from as u64..to as u64, tokens: batch.tokens };
             gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
         let repeats = self.repeats(&batch, weight)?;
@@ -344,6 +344,8 @@ impl<'a> Run<'a> {
                 steps: job.steps,
                 loss: 0.0,
                 z_loss: 0.0,
+                balance_loss: 0.0,
+                busiest_expert: 0.0,
                 skipped: false,
                 lr,
                 grad_norm: 0.0,
@@ -377,7 +379,7 @@ impl<'a> Run<'a> {
         let to = job.rows_through(0, batch.count());
         let rows = batch.rows(0, to, job.sequence, time, job.pad);
         let gradient = || {
-            let part = Part { batch: &rows, time, rows: 0..to as u64 };
+            let part = Part { batch: &rows, time, rows: 0..to as u64, tokens: batch.tokens };
             self.learner.accumulate(None, part, weight, step).to_host()
         };
         let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
@@ -478,8 +480,10 @@ impl<'a> Run<'a> {
         self.clock = Instant::now();
         self.clocked_tokens = self.state.tokens;
         for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(NUMBERS)) {
-            let [loss, z_loss, grad_norm, counted] = [0, 1, 2, 3].map(|i| f64::from(numbers[i]));
+            let [loss, z_loss, grad_norm, counted, balance_loss, busiest] =
+                [0, 1, 2, 3, 4, 5].map(|i| f64::from(numbers[i]));
             (report.loss, report.z_loss, report.grad_norm) = (loss, z_loss, grad_norm);
+            (report.balance_loss, report.busiest_expert) = (balance_loss, busiest);
             report.tokens_per_second = rate;
             match watch::judge(self.job.on_spike, &mut self.state, report, counted != 0.0, self.last_finite)? {
                 Verdict::Good => {

@@ -5,8 +5,9 @@ use super::job::Job;
 use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
-    Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Probe, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product, save_segments,
+    Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
+    ModelError, Params, Pass, Probe, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product,
+    save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -63,6 +64,8 @@ pub(crate) struct Part<'a> {
     pub time: usize,
     /// Which of the step's rows they are.
     pub rows: Range<u64>,
+    /// Tokens of the whole step that are no padding.
+    pub tokens: u64,
 }
 
 /// What micro-batches have added up to. All tensors stay on the device.
@@ -72,6 +75,25 @@ pub(crate) struct Gradients {
     loss: Tensor<2>,
     /// What is learnt from beside it, `[1, 1]`.
     penalty: Tensor<2>,
+    /// Of a network with experts.
+    experts: Option<Busy>,
+}
+
+/// How busy experts were.
+struct Busy {
+    /// What is learnt from that, `[1, 1]`.
+    loss: Tensor<2>,
+    /// How often each expert of each block was chosen, `[blocks, count]`.
+    counts: Tensor<2>,
+}
+
+impl Busy {
+    fn together(first: Option<Busy>, second: Option<Busy>) -> Option<Busy> {
+        match (first, second) {
+            (Some(a), Some(b)) => Some(Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 /// How to step.
@@ -85,9 +107,9 @@ pub(crate) struct Stride {
     pub limit: Option<f32>,
 }
 
-/// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, and 1 if it
-/// changed anything.
-pub(crate) const NUMBERS: usize = 4;
+/// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, 1 if it changed
+/// anything, what is learnt of the balance of experts, and the share that the busiest expert of a block has of its block's.
+pub(crate) const NUMBERS: usize = 6;
 
 impl Gradients {
     /// The mean loss and the gradients on the host, one vector a segment.
@@ -179,12 +201,13 @@ impl Learner {
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
     /// supervised tokens are `total` together give the gradient of their mean loss.
     pub fn accumulate(&self, sum: Option<Gradients>, part: Part<'_>, total: u64, step: u64) -> Gradients {
-        let Part { batch, time, rows } = part;
+        let Part { batch, time, ref rows, .. } = part;
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
         let roles = &self.network.roles;
         let leaves = self.leaves();
-        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
+        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows.clone());
+        let sequences = batch.sequences(time);
         let pass = Pass {
             architecture: &self.architecture,
             layout: &self.network,
@@ -193,6 +216,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
             probe: None,
+            account: Some(Account { sequences: &sequences, total: part.tokens }),
         };
         let input = self.input(batch, time);
         let mut tape = Tape::default();
@@ -201,6 +225,8 @@ impl Learner {
         let (cap, whole) = (self.architecture.logit_cap, self.adapter.is_none());
         let HeadGradient { loss, penalty, hidden, weight } =
             head_gradient(hidden, head, Squeeze { cap, z_loss: self.z_loss }, &batch.targets, &weights, whole);
+        let experts = tape.balance.as_ref();
+        let experts = experts.map(|balance| Busy { loss: balance.loss.clone(), counts: balance.counts.clone() });
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         if let Some(weight) = weight {
             by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
@@ -215,11 +241,12 @@ impl Learner {
         }
         let flats = self.flatten(by_leaf);
         match sum {
-            None => Gradients { flats, loss, penalty },
+            None => Gradients { flats, loss, penalty, experts },
             Some(sum) => Gradients {
                 flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
                 loss: sum.loss + loss,
                 penalty: sum.penalty + penalty,
+                experts: Busy::together(sum.experts, experts),
             },
         }
     }
@@ -235,17 +262,26 @@ impl Learner {
         }
     }
 
-    /// Clips, steps, and returns [`NUMBERS`] as `[1, 4]`. On a GPU they stay there, and whether the step counts is decided
+    /// Clips, steps, and returns [`NUMBERS`] as `[1, 6]`. On a GPU they stay there, and whether the step counts is decided
     /// there; the CPU is asked at once.
     ///
     /// # Errors
     /// When the device fails.
     pub fn step(&mut self, gradients: Gradients, stride: Stride) -> Result<Tensor<2>, ModelError> {
-        let Gradients { flats, loss, penalty } = gradients;
+        let Gradients { flats, loss, penalty, experts } = gradients;
+        let (balance, busiest) = match experts {
+            None => (loss.zeros_like(), loss.zeros_like()),
+            Some(Busy { loss, counts }) => {
+                let shares = counts.clone() / counts.sum_dim(1);
+                (loss, shares.max_dim(1).max_dim(0))
+            }
+        };
         // What is never moved has no part in the norm, as PyTorch leaves out what needs no gradient.
         let moved = self.layout.segments.iter().zip(&flats).filter(|(segment, _)| self.optimizer.moves(segment.part));
         let norm = norm(&moved.map(|(_, flat)| flat).collect::<Vec<_>>(), &loss);
-        let numbers = |good| Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good], 1);
+        let numbers = |good| {
+            Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good, balance.clone(), busiest.clone()], 1)
+        };
         let mut good = None;
         let mut flag = loss.ones_like();
         if let Some(limit) = stride.limit {
@@ -391,6 +427,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: false,
             probe: None,
+            account: None,
         };
         let input = self.input(batch, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);
@@ -414,6 +451,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: false,
             probe: Some(&probe),
+            account: None,
         };
         let input = self.input(batch, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);

@@ -12,6 +12,7 @@ mod adapters;
 mod chat;
 mod coordinates;
 mod data;
+mod experts;
 mod export;
 mod failures;
 mod generate;

@@ -10,7 +10,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/import").join(name)
 }
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 15] = [
     "gpt2",
     "gpt2-old",
     "llama-shards",
@@ -22,6 +22,10 @@ const MODELS: [&str; 11] = [
     "qwen3-yarn",
     "olmo2",
     "smollm3",
+    "mixtral",
+    "mixtral-together",
+    "qwen3_moe",
+    "olmoe",
 ];
 
 /// A folder with the model `name` at `models/m` and this experiment.
@@ -60,7 +64,7 @@ eval answers { of = [base, tuned], on = questions.test, metrics = [token_f1], li
 eval fluency { of = [base, more], on = stories.valid, metrics = [perplexity] }
 ";
 
-fn with_input(at: &Path, words: &[&str], input: &str) -> Ran {
+pub fn with_input(at: &Path, words: &[&str], input: &str) -> Ran {
     let mut command = command(at, words);
     command.stdin(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -575,6 +579,31 @@ fn what_is_doubtful_is_told_and_runs() {
         warning.contains("not finite") && warning.contains("`model.layers.0.mlp.down_proj.weight` (1)"),
         "{warning}"
     );
+}
+
+#[test]
+fn a_folder_with_a_chat_template_answers() {
+    let place = lab("llama-chat", "");
+    let talk = ["chat", "models/m", "--temperature", "0", "--max-tokens", "3", "--device", "cpu", "--format", "json"];
+    let ran = with_input(place.path(), &talk, "Who sings?\nWhy?\n");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told: Json = serde_json::from_str(&ran.out).unwrap();
+    let roles: Vec<&str> = told["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
+    let place = lab("gpt2", "");
+    let ran = with_input(place.path(), &talk, "Who sings?\n");
+    assert!(ran.code == 2 && ran.err.contains("`models/m` has no chat template"), "{} {}", ran.code, ran.err);
+}
+
+#[test]
+fn a_line_beyond_the_context_is_scored_in_windows_and_says_so() {
+    let place = lab("gpt2", "");
+    let long = format!("The owl sat.\n{}\n", "The owl sat on the old wall. ".repeat(20));
+    let ran = with_input(place.path(), &["logprobs", "models/m", "--device", "cpu"], &long);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 2);
+    let notes = ran.err.matches("note: line").count();
+    assert!(notes == 1 && ran.err.contains("note: line 2 has") && ran.err.contains("window by window"), "{}", ran.err);
 }
 
 #[test]

@@ -20,8 +20,13 @@ impl Part {
 /// Multiplications below which other threads cost more than they bring.
 const ALONE: usize = 1 << 18;
 
-/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up.
-const FEW: usize = 16;
+/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up: of a
+/// right matrix that caches hold, and of a larger one, which is read from memory once as it lies.
+const FEW: usize = 2;
+const FEW_OF_LARGE: usize = 8;
+
+/// Numbers from which on a matrix is large.
+const LARGE: usize = 1 << 21;
 
 /// A matrix that fills a slice row by row.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +67,8 @@ impl<'a> Matrix<'a> {
 pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
     assert_eq!(inner, other, "columns of the left and rows of the right");
-    if rows <= FEW && !left.turned && right.turned {
+    let few = if inner * columns < LARGE { FEW } else { FEW_OF_LARGE };
+    if rows <= few && !left.turned && right.turned {
         return crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns);
     }
     // Every place is written before the vector has a length, so nothing needs to be zeroed first.
@@ -80,6 +86,30 @@ pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
         to.set_len(rows * columns);
     }
     to
+}
+
+/// The same into `to`, which has room for exactly the result.
+///
+/// # Panics
+/// When the columns of one are not the rows of the other, or `to` has another size.
+pub(crate) fn matmul_into(to: &mut [f32], left: Matrix<'_>, right: Matrix<'_>) {
+    let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
+    assert_eq!(inner, other, "columns of the left and rows of the right");
+    assert_eq!(to.len(), rows * columns, "{rows} × {columns}");
+    if rows <= FEW && !left.turned && right.turned {
+        to.copy_from_slice(&crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns));
+        return;
+    }
+    if inner == 0 {
+        to.fill(0.0);
+        return;
+    }
+    let work = rows.saturating_mul(columns).saturating_mul(inner);
+    let threads = if work < ALONE { 1 } else { rayon::current_num_threads() };
+    // SAFETY: both matrices lie within their slices, and `to` has the size of the result.
+    unsafe {
+        product(to.as_mut_ptr(), columns, left.part(), right.part(), (rows, columns, inner), 1.0, false, threads);
+    }
 }
 
 /// `to` `[rows, columns]` = `factor` · `left` `[rows, inner]` · `right` `[inner, columns]`, plus what it held if `adds`.

@@ -1,7 +1,7 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,
@@ -25,6 +25,20 @@ pub fn gpt2() -> Decoder {
         dropout: 0.1,
         ..llama()
     }
+}
+
+/// Mixtral-shaped, with a balance loss that weighs.
+pub fn mixture() -> Decoder {
+    let experts = Experts {
+        count: 4,
+        active: 2,
+        hidden: Some(24),
+        renormalize: true,
+        every: None,
+        balance: 0.1,
+        z_loss: Some(0.01),
+    };
+    Decoder { experts: Some(experts), ..llama() }
 }
 
 /// Adapters of every matrix.

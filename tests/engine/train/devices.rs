@@ -4,11 +4,11 @@
 //! Runs on lavapipe, Mesa's software Vulkan, where there is one; elsewhere it says that it did not. burn's `fusion` and
 //! `autotune`, which would be compared on and off, are not built in; a test below proves that.
 
-use crate::common::{Log, Setting, cpu, gpt2, llama};
+use crate::common::{Log, Setting, cpu, gpt2, llama, mixture};
 use emberlab::device::{Chosen, Kind, Level, choose, list, promise};
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec;
-use emberlab::train::{Job, Outcome, Stop, Trained, gradients, train};
+use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, Trained, gradients, train};
 use std::process::{Command, Stdio};
 
 fn software() -> Option<Chosen> {
@@ -38,7 +38,7 @@ fn run(model: &spec::Decoder, device: Chosen) -> (Log, Trained) {
 #[test]
 fn losses_agree_between_the_cpu_and_a_software_gpu() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2())] {
+    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture())] {
         let (ours, _) = run(&model, cpu());
         let (theirs, trained) = run(&model, device.clone());
         assert_eq!(theirs.steps.len() as u64, STEPS);
@@ -63,11 +63,39 @@ fn losses_agree_between_the_cpu_and_a_software_gpu() {
     }
 }
 
+/// Rows that hold several samples: masks that are made on the device, against kernels that know where samples begin.
+#[test]
+fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
+    let Some(device) = software() else { return };
+    let samples: Vec<_> = (0..20u32).map(|a| (vec![20, a], (0..1 + a % 5).map(|i| (a + i) % 20).collect())).collect();
+    let corpus = MemoryCorpus::samples(&samples);
+    for (name, model) in [
+        ("whole", llama()),
+        ("learned positions", spec::Decoder { dropout: 0.0, ..gpt2() }),
+        ("window", spec::Decoder { window: Some(3), global_every: Some(2), ..llama() }),
+    ] {
+        let losses = |device: Chosen| {
+            let folder = tempfile::tempdir().unwrap();
+            let setting = Setting { device, ..Setting::new(model.clone(), folder.path()) };
+            let mut log = Log::default();
+            let objective = Objective::SftPacked;
+            let job = Job { objective, corpus: &corpus, valid: None, batch: 8, steps: 6, ..setting.job() };
+            let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+            assert!(trained.positions < 6 * 8 * 6, "samples share rows: {}", trained.positions);
+            log.losses()
+        };
+        let (ours, theirs) = (losses(cpu()), losses(device.clone()));
+        let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
+        println!("{name}: {} losses agree to {worst:.1e}", ours.len());
+        assert!(ours.len() == 6 && worst < 1e-4, "{name}: {ours:?} and {theirs:?}");
+    }
+}
+
 /// Every leaf's gradient, relative to its own norm.
 #[test]
 fn first_gradients_agree_leaf_by_leaf() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2())] {
+    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture())] {
         let rows: Vec<Vec<u32>> =
             (0..4u32).map(|row| (0..17).map(|i| (row * 7 + i * i * 5 + 3) % 24).collect()).collect();
         let of = |device: Chosen| {
@@ -123,13 +151,18 @@ fn wide() -> spec::Decoder {
 #[test]
 fn body_of_the_repeating_process() {
     let Ok(device) = std::env::var(DEVICE) else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let model = if device == "cpu" { wide() } else { llama() };
-    let sequence = model.context as usize;
-    let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
-    let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
-    let Outcome::Finished(trained) = train(&job, &mut Log::default(), &Stop::new()).unwrap() else { panic!("stopped") };
-    println!("{MARK}{}", trained.weights_hash);
+    let experts = mixture().experts;
+    let models = if device == "cpu" { [wide(), spec::Decoder { experts, ..wide() }] } else { [llama(), mixture()] };
+    let hashes = models.map(|model| {
+        let folder = tempfile::tempdir().unwrap();
+        let sequence = model.context as usize;
+        let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
+        let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
+        let outcome = train(&job, &mut Log::default(), &Stop::new()).unwrap();
+        let Outcome::Finished(trained) = outcome else { panic!("stopped") };
+        trained.weights_hash
+    });
+    println!("{MARK}{}", hashes.join(" "));
 }
 
 #[test]
@@ -160,11 +193,16 @@ fn weights_repeat_on_each_device_for_any_number_of_threads() {
 #[test]
 fn a_cached_text_on_a_software_gpu_is_the_one_of_the_cpu() {
     let Some(device) = software() else { return };
-    let spec = spec::Decoder { init_std: 0.3, ..llama() };
-    let texts: Vec<Vec<Vec<u32>>> = [cpu(), device]
+    for model in [llama(), mixture()] {
+        cached_text(&spec::Decoder { init_std: 0.3, ..model }, &device);
+    }
+}
+
+fn cached_text(spec: &spec::Decoder, device: &Chosen) {
+    let texts: Vec<Vec<Vec<u32>>> = [&cpu(), device]
         .iter()
         .map(|device| {
-            let decoder = Decoder::fresh(Architecture::new(&spec, Some(24)).unwrap(), 5, &device.device);
+            let decoder = Decoder::fresh(Architecture::new(spec, Some(24)).unwrap(), 5, &device.device);
             let options = GenerateOptions { max_tokens: 8, ..GenerateOptions::default() };
             let generated = decoder.generate(&[vec![1, 2, 3], vec![4]], &options).unwrap();
             generated.into_iter().map(|g| g.tokens).collect()

@@ -1,6 +1,6 @@
 //! Generation and likelihoods agree with the plain forward pass.
 
-use crate::common::{cpu, gpt2, llama};
+use crate::common::{cpu, gpt2, llama, mixture};
 use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError, Next};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
@@ -31,7 +31,7 @@ fn greedy_text_with_a_cache_is_greedy_text_without() {
     let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(6), global_every: Some(2), ..llama() };
     let absent = spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() };
     let normed = spec::Decoder { qk_norm: spec::QkNorm::Head, logit_cap: Some(3.0), ..llama() };
-    for spec in [llama(), gpt2(), absent, windowed, alibi, normed] {
+    for spec in [llama(), gpt2(), absent, windowed, alibi, normed, mixture()] {
         let decoder = decoder(&spec);
         // Different lengths in one batch, so that padding matters.
         let prompts: Vec<Vec<u32>> = [1, 3, 7, 8].iter().map(|len| tokens(*len as u64, *len)).collect();
@@ -123,6 +123,22 @@ fn a_rolling_text_goes_on_from_half_the_context_and_repeats_no_draw() {
     assert_eq!((full.prompt_cut, full.tokens.len()), (0, 40));
     let over = decoder.generate(&[tokens(1, 40)], &options(0.0, 4)).unwrap().remove(0);
     assert_eq!((over.prompt_cut, over.tokens.len()), (25, 4));
+}
+
+#[test]
+fn a_wish_to_end_everything_is_heard_while_a_text_rolls() {
+    let decoder = decoder(&llama());
+    let options = GenerateOptions { max_tokens: 60, roll: true, batch: 1, ..GenerateOptions::default() };
+    let mut told = [0usize; 2];
+    let texts = decoder.generate_with(&[tokens(1, 4), tokens(2, 3)], &options, &mut |text, _| {
+        told[text] += 1;
+        // The context is 16 tokens, so by then the first text has rolled.
+        if told[text] == 30 { Next::EndAll } else { Next::GoOn }
+    });
+    let texts = texts.unwrap();
+    let interrupted = texts.iter().filter(|text| text.finish == Finish::Interrupted).count();
+    assert_eq!((interrupted, told.iter().sum::<usize>()), (2, 30), "{told:?}");
+    assert!(texts.iter().any(|text| text.rolls > 0));
 }
 
 #[test]
