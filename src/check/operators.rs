@@ -102,6 +102,8 @@ impl Checker<'_> {
             Value::Later(l) => l.ty.clone(),
             // A symbol was read by a `one of` type: that of the param, let or field it comes from.
             Value::Symbol(s) => self.declared_type(env, expr).unwrap_or_else(|| Type::Symbols(Arc::from([s.clone()]))),
+            // So is that of an optional one that is absent: `kind == fine` must read before anybody has set it.
+            Value::None => self.declared_type(env, expr).filter(|t| !t.symbols().is_empty()).unwrap_or(Type::None),
             other => self.type_of(other),
         }
     }

@@ -2,7 +2,8 @@
 
 use super::{Exit, Failure, Screen};
 use super::{
-    chat, data, devices, export, generate, lock, logprobs, pack, report, reproduce, run, runs, score, sweep, tokenize,
+    chat, coordinates, data, devices, export, generate, lock, logprobs, pack, report, reproduce, run, runs, score,
+    sweep, tokenize,
 };
 
 /// A verb of the engine with its arguments.
@@ -36,6 +37,8 @@ pub enum EngineCommand {
     Pack(pack::Args),
     /// Run a bundle again and compare.
     Reproduce(reproduce::Args),
+    /// Say whether what a network computes keeps its size as it gets wider.
+    Coordinates(coordinates::Args),
     /// List what this machine can compute on.
     Devices(devices::Args),
 }
@@ -57,6 +60,7 @@ pub fn run(command: EngineCommand, screen: &Screen) -> Result<Exit, Failure> {
         EngineCommand::Lock(args) => lock::run(&args, screen),
         EngineCommand::Pack(args) => pack::run(&args, screen),
         EngineCommand::Reproduce(args) => reproduce::run(&args, screen),
+        EngineCommand::Coordinates(args) => coordinates::run(&args, screen),
         EngineCommand::Devices(args) => devices::run(&args, screen),
     }
 }

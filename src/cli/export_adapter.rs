@@ -8,7 +8,7 @@ use super::{Exit, Failure, Screen};
 use crate::model::hugging::{self, Family};
 use crate::model::{Architecture, Described, NumberFormat, read_weights, write_stream};
 use crate::plan::PlannedStage;
-use crate::plan::spec::{self, Adapter, Lora};
+use crate::plan::spec::{self, Adapter, Lora, LoraTarget};
 use crate::store::{Record, disk};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, stage: &Stage, record: &Record, screen: &Screen) 
             help: Some("leave `--adapter` out to export the network".to_owned()),
         });
     };
-    let base = Base::of(stage, &init.name)?;
+    let base = Base::of(stage, &init.name, lora)?;
     empty(&args.to)?;
     let mut adapters = read_weights(path).map_err(|e| failed(e.to_string()))?;
     adapters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -82,7 +82,7 @@ struct Base {
 
 impl Base {
     /// That of the stage `init`.
-    fn of(stage: &Stage, init: &str) -> Result<Base, Failure> {
+    fn of(stage: &Stage, init: &str, lora: &Lora) -> Result<Base, Failure> {
         let planned = stage.planned();
         let started: Option<&PlannedStage> = stage.plan().stages.iter().find(|s| s.name == init);
         let published = started.and_then(|s| Some((s.published.as_ref()?, &s.spec)));
@@ -95,6 +95,16 @@ impl Base {
                     message: format!("the adapters of `{}` cannot be exported: {why}", planned.name),
                     help: Some("they lie in the store as safetensors, under the names of Llama's modules".to_owned()),
                 })?;
+                if architecture.sharpness() != 1.0 && lora.on.contains(&LoraTarget::Query) {
+                    return Err(Failure::Usage {
+                        message: format!(
+                            "the adapters of `{}` cannot be exported: muP scales the queries of its network, and the \
+                             exported network has that worked into its own matrix, beside which they do not fit",
+                            planned.name
+                        ),
+                        help: Some("leave `--adapter` out to export the network with them worked in".to_owned()),
+                    });
+                }
                 family == Family::Gpt2
             }
         };

@@ -28,6 +28,8 @@ mod bench;
 #[cfg(feature = "engine")]
 pub mod chat;
 #[cfg(feature = "engine")]
+pub mod coordinates;
+#[cfg(feature = "engine")]
 pub mod data;
 #[cfg(feature = "engine")]
 pub mod devices;

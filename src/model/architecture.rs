@@ -1,7 +1,7 @@
 //! A network's sizes and choices, checked once so that nothing below has to.
 
 use super::error::ModelError;
-use crate::plan::spec::{self, Activation, Norm, NormPlace, Position, QkNorm, RopeScaling};
+use crate::plan::spec::{self, Activation, InitKind, Mup, Norm, NormPlace, Position, QkNorm, RopeScaling};
 
 /// The sizes and choices of a decoder.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
@@ -37,6 +37,11 @@ pub struct Architecture {
     pub dropout: f64,
     pub init_std: f64,
     pub init_scaled: bool,
+    // What a job is known by has these fields only where they say something: checkpoints from before they were there stay good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_kind: Option<InitKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mup: Option<Mup>,
 }
 
 /// The tables of values of a network.
@@ -133,7 +138,13 @@ impl Architecture {
             dropout: spec.dropout,
             init_std: spec.init_std,
             init_scaled: spec.init_scaled,
+            init_kind: spec.init_kind,
+            mup: spec.mup,
         };
+        if let Some(mup) = spec.mup {
+            size("mup.base_width", mup.base_width)?;
+            some("mup.base_head_dim", mup.base_head_dim)?;
+        }
         if !architecture.heads.is_multiple_of(architecture.kv_heads) {
             let requirement = format!("it must divide the {} heads", architecture.heads);
             return Err(ModelError::Size { field: "kv_heads", value: spec.kv_heads, requirement });
@@ -152,6 +163,30 @@ impl Architecture {
             return Err(ModelError::Size { field: "bias", value: 1, requirement });
         }
         Ok(architecture)
+    }
+
+    /// How many times as wide as the network that its learning rate was found for it is; 1 outside of muP.
+    pub(crate) fn widening(&self) -> f64 {
+        self.mup.map_or(1.0, |mup| mup.widening(self.width as i64))
+    }
+
+    /// What the last hidden states are multiplied with before the output matrix: muP's multiplier of the readout, which
+    /// stands here because whoever asks for logits, likelihoods or gradients comes by. Absent where it would change nothing.
+    pub(crate) fn readout(&self) -> Option<f64> {
+        let widening = self.widening();
+        (widening != 1.0).then_some(1.0 / widening)
+    }
+
+    /// What queries are multiplied with besides `1/√head_dim`: under muP scores are scaled by `1/head_dim`, and equal the
+    /// usual ones where heads have the size of the base.
+    pub(crate) fn sharpness(&self) -> f64 {
+        let base = self.mup.and_then(|mup| mup.base_head_dim).map_or(self.head_dim as f64, |base| base as f64);
+        (base / self.head_dim as f64).sqrt()
+    }
+
+    /// What attention scores are multiplied with.
+    pub(crate) fn attention_scale(&self) -> f64 {
+        self.sharpness() / (self.head_dim as f64).sqrt()
     }
 
     /// Columns of the query projection's output.

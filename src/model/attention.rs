@@ -76,11 +76,12 @@ pub(super) struct AttentionTape {
     weights: Tensor<4>,
     drop: Option<Tensor<4>>,
     output: Tensor<4>,
+    scale: f64,
 }
 
 /// Attention of `query` `[batch, heads, time, head_dim]` over `key` and `value` `[batch, kv_heads, keys, head_dim]`,
-/// with `mask` (`[1 or batch, 1, time, keys]`) and `alibi` (`[1, heads, 1, keys]`) added to the scores, and the weights
-/// multiplied with `drop`, the mask of a dropout.
+/// with scores multiplied with `scale`, `mask` (`[1 or batch, 1, time, keys]`) and `alibi` (`[1, heads, 1, keys]`) added to
+/// them, and the weights multiplied with `drop`, the mask of a dropout.
 ///
 /// Several query heads share a key/value head when there are fewer of those (Ainslie et al. 2023): their queries become
 /// more rows of one product, so keys and values are never repeated.
@@ -88,6 +89,7 @@ pub(super) fn attention(
     query: Tensor<4>,
     key: Tensor<4>,
     value: Tensor<4>,
+    scale: f64,
     mask: Tensor<4>,
     alibi: Option<Tensor<4>>,
     drop: impl FnOnce([usize; 4]) -> Option<Tensor<4>>,
@@ -95,7 +97,7 @@ pub(super) fn attention(
     let [batch, heads, time, head_dim] = query.dims();
     let [_, kv_heads, keys, _] = key.dims();
     let rows = heads / kv_heads * time;
-    let query = query.mul_scalar(scale(head_dim)).reshape([batch, kv_heads, rows, head_dim]);
+    let query = query.mul_scalar(scale).reshape([batch, kv_heads, rows, head_dim]);
     let scores = query.clone().matmul(key.clone().swap_dims(2, 3)).reshape([batch, heads, time, keys]) + mask;
     let scores = match alibi {
         Some(alibi) => scores + alibi,
@@ -105,7 +107,14 @@ pub(super) fn attention(
     let drop = drop([batch, heads, time, keys]);
     let dropped = dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]);
     let output = dropped.matmul(value.clone()).reshape([batch, heads, time, head_dim]);
-    (output.clone(), AttentionTape { query, key, value, weights, drop, output })
+    (output.clone(), AttentionTape { query, key, value, weights, drop, output, scale })
+}
+
+/// The scores of every query with every key, before masks: `[batch · kv_heads · rows, keys]`.
+pub(super) fn scores(query: Tensor<4>, key: Tensor<4>, scale: f64) -> Tensor<2> {
+    let ([batch, heads, time, head_dim], [_, kv_heads, keys, _]) = (query.dims(), key.dims());
+    let query = query.mul_scalar(scale).reshape([batch, kv_heads, heads / kv_heads * time, head_dim]);
+    query.matmul(key.swap_dims(2, 3)).reshape([batch * heads * time, keys])
 }
 
 /// The gradients of `query`, `key` and `value`, given that of the output.
@@ -113,7 +122,7 @@ pub(super) fn attention(
 /// The softmax needs the sum over keys of weight times gradient; it equals the sum over `head_dim` of output times
 /// gradient (Dao et al. 2022), which is a much smaller product.
 pub(super) fn attention_back(tape: AttentionTape, output: Tensor<4>) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-    let AttentionTape { query, key, value, weights, drop, output: y } = tape;
+    let AttentionTape { query, key, value, weights, drop, output: y, scale } = tape;
     let [batch, heads, time, keys] = weights.dims();
     let [_, kv_heads, rows, head_dim] = query.dims();
     let along = (output.clone() * y).sum_dim(3);
@@ -127,7 +136,7 @@ pub(super) fn attention_back(tape: AttentionTape, output: Tensor<4>) -> (Tensor<
     };
     let scores = ((through - along) * weights).reshape([batch, kv_heads, rows, keys]);
     let key_gradient = scores.clone().swap_dims(2, 3).matmul(query);
-    let query = scores.matmul(key).mul_scalar(scale(head_dim)).reshape([batch, heads, time, head_dim]);
+    let query = scores.matmul(key).mul_scalar(scale).reshape([batch, heads, time, head_dim]);
     (query, key_gradient, value_gradient)
 }
 
@@ -139,6 +148,7 @@ pub(super) struct Sight {
     /// Whether queries and keys are turned.
     pub rotary: bool,
     slopes: Vec<f32>,
+    sharpness: f64,
 }
 
 impl Sight {
@@ -150,12 +160,14 @@ impl Sight {
         let Architecture { heads, kv_heads, head_dim, .. } = *a;
         let sizes = kernels::Heads { batch: input.batch, time: input.time, heads, kv_heads, head_dim };
         let slopes = if a.position == Position::Alibi { alibi_slopes(heads) } else { Vec::new() };
-        Some(Sight { sizes, window: a.window_of(layer), rotary: a.rotary(layer), slopes })
+        let (window, rotary, sharpness) = (a.window_of(layer), a.rotary(layer), a.sharpness());
+        Some(Sight { sizes, window, rotary, slopes, sharpness })
     }
 
     fn view<'a>(&'a self, starts: &'a [u32]) -> kernels::View<'a> {
         let causal = kernels::View::causal(self.sizes.head_dim);
-        kernels::View { window: self.window, slopes: &self.slopes, starts, ..causal }
+        let scale = causal.scale * self.sharpness as f32;
+        kernels::View { window: self.window, slopes: &self.slopes, starts, scale }
     }
 }
 
@@ -175,7 +187,9 @@ impl KernelTape {
         let part = |from: usize, count: usize| all.clone().narrow(1, from, count);
         let (query, key) = (part(0, heads), part(heads, kv_heads));
         let mask = masks.get(self.sight.window.is_some());
-        attention(query, key, part(heads + kv_heads, kv_heads), mask, masks.alibi.clone(), |_| None).1
+        let value = part(heads + kv_heads, kv_heads);
+        let scale = self.sight.sharpness / (head_dim as f64).sqrt();
+        attention(query, key, value, scale, mask, masks.alibi.clone(), |_| None).1
     }
 }
 
@@ -211,10 +225,6 @@ fn turn(qkv: &mut Tensor<2>, sight: &Sight, input: &Input, back: bool) -> bool {
     let turned = sizes.heads + sizes.kv_heads;
     let (cos, sin) = (cos.numbers(), sin.numbers());
     change(qkv, |x| kernels::turn(x, sizes.width(), turned, sizes.head_dim, sizes.time, cos, sin, back)).is_some()
-}
-
-fn scale(head_dim: usize) -> f64 {
-    1.0 / (head_dim as f64).sqrt()
 }
 
 fn dropped(weights: &Tensor<4>, drop: &Option<Tensor<4>>) -> Tensor<4> {

@@ -17,6 +17,8 @@ pub(crate) struct Cache {
     windows: Vec<Option<usize>>,
     /// Of ALiBi, one a query head; empty without it.
     slopes: Vec<f32>,
+    /// What scores are multiplied with.
+    scale: f32,
     capacity: usize,
     /// Columns filled.
     used: usize,
@@ -47,7 +49,8 @@ impl Cache {
         };
         let windows = (0..a.layers).map(|layer| a.window_of(layer)).collect();
         let slopes = if a.position == Position::Alibi { alibi_slopes(a.heads) } else { Vec::new() };
-        Cache { store, sizes, first, windows, slopes, capacity, used: 0 }
+        let scale = kernels::View::causal(a.head_dim).scale * a.sharpness() as f32;
+        Cache { store, sizes, first, windows, slopes, scale, capacity, used: 0 }
     }
 
     /// Whether [`Cache::attend`] works, which needs no mask.
@@ -85,7 +88,7 @@ impl Cache {
 
     /// On the host, stores new columns and attends over all: from `query` `[batch, heads, time, head_dim]` and `key` and
     /// `value` `[batch, kv_heads, time, head_dim]` to the heads' outputs side by side, `[batch · time, heads · head_dim]`.
-    /// Scores are scaled by the root of `head_dim`, and a query sees its own column and those before it as far as the
+    /// Scores are scaled as the network says, and a query sees its own column and those before it as far as the
     /// block's window reaches. Nothing is done on another device.
     pub fn attend(&mut self, layer: usize, query: &Tensor<4>, key: &Tensor<4>, value: &Tensor<4>) -> Option<Tensor<2>> {
         let Store::Host(layers) = &mut self.store else { return None };
@@ -105,6 +108,7 @@ impl Cache {
             first: &self.first,
             window: self.windows.get(layer).copied().flatten(),
             slopes: &self.slopes,
+            scale: self.scale,
         };
         let out = kernels::attend(sizes, shape, q.numbers(), keys, values);
         if time == 1 {

@@ -119,6 +119,7 @@ impl Decoder {
             dropout: None,
             adapter: None,
             recompute: false,
+            probe: None,
             account: None,
         };
         let angles = self.rotary(time).map(|rotary| rotary.prefix(time));

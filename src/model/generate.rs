@@ -211,6 +211,7 @@ impl Decoder {
             dropout: None,
             adapter: None,
             recompute: false,
+            probe: None,
             account: None,
         };
         let mut cache = Cache::new(self, time + steps, pads.clone());

@@ -32,7 +32,7 @@ pub(crate) struct Squeeze {
 }
 
 /// Logits squeezed to within plus and minus `cap` (Gemma 2): `cap · tanh(logits / cap)`.
-pub(super) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
+pub(crate) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
     match cap {
         Some(cap) => logits.div_scalar(cap).tanh().mul_scalar(cap),
         None => logits,

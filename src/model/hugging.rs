@@ -249,8 +249,10 @@ fn rope_scaling(scaling: &RopeScaling) -> Json {
     }
 }
 
-/// The weights under the family's names and in its layout, given ours: all of those that the network has.
+/// The weights under the family's names and in its layout, given ours: all of those that the network has. What muP multiplies
+/// with is worked into them, since no family of `transformers` has it.
 pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
+    let ours = folded(a, ours);
     match family {
         Family::Gpt2 => gpt2(a, ours),
         Family::Mixtral => {
@@ -266,6 +268,26 @@ pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Ve
         | Family::Qwen3Moe
         | Family::Olmoe => ours,
     }
+}
+
+/// The weights of a network without muP that computes what this one computes: the last norm, after which only the output
+/// comes, takes the multiplier of the readout, and so a tied output stays tied; queries, or the norm they go through, take
+/// what scores are scaled with besides the usual.
+fn folded<'a>(a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
+    let queries = if a.qk_norm == QkNorm::Absent { ".self_attn.q_proj." } else { ".self_attn.q_norm." };
+    let factor = |name: &str| match name {
+        _ if name.starts_with("model.norm.") => a.readout().unwrap_or(1.0),
+        _ if name.contains(queries) => a.sharpness(),
+        _ => 1.0,
+    };
+    let fold = |mut weight: Named<'a>| {
+        let factor = factor(&weight.name) as f32;
+        if factor != 1.0 {
+            weight.numbers.to_mut().iter_mut().for_each(|x| *x *= factor);
+        }
+        weight
+    };
+    ours.into_iter().map(fold).collect()
 }
 
 /// GPT-2's names. Its layers multiply from the right (`Conv1D`), so matrices lie the other way; and it always has biases, which
@@ -316,4 +338,54 @@ fn gpt2<'a>(a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
     }
     norm("model.norm", "transformer.ln_f", &mut put);
     theirs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Decoder, Layout, Params, named};
+    use crate::plan::spec::{self, Mup};
+
+    #[test]
+    fn a_network_with_mup_worked_in_computes_the_same_without() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let mup = Some(Mup { base_width: 8, base_head_dim: Some(2) });
+        let llama = spec::Decoder {
+            layers: 2,
+            heads: 4,
+            kv_heads: 2,
+            width: 24,
+            head_dim: 6,
+            hidden: 40,
+            context: 16,
+            vocab: Some(20),
+            init_std: 0.5,
+            mup,
+            ..spec::Decoder::default()
+        };
+        let biased = spec::Decoder { bias: true, qkv_bias: true, tied: false, ..llama.clone() };
+        let gpt2 = spec::Decoder {
+            norm: Norm::Layer,
+            position: Position::Learned,
+            activation: Activation::Gelu,
+            ..biased.clone()
+        };
+        let [qwen3, olmo2] = [QkNorm::Head, QkNorm::Width].map(|qk_norm| spec::Decoder { qk_norm, ..llama.clone() });
+        for model in [llama, biased, gpt2, qwen3, olmo2] {
+            let architecture = Architecture::new(&model, None).unwrap();
+            let layout = Layout::new(&architecture);
+            let mut host = Params::fresh_host(&layout, 1);
+            // Biases and gains too.
+            host.iter_mut().flatten().enumerate().for_each(|(i, x)| *x += 0.2 * (i as f32 * 0.7).sin());
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("folded.safetensors");
+            crate::model::write_weights(&folded(&architecture, named(&layout, &host)), &path).unwrap();
+            let plain = Architecture::new(&spec::Decoder { mup: None, ..model.clone() }, None).unwrap();
+            let text = [(0..16).map(|i| i * 7 % 20).collect::<Vec<u32>>()];
+            let with = Decoder::new(architecture, Params::from_host(host, &device), &device);
+            let without = Decoder::load(plain, &path, &device).unwrap();
+            let (with, without) = (with.logits(&text).unwrap(), without.logits(&text).unwrap());
+            assert!(with.all_close(without, Some(1e-4), Some(1e-4)), "{model:?}");
+        }
+    }
 }

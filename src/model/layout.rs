@@ -8,7 +8,7 @@
 
 use super::architecture::{Architecture, Experts};
 use super::part::Part;
-use crate::plan::spec::{Norm, NormPlace, Position, QkNorm};
+use crate::plan::spec::{InitKind, Norm, NormPlace, Position, QkNorm};
 
 /// One named weight, as files hold it.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,6 +27,8 @@ pub struct Entry {
 pub(crate) enum Init {
     /// Normal with this standard deviation.
     Normal(f64),
+    /// The same, drawn anew beyond three standard deviations.
+    Truncated(f64),
     /// Uniform between minus and plus this.
     Uniform(f64),
     Ones,
@@ -172,6 +174,73 @@ impl Entry {
     }
 }
 
+/// How the matrices of a network start. Gains start at one and biases at zero, whatever else is chosen.
+struct Starts<'a> {
+    a: &'a Architecture,
+}
+
+impl Starts<'_> {
+    /// A distribution of this standard deviation, or of the one that the number of inputs gives.
+    fn drawn(&self, std: f64, inputs: usize) -> Init {
+        match self.a.init_kind {
+            None => Init::Normal(std),
+            Some(InitKind::Truncated) => Init::Truncated(std),
+            Some(InitKind::FanIn | InitKind::Nanochat) => Init::Normal(1.0 / (inputs as f64).sqrt()),
+        }
+    }
+
+    /// Tables of tokens and positions.
+    fn table(&self) -> Init {
+        match self.a.init_kind {
+            Some(InitKind::Nanochat) => Init::Normal(0.8),
+            _ => self.drawn(self.a.init_std, self.a.width),
+        }
+    }
+
+    /// Tables of tokens that are added to values: as those of tokens, but in nanochat as the matrix that gives the values.
+    fn values(&self) -> Init {
+        match self.a.init_kind {
+            Some(InitKind::Nanochat) => self.hidden(self.a.width),
+            _ => self.table(),
+        }
+    }
+
+    /// A matrix of a block: under muP its variance falls with the width (Yang et al. 2022, table 8).
+    fn hidden(&self, inputs: usize) -> Init {
+        match self.a.init_kind {
+            // As wide as a normal distribution of the deviation 1/√width, as nanochat has it.
+            Some(InitKind::Nanochat) => Init::Uniform((3.0 / inputs as f64).sqrt()),
+            _ => self.drawn(self.a.init_std / self.a.widening().sqrt(), inputs),
+        }
+    }
+
+    /// The first matrix of a feed-forward layer.
+    fn up(&self, inputs: usize) -> Init {
+        match self.hidden(inputs) {
+            Init::Uniform(most) => Init::Uniform(0.4 * most),
+            other => other,
+        }
+    }
+
+    /// A matrix whose output is added to the residual stream.
+    fn residual(&self, inputs: usize) -> Init {
+        let smaller = if self.a.init_scaled { (2.0 * self.a.layers as f64).sqrt() } else { 1.0 };
+        match self.hidden(inputs) {
+            Init::Normal(std) => Init::Normal(std / smaller),
+            Init::Truncated(std) => Init::Truncated(std / smaller),
+            _ => Init::Zeros,
+        }
+    }
+
+    /// An output matrix of its own.
+    fn head(&self) -> Init {
+        match self.a.init_kind {
+            Some(InitKind::Nanochat) => Init::Normal(0.001),
+            _ => self.drawn(self.a.init_std, self.a.width),
+        }
+    }
+}
+
 /// Lays weights out, one after the other.
 #[derive(Default)]
 pub(super) struct LayoutBuilder {
@@ -181,11 +250,10 @@ pub(super) struct LayoutBuilder {
 
 impl LayoutBuilder {
     fn network(&mut self, a: &Architecture) -> Roles {
-        let plain = Init::Normal(a.init_std);
-        let residual = if a.init_scaled { Init::Normal(a.init_std / (2.0 * a.layers as f64).sqrt()) } else { plain };
-        let embedding = self.matrix(&[("model.embed_tokens.weight", a.vocab)], a.width, plain);
+        let starts = Starts { a };
+        let embedding = self.matrix(&[("model.embed_tokens.weight", a.vocab)], a.width, starts.table());
         let positions = (a.position == Position::Learned)
-            .then(|| self.matrix(&[("model.embed_positions.weight", a.context)], a.width, plain));
+            .then(|| self.matrix(&[("model.embed_positions.weight", a.context)], a.width, starts.table()));
         let blocks = (0..a.layers)
             .map(|layer| {
                 let at = |part: &str| format!("model.layers.{layer}.{part}");
@@ -199,10 +267,15 @@ impl LayoutBuilder {
                 };
                 BlockRoles {
                     attention_norm: self.around(a, &at("input_layernorm"), &at("post_attention_layernorm")),
-                    qkv: self.linear(a.qkv_bias, &[(q, a.query_width()), (k, kv), (v, kv)], a.width, plain),
+                    qkv: self.linear(
+                        a.qkv_bias,
+                        &[(q, a.query_width()), (k, kv), (v, kv)],
+                        a.width,
+                        starts.hidden(a.width),
+                    ),
                     qk_norm: self.qk_norm(a, &at("self_attn.q_norm"), &at("self_attn.k_norm")),
                     values: a.values(layer).map(|values| ValueRoles {
-                        table: self.matrix(&[(at("self_attn.value_embed.weight"), a.vocab)], kv, plain),
+                        table: self.matrix(&[(at("self_attn.value_embed.weight"), a.vocab)], kv, starts.values()),
                         // Gates begin at one.
                         gate: self.matrix(
                             &[(at("self_attn.value_gate.weight"), a.kv_heads)],
@@ -210,25 +283,31 @@ impl LayoutBuilder {
                             Init::Zeros,
                         ),
                     }),
-                    out: self.linear(a.bias, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
+                    out: self.linear(
+                        a.bias,
+                        &[(at("self_attn.o_proj"), a.width)],
+                        a.query_width(),
+                        starts.residual(a.query_width()),
+                    ),
                     mlp_norm: self.around(a, &at(into_mlp), &at(out_of_mlp)),
-                    feed_forward: self.feed_forward(a, layer, plain, residual),
+                    feed_forward: self.feed_forward(a, layer, &starts),
                 }
             })
             .collect();
         let norm = self.norm(a, "model.norm");
-        let head = (!a.tied).then(|| self.matrix(&[("lm_head.weight", a.vocab)], a.width, plain));
+        let head = (!a.tied).then(|| self.matrix(&[("lm_head.weight", a.vocab)], a.width, starts.head()));
         Roles { embedding, positions, blocks, norm, head }
     }
 
-    fn feed_forward(&mut self, a: &Architecture, layer: usize, plain: Init, residual: Init) -> FeedForwardRoles {
+    fn feed_forward(&mut self, a: &Architecture, layer: usize, starts: &Starts<'_>) -> FeedForwardRoles {
         let into: &[&str] = if a.gated() { &["gate_proj", "up_proj"] } else { &["up_proj"] };
         let at = format!("model.layers.{layer}.mlp");
         match a.mixture(layer) {
             None => {
                 let up: Vec<(String, usize)> = into.iter().map(|part| (format!("{at}.{part}"), a.hidden)).collect();
-                let up = self.linear(a.bias, &up, a.width, plain);
-                let down = self.linear(a.bias, &[(format!("{at}.down_proj"), a.width)], a.hidden, residual);
+                let up = self.linear(a.bias, &up, a.width, starts.up(a.width));
+                let out = starts.residual(a.hidden);
+                let down = self.linear(a.bias, &[(format!("{at}.down_proj"), a.width)], a.hidden, out);
                 FeedForwardRoles::Dense { up, down }
             }
             Some(experts) => {
@@ -238,9 +317,11 @@ impl LayoutBuilder {
                         .map(|(e, part)| (format!("{at}.experts.{e}.{part}.weight"), rows))
                         .collect()
                 };
-                let router = self.matrix(&[(format!("{at}.gate.weight"), experts.count)], a.width, plain);
-                let up = self.matrix(&of(into, experts.hidden), a.width, plain);
-                let down = self.matrix(&of(&["down_proj"], a.width), experts.hidden, residual);
+                let router =
+                    self.matrix(&[(format!("{at}.gate.weight"), experts.count)], a.width, starts.hidden(a.width));
+                let up = self.matrix(&of(into, experts.hidden), a.width, starts.up(a.width));
+                let out = starts.residual(experts.hidden);
+                let down = self.matrix(&of(&["down_proj"], a.width), experts.hidden, out);
                 FeedForwardRoles::Experts(ExpertRoles { sizes: *experts, router, up, down })
             }
         }

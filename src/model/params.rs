@@ -28,6 +28,7 @@ impl Params {
                 Init::Zeros => {}
                 Init::Ones => numbers.fill(1.0),
                 Init::Normal(std) => draw(numbers, entry, seed, |draws| draws.normal() * std),
+                Init::Truncated(std) => draw(numbers, entry, seed, |draws| truncated(draws) * std),
                 Init::Uniform(most) => draw(numbers, entry, seed, |draws| (2.0 * draws.uniform() - 1.0) * most),
             }
         }
@@ -69,6 +70,16 @@ impl Params {
     /// Bytes of the numbers.
     pub fn bytes(&self) -> u64 {
         self.flats.iter().map(|flat| flat.dims()[0] as u64 * 4).sum()
+    }
+}
+
+/// A standard normal number no further than three from zero: one beyond is drawn anew.
+fn truncated(draws: &mut Draws) -> f64 {
+    loop {
+        let x = draws.normal();
+        if x.abs() <= 3.0 {
+            return x;
+        }
     }
 }
 

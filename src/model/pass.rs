@@ -15,6 +15,7 @@ use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
 use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
+use super::probe::{Probe, Seen};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use super::table::table_gradient;
 use super::values::{ValuesTape, add_values, add_values_back};
@@ -31,6 +32,8 @@ pub(crate) struct Pass<'a> {
     /// Whether the tape keeps only what goes into a block, and the way back computes the block again (Chen et al. 2016):
     /// the memory of one block instead of all, for one more forward pass.
     pub recompute: bool,
+    /// What looks at the numbers on their way; almost always nothing.
+    pub probe: Option<&'a Probe>,
     /// How a step holds routers to account; absent outside of training, where nothing is learnt of their balance.
     pub account: Option<Account<'a>>,
 }
@@ -121,6 +124,7 @@ impl Pass<'_> {
         mut cache: Option<&mut Cache>,
         mut tape: Option<&mut Tape>,
     ) -> Tensor<2> {
+        self.look(Seen::Embedding, &x);
         let (mut x, drop) = self.drop(x);
         let mut loads = Vec::new();
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
@@ -138,7 +142,22 @@ impl Pass<'_> {
             let held = self.architecture.experts.as_ref().zip(self.account);
             tape.balance = held.and_then(|(experts, account)| Balance::of(experts, account, loads));
         }
-        y
+        self.look(Seen::Final, &y);
+        self.readout(y)
+    }
+
+    /// muP's multiplier of the readout, before the output matrix; its way back is itself.
+    fn readout(&self, x: Tensor<2>) -> Tensor<2> {
+        match self.architecture.readout() {
+            Some(factor) => x.mul_scalar(factor),
+            None => x,
+        }
+    }
+
+    fn look(&self, what: Seen, x: &Tensor<2>) {
+        if let Some(probe) = self.probe {
+            probe.see(what, x);
+        }
     }
 
     /// What the rows asked of a block's experts, where a step wants to know.
@@ -166,11 +185,13 @@ impl Pass<'_> {
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
         let y = self.linear(attention_output.clone(), roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
+        self.look(Seen::Attention, &y);
         let (y, attention_drop) = self.drop(y);
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
         let (y, feed_forward) = self.feed_forward(&mlp_input, roles.feed_forward);
         let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
+        self.look(Seen::FeedForward, &y);
         let (y, mlp_drop) = self.drop(y);
         let tape = BlockTape {
             attention_norm,
@@ -220,6 +241,10 @@ impl Pass<'_> {
         mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
+        if let Some(probe) = self.probe {
+            let (query, key, _) = self.heads(qkv.clone(), input, layer);
+            probe.see(Seen::Scores, &attention::scores(query, key, a.attention_scale()));
+        }
         if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
             match attention::on_host(sight, qkv, input) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
@@ -237,7 +262,7 @@ impl Pass<'_> {
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
         let mask = input.masks.get(a.window_of(layer).is_some());
-        let (y, tape) = attention(query, key, value, mask, input.masks.alibi.clone(), drop);
+        let (y, tape) = attention(query, key, value, a.attention_scale(), mask, input.masks.alibi.clone(), drop);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }
@@ -259,6 +284,7 @@ impl Pass<'_> {
     /// From the gradient of the hidden states to those of the embedded input and of the leaves.
     pub fn back(&self, hidden: Tensor<2>, input: &Input, tape: Tape) -> (Tensor<2>, LeafGradients) {
         let mut grads: LeafGradients = vec![None; self.leaves.len()];
+        let hidden = self.readout(hidden);
         let balance = tape.balance;
         let mut x = match tape.norm {
             Some(norm) => self.norm_back(norm, hidden, self.layout.roles.norm, &mut grads),
@@ -512,7 +538,7 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::model::{InputShape, Params};
-    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm, ValueEmbeddings};
+    use crate::plan::spec::{Activation, Decoder, Experts, Mup, Norm, NormPlace, Position, QkNorm, ValueEmbeddings};
     use crate::random::Stream;
     use burn::tensor::TensorData;
 
@@ -570,6 +596,9 @@ mod tests {
             Decoder { position: Position::Alibi, window: Some(3), ..llama.clone() },
             Decoder { nope_every: Some(2), window: Some(2), global_every: Some(2), ..olmo.clone() },
             Decoder { dropout: 0.3, ..llama.clone() },
+            // Three times as wide as its base, with heads twice as large as there.
+            Decoder { mup: Some(Mup { base_width: 4, base_head_dim: Some(2) }), ..gpt2.clone() },
+            Decoder { mup: Some(Mup { base_width: 4, base_head_dim: Some(2) }), ..qwen3.clone() },
             Decoder { dropout: 0.3, ..gpt2.clone() },
             Decoder { dropout: 0.3, window: Some(3), position: Position::Alibi, ..qwen3.clone() },
             llama,
@@ -603,6 +632,7 @@ mod tests {
                 dropout: drop.as_ref(),
                 adapter: None,
                 recompute: false,
+                probe: None,
                 // The second row has two sequences, and padding.
                 account: Some(Account { sequences: &[0..8, 8..10, 10..13], total: 20 }),
             };
@@ -688,6 +718,7 @@ mod tests {
                     dropout: None,
                     adapter: Some(&adapter),
                     recompute: false,
+                    probe: None,
                     account: None,
                 };
                 let mut tape = Tape::default();
@@ -736,6 +767,7 @@ mod tests {
                     dropout: None,
                     adapter: None,
                     recompute: false,
+                    probe: None,
                     account: None,
                 };
                 base.blocks(base.embed(input), input, None, None)

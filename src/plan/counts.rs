@@ -25,6 +25,7 @@ pub struct Workload<'a> {
     pub sequence: u64,
     /// Sequences in a forward pass.
     pub micro_batch: u64,
+    /// That a device computes, blocks that are computed again among them.
     pub flops_per_token: f64,
     /// Identity of the stage, for a store that has seen it before.
     pub stage: Option<&'a Digest>,

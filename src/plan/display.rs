@@ -118,6 +118,13 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         (None, None) => "starts from fresh weights".to_owned(),
     };
     out.field("network", &format!("{}: {}; {start}", stage.model_name, network(&stage.model)));
+    if let Some(mup) = &stage.model.mup {
+        let times = number(mup.widening(stage.model.width));
+        out.field(
+            "",
+            &format!("muP: {times} times as wide as the base of {}", thousands(mup.base_width.max(0) as u64)),
+        );
+    }
     let active = e.parts.value().filter(|parts| parts.mixtures.is_some()).map(|parts| parts.active());
     let active = active.map(|n| format!(", of which a token uses {}", thousands(n))).unwrap_or_default();
     out.field("parameters", &show(&e.parameters, |n| format!("{}{active}", thousands(*n))));
@@ -183,7 +190,11 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         out.field("needs", &stage.depends_on.join(", "));
         return;
     }
-    out.field("compute", &show(&e.flops, |x| format!("{} FLOPs", flops(*x))));
+    let mut compute = show(&e.flops, |x| format!("{} FLOPs", flops(*x)));
+    if let Some(Known::Value(all)) = &e.hardware_flops {
+        write!(compute, "; {} with blocks computed again", flops(*all)).ok();
+    }
+    out.field("compute", &compute);
     out.field(
         "memory",
         &show(&e.memory, |m| {

@@ -4,10 +4,10 @@ use super::batches::Step;
 use super::chain::sequence;
 use super::checks;
 use super::counts::{KnownCounts, Workload};
-use super::flops::training_flops_per_token;
+use super::flops::stage_flops_per_token;
 use super::graph::{Digest, Estimate, Known};
 use super::length::{Amounts, Budget, Rows, length, row_length};
-use super::memory::{memory, micro_batch};
+use super::memory::{adapters, memory, micro_batch};
 use super::parameters::{Parameters, parameters};
 use super::remembered::remembered;
 use super::settings;
@@ -44,14 +44,15 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         None => Known::Value(()),
         Some(why) => Known::Unknown(why),
     };
-    let flops_per_token =
-        executed.clone().and_then(|()| parts.clone()).map(|parts| training_flops_per_token(of.model, &parts, sequence));
+    let each = executed.clone().and_then(|()| parts.clone());
+    let each = each.map(|parts| stage_flops_per_token(of.model, &parts, sequence, common));
+    let flops_per_token = each.clone().map(|each| each.model);
     let micro = executed.clone().and_then(|()| vocab.clone()).map(|vocab| match common.micro_batch {
         Some(given) => super::parameters::size(given).clamp(1, step.sequences),
         None => micro_batch(of.model, sequence, step.sequences, vocab, &common.into(), counts.activation_bytes()),
     });
     let speed = micro.clone().and_then(|micro_batch| {
-        let (Known::Value(vocab), Known::Value(flops_per_token)) = (&vocab, &flops_per_token) else {
+        let (Known::Value(vocab), Known::Value(each)) = (&vocab, &each) else {
             return Known::Unknown("its cost is not known yet".to_owned());
         };
         counts.tokens_per_second(&Workload {
@@ -59,7 +60,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
             vocab: *vocab,
             sequence,
             micro_batch,
-            flops_per_token: *flops_per_token,
+            flops_per_token: each.hardware,
             stage: of.hash.value(),
         })
     });
@@ -95,6 +96,9 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         epochs: length.epochs,
         derivation,
         flops: flops_per_token.and_then(|each| positions.clone().map(|n| each * n as f64)),
+        hardware_flops: common
+            .recompute
+            .then(|| each.and_then(|each| positions.clone().map(|n| each.hardware * n as f64))),
         memory,
         seconds: speed.and_then(|speed| positions.map(|n| n as f64 / speed.max(f64::MIN_POSITIVE))),
     }
@@ -136,11 +140,18 @@ fn amounts(of: &Costed<'_>, counts: &dyn KnownCounts) -> Amounts {
 /// optimiser remembers; all in f32.
 fn disk(model: &Decoder, parts: &Parameters, common: &Training) -> u64 {
     let best = u64::from(matches!(common.keep, Keeping::Best(_)));
-    let weights = parts.total().saturating_mul(1 + u64::from(common.ema.is_some()));
-    let checkpoint = weights.saturating_add(remembered(model, parts, &common.optimizer));
+    // Of adapters, checkpoints and the best so far hold nothing else; what is handed on is the network and them.
+    let (trained, moments, handed) = match &common.adapter {
+        None => (parts.total(), remembered(model, parts, &common.optimizer), parts.total()),
+        Some(adapter) => {
+            let trained = adapters(model, adapter);
+            (trained, trained.saturating_mul(2), parts.total().saturating_add(trained))
+        }
+    };
+    let checkpoint = trained.saturating_mul(1 + u64::from(common.ema.is_some())).saturating_add(moments);
     // A stage that may go back keeps the one it would go back to besides.
     let goes_back = common.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::RollBack);
     let kept = super::parameters::size(common.checkpoints).saturating_add(u64::from(goes_back));
-    let weights = parts.total().saturating_mul(1 + best);
-    weights.saturating_add(checkpoint.saturating_mul(kept.saturating_add(1))).saturating_mul(4)
+    let results = handed.saturating_add(trained.saturating_mul(best));
+    results.saturating_add(checkpoint.saturating_mul(kept.saturating_add(1))).saturating_mul(4)
 }

@@ -3,15 +3,50 @@
 //! A token costs `6·N + 12·L·H·Q·T`: two operations a parameter in the forward pass and four in the backward pass, and
 //! attention over a sequence of `T` tokens with `L` blocks of `H` heads of size `Q` (PaLM, appendix B; nanoGPT). `N` is
 //! the number of parameters that a token is multiplied with: learned positions are left out, and so is an embedding that
-//! is not also the output layer, because looking up costs no operation, and experts that it does not go through. The causal mask is not deducted; a
-//! window is. Recomputation is not counted: this is what the model needs, not what the hardware is asked to do.
+//! is not also the output layer, because looking up costs no operation, and experts that it does not go through. The causal
+//! mask is not deducted; a window is. Recomputation is not counted in that: it is what the model needs, not what the hardware is asked to do.
+//!
+//! A stage that trains adapters makes no gradient of the matrices beside them, which is two of the six operations; its adapters
+//! cost their own six, of which DoRA needs two, and two for the gradient of each matrix that it adapts, through which it gets
+//! those of its own parts. What is done once a pass and not once a token (DoRA's products of the two parts) is left out.
 
+use super::memory::{adapted, adapters};
 use super::parameters::{Parameters, size};
-use super::spec::Decoder;
+use super::spec::{Adapter, Decoder, Training};
+use serde::Serialize;
 
-/// Operations to train on one token in a sequence of `sequence` tokens, forward and backward.
+/// Operations to train on one token, forward and backward.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Flops {
+    /// What the objective needs.
+    pub model: f64,
+    /// What a device is asked to do: with `recompute`, the forward pass of the blocks once more.
+    pub hardware: f64,
+}
+
+/// Operations to train on one token in a sequence of `sequence` tokens with all weights, forward and backward.
 pub fn training_flops_per_token(model: &Decoder, parameters: &Parameters, sequence: u64) -> f64 {
     6.0 * parameters.multiplied() as f64 + 12.0 * attention_products(model, sequence)
+}
+
+/// The same for a stage as it is set: with its adapters, and with blocks computed again where it asks for that.
+pub fn stage_flops_per_token(model: &Decoder, parameters: &Parameters, sequence: u64, stage: &Training) -> Flops {
+    let attention = attention_products(model, sequence);
+    // All that a token is multiplied with but the last norm and the output.
+    let head = if parameters.output > 0 { parameters.output } else { parameters.embedding };
+    let blocks = parameters.multiplied().saturating_sub(head).saturating_sub(parameters.final_norm) as f64;
+    let (mut flops, mut again) =
+        (training_flops_per_token(model, parameters, sequence), 2.0 * blocks + 4.0 * attention);
+    if let Some(adapter) = &stage.adapter {
+        let Adapter::Lora(lora) = adapter;
+        // Magnitudes scale rows; what is multiplied is in the matrices.
+        let matrices = Adapter::Lora(super::spec::Lora { magnitude: false, ..lora.clone() });
+        let own = adapters(model, &matrices) as f64;
+        flops -= 2.0 * parameters.multiplied() as f64;
+        flops += if lora.magnitude { 2.0 * own + 2.0 * adapted(model, adapter) as f64 } else { 6.0 * own };
+        again += 2.0 * own;
+    }
+    Flops { model: flops, hardware: if stage.recompute { flops + again } else { flops } }
 }
 
 /// Operations of one forward pass over one sequence, counting each matrix product and nothing else.
@@ -39,6 +74,7 @@ fn attention_products(model: &Decoder, sequence: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::{parameters, published};
+    use super::super::spec::{Groups, Lora, LoraTarget};
     use super::*;
 
     #[test]
@@ -56,5 +92,44 @@ mod tests {
         let untied = Decoder { tied: false, ..tied.clone() };
         let cost = |m: &Decoder| training_flops_per_token(m, &parameters(m, 10), 4);
         assert_eq!(cost(&tied), cost(&untied));
+    }
+
+    /// By hand, of a network with one block: width 8, two heads of 4 over one key/value head, hidden layer 16, 10 entries,
+    /// rows of 4 tokens. Queries 64, keys and values 32 each, output 64, and three matrices of 128 make 576 in matrices; with
+    /// 16 of two norms 592 in the block, with 80 of the output and 8 of the last norm N = 680. Attention L·H·Q·T = 1·2·4·4 = 32.
+    #[test]
+    fn adapters_and_blocks_computed_again_cost_what_is_computed() {
+        let model = published::llama([1, 8, 2, 1, 4, 16], true);
+        let parts = parameters(&model, 10);
+        assert_eq!((parts.multiplied(), parts.block()), (680, 592));
+        let flops = |adapter: Option<Adapter>, recompute| {
+            let stage = Training { adapter, recompute, ..plain() };
+            let Flops { model: needed, hardware } = stage_flops_per_token(&model, &parts, 4, &stage);
+            (needed, hardware)
+        };
+        let whole = 6.0 * 680.0 + 12.0 * 32.0;
+        assert_eq!(flops(None, false), (whole, whole));
+        assert_eq!(flops(None, true), (whole, whole + 2.0 * 592.0 + 4.0 * 32.0));
+        // Rank 2 on queries (8 to 8) and the last matrix (16 to 8): 2·16 + 2·24 = 80 numbers, beside 64 + 128 = 192.
+        let lora = |magnitude| {
+            let on = vec![LoraTarget::Query, LoraTarget::Down];
+            Some(Adapter::Lora(Lora { rank: 2, alpha: 4.0, on, rank_stabilized: false, magnitude }))
+        };
+        let frozen = 4.0 * 680.0 + 12.0 * 32.0;
+        assert_eq!(flops(lora(false), false), (frozen + 480.0, frozen + 480.0));
+        assert_eq!(flops(lora(false), true).1, frozen + 480.0 + 2.0 * 592.0 + 4.0 * 32.0 + 160.0);
+        assert_eq!(flops(lora(true), false).0, frozen + 160.0 + 2.0 * 192.0);
+    }
+
+    fn plain() -> Training {
+        let named = |name: &str| serde_json::json!({"is": "named", "dataset": {"ref": name}});
+        let amount = |amount: f64, unit: &str| serde_json::json!({"amount": amount, "unit": unit});
+        serde_json::from_value(serde_json::json!({
+            "data": named("stories"), "budget": amount(1.0, "steps"), "batch": amount(1.0, "documents"),
+            "recompute": false, "groups": Groups::default(), "z_loss": 0.0, "keep": {"is": "last"}, "checkpoint": 1,
+            "checkpoints": 1, "seed": 0, "schedule": {"is": "constant", "warmup": amount(0.0, "steps")},
+            "optimizer": {"is": "sgd", "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0},
+        }))
+        .unwrap()
     }
 }

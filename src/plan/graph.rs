@@ -217,6 +217,8 @@ pub struct Estimate {
     pub derivation: String,
     /// Forward and backward over all steps, as [`flops`](super::flops) defines them.
     pub flops: Known<f64>,
+    /// The same as a device computes it, where that is more: with blocks computed again on the way back.
+    pub hardware_flops: Option<Known<f64>>,
     /// Upper bound on memory, and its parts.
     pub memory: Known<Memory>,
     /// Checkpoints and weights on disk.

@@ -48,6 +48,7 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .known("epochs", &e.epochs)
                 .put("derivation", &e.derivation)
                 .known("flops", &e.flops)
+                .put_some("hardware_flops", e.hardware_flops.as_ref().map(|all| json!(all.value())))
                 .known("memory_bytes", &e.memory.clone().map(|m| m.total()))
                 .known("memory", &e.memory)
                 .known("micro_batch", &e.micro_batch)

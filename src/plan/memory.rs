@@ -142,24 +142,40 @@ pub fn micro_batch(
 /// Numbers that an adapter trains in a network.
 pub fn adapters(model: &Decoder, adapter: &Adapter) -> u64 {
     let Adapter::Lora(lora) = adapter;
-    let [width, hidden] = [model.width, model.hidden].map(size);
-    let [queries, keys] = [model.heads, model.kv_heads].map(|heads| size(heads).saturating_mul(size(model.head_dim)));
-    let on: BTreeSet<_> = lora.on.iter().collect();
-    let block = on.iter().fold(0u64, |sum, target| {
-        let (input, output) = match target {
-            LoraTarget::Query => (width, queries),
-            LoraTarget::Key | LoraTarget::Value => (width, keys),
-            LoraTarget::Output => (queries, width),
-            // The checks refuse adapters of experts.
-            LoraTarget::Gate | LoraTarget::Up | LoraTarget::Down if model.experts.is_some() => return sum,
-            LoraTarget::Gate if !model.activation.gated() => return sum,
-            LoraTarget::Gate | LoraTarget::Up => (width, hidden),
-            LoraTarget::Down => (hidden, width),
-        };
+    let block = targets(model, adapter).fold(0u64, |sum, (input, output)| {
         let magnitude = if lora.magnitude { output } else { 0 };
         sum.saturating_add(size(lora.rank).saturating_mul(input.saturating_add(output))).saturating_add(magnitude)
     });
     block.saturating_mul(size(model.layers))
+}
+
+/// Numbers of the matrices that an adapter is for.
+pub(super) fn adapted(model: &Decoder, adapter: &Adapter) -> u64 {
+    let block =
+        targets(model, adapter).fold(0u64, |sum, (input, output)| sum.saturating_add(input.saturating_mul(output)));
+    block.saturating_mul(size(model.layers))
+}
+
+/// Columns and rows of the matrices of a block that an adapter is for, each once and as far as the network has them.
+fn targets(model: &Decoder, adapter: &Adapter) -> impl Iterator<Item = (u64, u64)> {
+    let Adapter::Lora(lora) = adapter;
+    let [width, hidden] = [model.width, model.hidden].map(size);
+    let [queries, keys] = [model.heads, model.kv_heads].map(|heads| size(heads).saturating_mul(size(model.head_dim)));
+    let (gated, mixed) = (model.activation.gated(), model.experts.is_some());
+    // The checks refuse adapters of experts.
+    let has = move |target: &LoraTarget| match target {
+        LoraTarget::Gate => gated && !mixed,
+        LoraTarget::Up | LoraTarget::Down => !mixed,
+        _ => true,
+    };
+    let on: BTreeSet<_> = lora.on.iter().copied().collect();
+    on.into_iter().filter(has).map(move |target| match target {
+        LoraTarget::Query => (width, queries),
+        LoraTarget::Key | LoraTarget::Value => (width, keys),
+        LoraTarget::Output => (queries, width),
+        LoraTarget::Gate | LoraTarget::Up => (width, hidden),
+        LoraTarget::Down => (hidden, width),
+    })
 }
 
 /// Numbers that the adapters of a block keep for one token: outputs with and without them, put together, and what the ranks

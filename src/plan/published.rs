@@ -132,6 +132,7 @@ fn estimate(folder: &Folder) -> Estimate {
         epochs: Known::Unknown(nothing()),
         derivation: nothing(),
         flops: Known::Value(0.0),
+        hardware_flops: None,
         memory: Known::Value(Memory {
             weights: bytes(parts.largest()),
             gradients: 0,

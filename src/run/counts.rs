@@ -37,11 +37,12 @@ impl Rate {
             Some(positions) => positions as f64 / facts.seconds.max(1e-9),
             None => facts.tokens_per_second,
         };
+        let flops_per_token = facts.hardware_flops_per_token.unwrap_or(facts.flops_per_token);
         Rate {
             device: facts.device,
             stage,
-            flops_per_second: tokens_per_second * facts.flops_per_token,
-            flops_per_token: facts.flops_per_token,
+            flops_per_second: tokens_per_second * flops_per_token,
+            flops_per_token,
             pass: facts.shape.map(|(sequence, rows)| sequence as f64 * rows as f64),
         }
     }
@@ -187,6 +188,7 @@ mod tests {
             weights_hash: String::new(),
             data_order: String::new(),
             flops_per_token,
+            hardware_flops_per_token: None,
             device: "cpu".to_owned(),
             positions,
             shape: Some(shape),
@@ -219,6 +221,8 @@ mod tests {
         assert_eq!(counts.tokens_per_second(&work), Known::Value(150.0));
         let elsewhere = LabCounts { device: Some("vulkan".into()), ..counts.clone() };
         assert!(matches!(elsewhere.tokens_per_second(&work), Known::Unknown(_)));
+        let again = StageFacts { hardware_flops_per_token: Some(2e6), ..facts(1_000, Some(3_000), 1e6, (64, 8)) };
+        assert_eq!(Rate::of("a".into(), again).flops_per_second, 6e8, "blocks computed again are work too");
         // An object of an earlier version does not say how much it padded.
         assert_eq!(Rate::of("a".into(), facts(1_000, None, 1e6, (64, 8))).flops_per_second, 1e8);
     }

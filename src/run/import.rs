@@ -62,6 +62,7 @@ impl Walk<'_> {
             weights_hash: imported.weights_hash,
             data_order: String::new(),
             flops_per_token: 0.0,
+            hardware_flops_per_token: None,
             device: super::device_of(self.bench.device).to_string(),
             positions: None,
             shape: None,

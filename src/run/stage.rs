@@ -36,8 +36,11 @@ pub struct StageFacts {
     pub peak_memory_bytes: Option<u64>,
     pub weights_hash: String,
     pub data_order: String,
-    /// Forward and backward, a token.
+    /// Forward and backward, a token, as far as the objective needs them.
     pub flops_per_token: f64,
+    /// That the device computed, where those were more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware_flops_per_token: Option<f64>,
     /// As [`Device`](crate::store::Device) shows it.
     pub device: String,
     /// Places of all rows that were computed, padding included. Objects of earlier versions do not say.
@@ -262,6 +265,7 @@ impl Walk<'_> {
             (Keeping::Best(_), Some(best)) => Some(best.loss),
             _ => trained.valid_loss,
         };
+        let flops = flops_per_token(planned, common, vocab, amounts.sequence as u64);
         let facts = StageFacts {
             parameters: trained.parameters,
             steps: trained.steps,
@@ -274,7 +278,8 @@ impl Walk<'_> {
             peak_memory_bytes: super::memory::peak(),
             weights_hash: trained.weights_hash,
             data_order,
-            flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
+            flops_per_token: flops.model,
+            hardware_flops_per_token: (flops.hardware > flops.model).then_some(flops.hardware),
             device: super::device_of(self.bench.device).to_string(),
             positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
@@ -298,9 +303,9 @@ fn order(facts: &StageFacts) -> Option<String> {
     (!facts.data_order.is_empty()).then(|| facts.data_order.clone())
 }
 
-fn flops_per_token(planned: &PlannedStage, vocab: usize, sequence: u64) -> f64 {
+fn flops_per_token(planned: &PlannedStage, common: &Training, vocab: usize, sequence: u64) -> plan::Flops {
     let parameters = plan::parameters(&planned.model, embeddings(planned, vocab));
-    plan::training_flops_per_token(&planned.model, &parameters, sequence)
+    plan::stage_flops_per_token(&planned.model, &parameters, sequence, common)
 }
 
 /// Embeddings of a stage's network: as many as it says, or else one for each token.
@@ -335,7 +340,7 @@ impl Amounts {
                 tokens: Known::Value(corpus.tokens()),
                 documents: Known::Value(corpus.offsets().len().saturating_sub(1) as u64),
             },
-            flops_per_token: Known::Value(flops_per_token(planned, vocab, sequence)),
+            flops_per_token: Known::Value(flops_per_token(planned, common, vocab, sequence).model),
             tokens_per_second: Known::Unknown("this version does not run for a time".to_owned()),
         });
         let steps = match length.steps {

@@ -10,6 +10,7 @@
 
 mod batch;
 mod checkpoint;
+mod coordinates;
 mod corpus;
 mod error;
 mod gradients;
@@ -28,6 +29,7 @@ mod validate;
 mod watch;
 mod windows;
 
+pub use coordinates::{Coordinate, Trial, Verdict, coordinates, holds};
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
 pub use gradients::gradients;

@@ -173,6 +173,9 @@ fn returns_to(job: &Job) -> Option<u64> {
     job.on_spike.filter(|spike| spike.action == OnSpike::RollBack).map(|_| job.checkpoint)
 }
 
+/// The file of the weights with the lowest validation loss.
+const BEST: &str = "best.safetensors";
+
 /// Where the adapters lie that weights were made with.
 fn adapter_path(weights: &Path) -> PathBuf {
     weights.with_extension("adapter.safetensors")
@@ -567,7 +570,7 @@ impl<'a> Run<'a> {
         if best {
             (self.state.best_step, self.state.best_loss) = (Some(step), Some(loss));
             if job.keep == Keep::Best {
-                self.write_weights("best.safetensors")?;
+                self.write_best()?;
             }
         }
         let seconds = start.elapsed().as_secs_f64();
@@ -613,7 +616,7 @@ impl<'a> Run<'a> {
         }
         let weights = match self.job.keep {
             Keep::Last => self.write_weights("last.safetensors")?,
-            Keep::Best => self.job.folder.join("best.safetensors"),
+            Keep::Best => self.merge_best()?,
         };
         let host = crate::model::load_segments(&self.learner.network, &weights)?;
         Ok(Some(Trained {
@@ -635,6 +638,30 @@ impl<'a> Run<'a> {
             resumed_at: self.resumed_at,
             start: self.first,
         }))
+    }
+
+    /// Keeps what was best so far. Of a stage that trains adapters those alone: the network stays as it is, and is put together
+    /// with them once the stage ends.
+    fn write_best(&self) -> Result<(), TrainError> {
+        if self.job.adapter.is_none() {
+            return self.write_weights(BEST).map(drop);
+        }
+        let path = self.job.folder.join(BEST);
+        let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
+        std::fs::create_dir_all(self.job.folder).map_err(failed)?;
+        self.learner.write_adapter(&adapter_path(&path))?;
+        Ok(())
+    }
+
+    /// Where the best weights are, with the adapters of a stage that trains those worked in.
+    fn merge_best(&self) -> Result<PathBuf, TrainError> {
+        let path = self.job.folder.join(BEST);
+        if self.job.adapter.is_some() {
+            let host = crate::model::load_segments(&self.learner.layout, &adapter_path(&path))?;
+            let best = Params::from_host(host, &self.job.device.device);
+            crate::model::save_segments(&self.learner.network, &self.learner.merged(&best)?, &path)?;
+        }
+        Ok(path)
     }
 
     fn write_weights(&self, name: &str) -> Result<PathBuf, TrainError> {

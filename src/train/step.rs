@@ -6,7 +6,8 @@ use super::optimizer::Optimizer;
 use crate::model::head_gradient;
 use crate::model::{
     Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
-    ModelError, Params, Pass, Squeeze, Tape, change_on_host, load_segments, save_segments, table_gradient,
+    ModelError, Params, Pass, Probe, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product,
+    save_segments, table_gradient,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -144,6 +145,8 @@ impl Learner {
                 (adapter.layout.clone(), Params::from_host(host, &device), Some(network))
             }
         };
+        // Adapters have no base width: their rate is the one that is given.
+        let widening = if adapter.is_some() { 1.0 } else { architecture.widening() };
         let mut learner = Learner {
             shapes: RefCell::default(),
             leaves: None,
@@ -151,7 +154,7 @@ impl Learner {
             frozen,
             adapter,
             recompute: job.recompute,
-            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, &device),
+            optimizer: Optimizer::new(job.optimizer, job.groups, &layout, widening, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
             z_loss: job.z_loss,
@@ -178,7 +181,7 @@ impl Learner {
             frozen: None,
             adapter: None,
             recompute: false,
-            optimizer: Optimizer::new(&spec, &Groups::default(), &layout, &decoder.device),
+            optimizer: Optimizer::new(&spec, &Groups::default(), &layout, 1.0, &decoder.device),
             host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
             clip: None,
             z_loss: 0.0,
@@ -209,6 +212,7 @@ impl Learner {
             dropout: dropout.as_ref(),
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
+            probe: None,
             account: Some(Account { sequences: &sequences, total: part.tokens }),
         };
         let input = self.input(batch, time);
@@ -404,6 +408,7 @@ impl Learner {
             dropout: None,
             adapter: self.adapter.as_ref(),
             recompute: false,
+            probe: None,
             account: None,
         };
         let input = self.input(batch, time);
@@ -414,6 +419,28 @@ impl Learner {
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { -1.0 } else { 0.0 }).collect();
         let count = weights.len();
         (logprobs * Tensor::from_data(TensorData::new(weights, [count, 1]), &self.device)).sum_dim(0)
+    }
+
+    /// What the network holds at every place that is looked at, of a batch, without dropout.
+    pub fn look(&self, batch: &Batch, time: usize) -> Vec<(Seen, Tensor<2>)> {
+        let probe = Probe::default();
+        let leaves = self.leaves();
+        let pass = Pass {
+            architecture: &self.architecture,
+            layout: &self.network,
+            leaves: &leaves,
+            dropout: None,
+            adapter: self.adapter.as_ref(),
+            recompute: false,
+            probe: Some(&probe),
+            account: None,
+        };
+        let input = self.input(batch, time);
+        let hidden = pass.blocks(pass.embed(&input), &input, None, None);
+        let roles = &self.network.roles;
+        let head = &leaves[roles.head.unwrap_or(roles.embedding)];
+        probe.see(Seen::Logits, &capped(product(&hidden, false, head, true), self.architecture.logit_cap));
+        probe.into_seen()
     }
 
     fn leaves(&self) -> Cow<'_, [Tensor<2>]> {
@@ -434,9 +461,17 @@ impl Learner {
     /// # Errors
     /// When the device fails.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>, ModelError> {
-        let (Some(frozen), Some(adapter)) = (&self.frozen, &self.adapter) else { return self.result().to_host() };
+        self.merged(self.result())
+    }
+
+    /// The network's weights on the host with the adapters `trained` worked in; without adapters, `trained` itself.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn merged(&self, trained: &Params) -> Result<Vec<Vec<f32>>, ModelError> {
+        let (Some(frozen), Some(adapter)) = (&self.frozen, &self.adapter) else { return trained.to_host() };
         let mut host = frozen.to_host()?;
-        let merged = adapter.merged(&self.leaves_of(self.result()));
+        let merged = adapter.merged(&self.leaves_of(trained));
         for (leaf, numbers) in self.network.leaves.iter().zip(merged) {
             let numbers = numbers.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             host[leaf.segment][leaf.offset..leaf.offset + numbers.len()].copy_from_slice(&numbers);

@@ -310,3 +310,20 @@ fn values_of_an_axis_that_cannot_be_settings_are_told() {
     };
     assert_eq!(opts("use \"./parts.exp\""), [""; 0], "a schema of a module is named with the module");
 }
+
+#[test]
+fn initial_weights_and_mup_must_fit_the_network() {
+    let with = |more: &str| MODEL.replace("width  = 384\n", &format!("width  = 384\n{more}"));
+    let folder = Folder::with(&[
+        ("nano.exp", &with("  init_kind = nanochat\n")),
+        ("untied.exp", &with("  init_kind = nanochat\n  tied = false\n")),
+        ("both.exp", &with("  init_kind = fan_in\n  mup = mup(base_width = 96)\n")),
+        ("cut.exp", &with("  init_kind = truncated\n  mup = mup(base_width = 96, base_head_dim = 16)\n")),
+    ]);
+    let nano = folder.exp("check nano.exp").code(1).err;
+    assert!(nano.contains("one matrix cannot be both"), "{nano}");
+    let both = folder.exp("check both.exp").code(1).err;
+    assert!(both.contains("muP says itself"), "{both}");
+    folder.exp("check untied.exp").code(0);
+    folder.exp("check cut.exp").code(0);
+}

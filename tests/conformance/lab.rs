@@ -42,7 +42,7 @@ impl Lab {
             "nope_every": null, "window": null, "global_every": null, "activation": "swiglu", "experts": null, "value_embeddings": null,
             "bias": false,
             "qkv_bias": false, "logit_cap": null, "tied": true, "dropout": 0.0,
-            "init_std": 0.02, "init_scaled": true});
+            "init_std": 0.02, "init_scaled": true, "init_kind": null, "mup": null});
         let pretrain = json!({"is": "next_token", "training": stage(json!({
             "model": reference("teller"), "tokenizer": reference("words"),
             "data": named("stories", Some("train")), "budget": amount(1e7, "tokens"), "batch": amount(16384.0, "tokens"),

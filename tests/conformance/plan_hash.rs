@@ -379,6 +379,8 @@ fn mutate(value: &Json) -> Vec<Json> {
             reference("pretrain"),
             json!({"is": "rope_linear", "factor": 2.0}),
             json!({"every": 2, "channels": 8}),
+            json!({"base_width": 96, "base_head_dim": null}),
+            json!("truncated"),
             json!({"count": 4, "active": 2, "hidden": 64, "renormalize": true, "every": 2, "balance": 0.01, "z_loss": 0.1}),
             json!({"is": "lora", "rank": 4, "alpha": 8.0, "on": ["value"], "rank_stabilized": false, "magnitude": true}),
             json!({"from": amount(2.0, "documents"), "over": amount(5.0, "steps")}),

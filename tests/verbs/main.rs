@@ -10,6 +10,7 @@
 
 mod adapters;
 mod chat;
+mod coordinates;
 mod data;
 mod experts;
 mod export;

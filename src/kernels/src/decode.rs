@@ -114,6 +114,8 @@ pub struct CacheShape<'a> {
     pub window: Option<usize>,
     /// What a score gains with each column, for each query head (ALiBi, Press et al. 2022); empty: nothing.
     pub slopes: &'a [f32],
+    /// Scores are multiplied with this, which is usually `1 / √head_dim`.
+    pub scale: f32,
 }
 
 /// Attention of `query` `[batch, heads, time, head_dim]`, which stands in columns `used..used + time`, over `keys` and
@@ -124,7 +126,7 @@ pub struct CacheShape<'a> {
 /// When the slices do not fit the sizes.
 pub fn attend(sizes: Heads, cache: CacheShape<'_>, query: &[f32], keys: &[f32], values: &[f32]) -> Vec<f32> {
     let Heads { batch, time, heads, kv_heads, head_dim } = sizes;
-    let CacheShape { capacity, used, first, window, slopes } = cache;
+    let CacheShape { capacity, used, first, window, slopes, scale } = cache;
     assert!(kv_heads > 0 && heads.is_multiple_of(kv_heads), "key/value heads must divide the heads");
     assert_eq!(query.len(), batch * heads * time * head_dim, "queries");
     assert_eq!(keys.len(), batch * kv_heads * capacity * head_dim, "keys");
@@ -135,7 +137,6 @@ pub fn attend(sizes: Heads, cache: CacheShape<'_>, query: &[f32], keys: &[f32], 
     if time == 0 || head_dim == 0 {
         return out;
     }
-    let scale = 1.0 / (head_dim as f32).sqrt();
     let head = |scores: &mut Vec<f32>, (task, out): (usize, &mut [f32])| {
         let (sequence, head) = (task / heads, task % heads);
         let from = (sequence * kv_heads + head / (heads / kv_heads)) * capacity;

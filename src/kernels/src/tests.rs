@@ -401,7 +401,7 @@ fn attention_over_a_cache() {
         let first: Vec<usize> = (0..batch).map(|b| b * 2).collect();
         let ours = attend(
             sizes,
-            CacheShape { capacity, used, first: &first, window, slopes: &slopes },
+            CacheShape { capacity, used, first: &first, window, slopes: &slopes, scale: View::causal(head_dim).scale },
             &query,
             &keys,
             &values,

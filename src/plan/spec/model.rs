@@ -65,6 +65,39 @@ pub struct Decoder {
     pub init_std: f64,
     /// Whether projections into the residual stream start smaller, by `1/√(2·layers)` (GPT-2).
     pub init_scaled: bool,
+    /// How the initial weights are drawn; absent: from a normal distribution.
+    pub init_kind: Option<InitKind>,
+    /// How the network changes with its width so that a learning rate found for a narrow one fits a wide one; absent: not
+    /// at all.
+    pub mup: Option<Mup>,
+}
+
+/// Published ways to draw initial weights, besides the normal distribution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitKind {
+    /// Normal, cut at three standard deviations (OLMo 2).
+    Truncated,
+    /// Normal, with one over the root of the inputs for the standard deviation (SmolLM, OLMo's `fan_in`).
+    FanIn,
+    /// nanochat's: uniform matrices, projections into the residual stream at zero, an output near zero.
+    Nanochat,
+}
+
+/// Maximal update parametrisation (Yang et al. 2022), relative to a width at which it changes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mup {
+    pub base_width: i64,
+    /// The size of a head at that width; absent: heads have one size at every width.
+    pub base_head_dim: Option<i64>,
+}
+
+impl Mup {
+    /// How many times as wide as its base a network of `width` is.
+    pub fn widening(&self, width: i64) -> f64 {
+        width as f64 / self.base_width.max(1) as f64
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -285,6 +318,8 @@ impl Default for Decoder {
             dropout: 0.0,
             init_std: 0.02,
             init_scaled: true,
+            init_kind: None,
+            mup: None,
         }
     }
 }

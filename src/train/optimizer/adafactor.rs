@@ -21,7 +21,7 @@ pub(super) fn update<'a>(
     let step = (step + 1) as f64;
     let new = step.powf(-spec.decay_rate);
     // Of weights: the root of their mean square is what a step is relative to.
-    let rate = rates.lr.min(1.0 / step.sqrt());
+    let rate = rates.lr.min(rates.transfer / step.sqrt());
     let mean = |was: Tensor<2>, now: Tensor<2>| was.mul_scalar(1.0 - new) + now.mul_scalar(new);
     let mut changes = Vec::new();
     let mut kept = vec![Vec::new(); state.len()];

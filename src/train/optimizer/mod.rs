@@ -7,7 +7,7 @@ mod muon;
 mod sgd;
 
 use crate::model::{Layout, Params, Part};
-use crate::plan::spec::{Adamw, Group, Groups, Optimizer as Spec, Rest};
+use crate::plan::spec::{Adamw, Group, Groups, MuonScale, Optimizer as Spec, Rest};
 use burn::tensor::{Bool, Device, Tensor};
 
 /// An optimiser and what it remembers.
@@ -15,6 +15,8 @@ pub(crate) struct Optimizer {
     spec: Spec,
     groups: Groups,
     layout: Layout,
+    /// How many times as wide as the network that the rates were found for the one that steps is.
+    widening: f64,
     moments: Vec<Moment>,
     /// Per segment, what it remembers of it.
     state: Vec<Vec<Tensor<1>>>,
@@ -37,6 +39,8 @@ struct Rates {
     lr: f64,
     /// The share of itself that a weight loses, over the learning rate.
     weight_decay: f64,
+    /// What of the learning rate comes from the width, see [`transfer`].
+    transfer: f64,
 }
 
 impl Rates {
@@ -47,8 +51,8 @@ impl Rates {
 }
 
 impl Optimizer {
-    /// An optimiser that has not stepped yet.
-    pub fn new(spec: &Spec, groups: &Groups, layout: &Layout, device: &Device) -> Optimizer {
+    /// An optimiser that has not stepped yet, for a network `widening` times as wide as the one that its rates are for.
+    pub fn new(spec: &Spec, groups: &Groups, layout: &Layout, widening: f64, device: &Device) -> Optimizer {
         let moments = moments(spec, layout);
         let mut state: Vec<Vec<Tensor<1>>> = vec![Vec::new(); layout.segments.len()];
         for moment in &moments {
@@ -56,7 +60,7 @@ impl Optimizer {
                 state[*place].push(Tensor::zeros([segment.len], device));
             }
         }
-        Optimizer { spec: spec.clone(), groups: groups.clone(), layout: layout.clone(), moments, state }
+        Optimizer { spec: spec.clone(), groups: groups.clone(), layout: layout.clone(), widening, moments, state }
     }
 
     /// The peak learning rate; of Muon, that of the hidden matrices.
@@ -107,9 +111,12 @@ impl Optimizer {
             let before = good.map(|good| (good, flat.clone(), state.clone()));
             let part = self.layout.segments[number].part;
             let group = group(&self.groups, part);
+            let transfer = transfer(&self.spec, part, self.widening);
+            // What a weight loses in a step is the same at every width, as in the authors' package.
             let rates = |lr: f64, weight_decay: f64| Rates {
-                lr: lr * group.rate * share,
-                weight_decay: weight_decay * group.decay,
+                lr: lr * group.rate * share * transfer,
+                weight_decay: weight_decay * group.decay / transfer,
+                transfer,
             };
             let entries = || self.layout.within(number);
             match &self.spec {
@@ -135,6 +142,27 @@ impl Optimizer {
                 state.iter_mut().zip(states).for_each(|(state, was)| keep_if(state, good, was));
             }
         }
+    }
+}
+
+/// What muP multiplies the learning rate of a part with in a network `widening` times as wide as its base, so that what a
+/// layer puts out changes as much as it does there.
+///
+/// AdamW and SGD are those of table 8 of Yang et al. (2022) and of the package `mup`; Lion's steps have one size as Adam's
+/// do. Adafactor's are relative to a weight, which is smaller by the root of the width already (Everett et al. 2024). Muon's
+/// have one spectral norm, which is what must stay (Yang, Simon & Bernstein 2023), but for its scale `rms`, under which it
+/// grows with the root of the width.
+fn transfer(spec: &Spec, part: Part, widening: f64) -> f64 {
+    match (spec, part) {
+        (Spec::Sgd(_), Part::Hidden) => 1.0,
+        (Spec::Sgd(_), _) => widening,
+        (Spec::Adamw(_) | Spec::Lion(_), Part::Hidden) => 1.0 / widening,
+        (Spec::Adafactor(_), Part::Hidden) => 1.0 / widening.sqrt(),
+        (Spec::Muon(muon), Part::Hidden) => match muon.scale {
+            MuonScale::Shape => 1.0,
+            MuonScale::Rms => 1.0 / widening.sqrt(),
+        },
+        _ => 1.0,
     }
 }
 
@@ -244,7 +272,7 @@ mod tests {
             let spec: Spec = serde_json::from_str(text).unwrap();
             let run = |flags: [Option<bool>; 3]| {
                 let mut params = Params::fresh(&layout, 3, &device);
-                let mut optimizer = Optimizer::new(&spec, &Groups::default(), &layout, &device);
+                let mut optimizer = Optimizer::new(&spec, &Groups::default(), &layout, 1.0, &device);
                 for (step, flag) in flags.into_iter().enumerate() {
                     // The second gradient is not a number.
                     let number = if step == 1 { f32::NAN } else { 0.5 };

@@ -129,6 +129,37 @@ fn the_best_average_and_its_adapters_are_kept_together() {
     assert!((log.losses()[0] - merged).abs() > 0.01, "{} and {merged}", log.losses()[0]);
 }
 
+/// Looks into the folder at every validation.
+struct Looking<'a> {
+    folder: &'a Path,
+    seen: Vec<(bool, bool)>,
+}
+
+impl emberlab::train::Observer for Looking<'_> {
+    fn valid(&mut self, report: &emberlab::train::ValidReport) {
+        if report.best {
+            let there = |name: &str| self.folder.join(name).exists();
+            self.seen.push((there("best.safetensors"), there("best.adapter.safetensors")));
+        }
+    }
+}
+
+#[test]
+fn the_network_is_put_together_once_however_often_adapters_were_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = base(llama(), &folder.path().join("base"));
+    let mut setting = Setting::new(llama(), &folder.path().join("adapted"));
+    (setting.corpus, setting.valid) = (another(4_000, 1), another(500, 2));
+    let place = setting.folder.clone();
+    let adapter = Adapter::Lora(lora());
+    let adapting = Some(Adapting { spec: &adapter, init: None });
+    let job = Job { init: Some(&init), adapter: adapting, keep: Keep::Best, ..quick(&mut setting) };
+    let mut looking = Looking { folder: &place, seen: Vec::new() };
+    let Outcome::Finished(trained) = train(&job, &mut looking, &Stop::new()).unwrap() else { panic!("stopped") };
+    assert!(looking.seen.len() > 2 && looking.seen.iter().all(|there| *there == (false, true)), "{:?}", looking.seen);
+    assert_eq!(check_merged(&lora(), &init, &trained), 14);
+}
+
 #[test]
 fn adapters_that_do_not_fit_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

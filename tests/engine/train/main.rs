@@ -16,6 +16,7 @@ mod devices;
 mod golden;
 mod inference;
 mod learn;
+mod mup;
 mod optimizers;
 mod resume;
 mod shakespeare;
