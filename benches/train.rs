@@ -9,7 +9,7 @@
 )]
 
 use emberlab::device::choose;
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position, Precision};
 use emberlab::random::Stream;
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
 
@@ -71,6 +71,7 @@ fn main() {
             steps,
             adapter: None,
             recompute: false,
+            precision: Precision::F32,
             optimizer: &optimizer,
             groups: &Default::default(),
             schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },

@@ -1,5 +1,6 @@
 //! The ladder: a named device if one was asked for, else a GPU, else the CPU.
 
+use super::Format;
 use burn::tensor::Device;
 
 /// What a device is.
@@ -38,8 +39,8 @@ pub struct Chosen {
     pub kind: Kind,
     pub adapter: String,
     pub driver: String,
-    /// The number format of weights and arithmetic.
-    pub dtype: &'static str,
+    /// The formats of 16 bits it computes with, besides f32.
+    pub formats: Vec<Format>,
     /// Why this one.
     pub reason: String,
     /// Without autodiff; training adds it.
@@ -123,15 +124,15 @@ pub fn choose(request: Option<&str>) -> Result<Chosen, DeviceError> {
 }
 
 fn start_cpu(reason: &str) -> Chosen {
-    let found = cpu();
+    let (found, device) = (cpu(), super::cpu_device());
     Chosen {
         name: found.name,
         kind: Kind::Cpu,
         adapter: found.adapter,
         driver: found.driver,
-        dtype: "f32",
+        formats: Format::of(&device),
         reason: reason.to_owned(),
-        device: super::cpu_device(),
+        device,
     }
 }
 

@@ -5,6 +5,7 @@
 //! (lavapipe, llvmpipe, WARP) is listed and can be named, but `auto` never takes it: the native CPU backend is faster.
 
 mod choose;
+mod format;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod heap;
@@ -12,6 +13,7 @@ mod panics;
 mod repeat;
 
 pub use choose::{Chosen, DeviceError, Found, Kind, choose, list};
+pub use format::Format;
 pub use panics::{record_panics, take_panic};
 pub use repeat::{Level, Promise, promise};
 

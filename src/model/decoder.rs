@@ -119,6 +119,7 @@ impl Decoder {
             dropout: None,
             adapter: None,
             recompute: false,
+            format: None,
         };
         let angles = self.rotary(time).map(|rotary| rotary.prefix(time));
         let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));

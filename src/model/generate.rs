@@ -210,6 +210,7 @@ impl Decoder {
             dropout: None,
             adapter: None,
             recompute: false,
+            format: None,
         };
         let mut cache = Cache::new(self, time + steps, pads.clone());
         let mut rows = vec![Generated::begin(Finish::Length); batch];

@@ -14,7 +14,9 @@ use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
 use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
+use super::precision::round;
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
+use crate::device::Format;
 use burn::tensor::Tensor;
 
 /// One pass over a batch.
@@ -28,6 +30,8 @@ pub(crate) struct Pass<'a> {
     /// Whether the tape keeps only what goes into a block, and the way back computes the block again (Chen et al. 2016):
     /// the memory of one block instead of all, for one more forward pass.
     pub recompute: bool,
+    /// What goes into matrix products; nothing: f32.
+    pub format: Option<Format>,
 }
 
 /// What a forward pass leaves for the way back.
@@ -48,7 +52,7 @@ enum Kept {
 
 struct BlockTape {
     attention_norm: Option<NormTape>,
-    /// Input of the query, key and value projection.
+    /// Input of the query, key and value projection, rounded to the format of products as the other inputs are.
     attention_input: Tensor<2>,
     qk_norm: Option<QkNormTape>,
     attention: HeadsTape,
@@ -126,16 +130,20 @@ impl Pass<'_> {
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, BlockTape) {
         let (attention_input, attention_norm) = self.maybe_norm(x.clone(), roles.attention_norm.before);
-        let qkv = self.linear(attention_input.clone(), roles.qkv);
+        let attention_input = self.round(attention_input);
+        let qkv = self.linear(&attention_input, roles.qkv);
         let (qkv, qk_norm) = self.qk_norm(qkv, roles);
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
-        let y = self.linear(attention_output.clone(), roles.out);
+        let attention_output = self.round(attention_output);
+        let y = self.linear(&attention_output, roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
         let (y, attention_drop) = self.drop(y);
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
-        let (mlp_output, activation) = activate(self.architecture.activation, self.linear(mlp_input.clone(), roles.up));
-        let y = self.linear(mlp_output.clone(), roles.down);
+        let mlp_input = self.round(mlp_input);
+        let (mlp_output, activation) = activate(self.architecture.activation, self.linear(&mlp_input, roles.up));
+        let mlp_output = self.round(mlp_output);
+        let y = self.linear(&mlp_output, roles.down);
         let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
         let (y, mlp_drop) = self.drop(y);
         let tape = BlockTape {
@@ -165,7 +173,9 @@ impl Pass<'_> {
         mut cache: Option<&mut Cache>,
     ) -> (Tensor<2>, HeadsTape) {
         let a = self.architecture;
-        if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
+        // The kernel computes in f32.
+        let sight = Sight::of(a, input, layer).filter(|_| self.format.is_none());
+        if let (Some(sight), None, None) = (sight, self.dropout, &cache) {
             match attention::on_host(sight, qkv, input) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
                 Err(elsewhere) => qkv = elsewhere,
@@ -182,7 +192,7 @@ impl Pass<'_> {
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
         let mask = input.masks.get(a.window_of(layer).is_some());
-        let (y, tape) = attention(query, key, value, mask, input.masks.alibi.clone(), drop);
+        let (y, tape) = attention([query, key, value], mask, input.masks.alibi.clone(), drop, self.format);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }
@@ -272,10 +282,16 @@ impl Pass<'_> {
         Tensor::cat(vec![turned, value], 1).swap_dims(1, 2).reshape([input.batch * input.time, all])
     }
 
-    fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let mut y = product(&x, false, &self.leaves[roles.weight], true);
+    /// `x` as it goes into a product.
+    fn round(&self, x: Tensor<2>) -> Tensor<2> {
+        round(self.format, x)
+    }
+
+    /// A linear layer of an input that is rounded already.
+    fn linear(&self, x: &Tensor<2>, roles: LinearRoles) -> Tensor<2> {
+        let mut y = product(x, false, &self.round(self.leaves[roles.weight].clone()), true);
         if let Some(adapter) = self.adapter_of(roles.weight) {
-            y = adapter.forward(roles.weight, &x, y, self.leaves);
+            y = adapter.forward(roles.weight, x, y, self.leaves, self.format);
         }
         match roles.bias {
             Some(bias) => y + self.leaves[bias].clone(),
@@ -283,21 +299,23 @@ impl Pass<'_> {
         }
     }
 
-    /// The gradient of a linear layer's input `x`, given that of its output; the weights' go to `grads`.
+    /// The gradient of a linear layer's input `x`, as it was rounded, given that of its output; the weights' go to `grads`.
     fn linear_back(&self, y: Tensor<2>, x: Tensor<2>, roles: LinearRoles, grads: &mut LeafGradients) -> Tensor<2> {
         if let Some(adapter) = self.adapter_of(roles.weight) {
-            let gradients = adapter.back(roles.weight, &x, &y, self.leaves);
+            let gradients = adapter.back(roles.weight, &x, &y, self.leaves, self.format);
             gradients.leaves.into_iter().for_each(|(leaf, gradient)| grads[leaf] = Some(gradient));
             return gradients.x;
         }
+        let weight = self.round(self.leaves[roles.weight].clone());
         if self.adapter.is_some() {
-            return product(&y, false, &self.leaves[roles.weight], false);
+            return product(&self.round(y), false, &weight, false);
         }
-        grads[roles.weight] = Some(product(&y, true, &x, false));
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
-        product(&y, false, &self.leaves[roles.weight], false)
+        let y = self.round(y);
+        grads[roles.weight] = Some(product(&y, true, &x, false));
+        product(&y, false, &weight, false)
     }
 
     /// The adapters, if this leaf has any.
@@ -458,6 +476,7 @@ mod tests {
                 dropout: drop.as_ref(),
                 adapter: None,
                 recompute: false,
+                format: None,
             };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -533,6 +552,7 @@ mod tests {
                     dropout: None,
                     adapter: Some(&adapter),
                     recompute: false,
+                format: None,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -576,6 +596,7 @@ mod tests {
                     dropout: None,
                     adapter: None,
                     recompute: false,
+                format: None,
                 };
                 base.blocks(base.embed(input), input, None, None)
             };

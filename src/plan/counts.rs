@@ -1,6 +1,6 @@
 //! What earlier runs have counted and measured, as far as anyone knows.
 
-use super::spec::Decoder;
+use super::spec::{Decoder, Precision};
 use super::{Digest, Known};
 
 /// Memory that the activations of one forward and backward pass may take when nothing is known of the device.
@@ -26,6 +26,7 @@ pub struct Workload<'a> {
     /// Sequences in a forward pass.
     pub micro_batch: u64,
     pub flops_per_token: f64,
+    pub precision: Precision,
     /// Identity of the stage, for a store that has seen it before.
     pub stage: Option<&'a Digest>,
 }

@@ -60,6 +60,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
             sequence,
             micro_batch,
             flops_per_token: *flops_per_token,
+            precision: common.products(),
             stage: of.hash.value(),
         })
     });

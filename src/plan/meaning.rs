@@ -6,7 +6,7 @@
 
 use super::canonical::digest;
 use super::hugging::Folder;
-use super::spec::{self, Dataset, Decoder, OnSpike, Quantity};
+use super::spec::{self, Dataset, Decoder, OnSpike, Precision, Quantity};
 use super::{Digest, version};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -106,6 +106,10 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
     let checkpoint = if goes_back { None } else { Some("checkpoint") };
     for left_out in ["checkpoints", "micro_batch", "recompute"].into_iter().chain(checkpoint) {
         common.remove(left_out);
+    }
+    // Said or not, f32 is the same.
+    if stage.training().is_some_and(|t| t.products() == Precision::F32) {
+        common.insert("precision".into(), Json::Null);
     }
     for condition in ["keep", "until"] {
         if let Some(value) = common.get_mut(condition) {

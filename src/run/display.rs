@@ -440,6 +440,7 @@ mod tests {
             supervised: step * 1600,
             z_loss: None,
             skipped: false,
+            loss_scale: None,
             loss: 3.25,
             lr: 1e-3,
             grad_norm: 1.0,

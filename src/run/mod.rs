@@ -36,6 +36,7 @@ pub use write::{Reply, Show, Written};
 
 use crate::device::Chosen;
 use crate::plan::Plan;
+use crate::plan::spec::{Precision, Training};
 use crate::store::{
     Check, Device, Environment, Event, Lab, Object, Observer, Record, Reproducible, Run, RunFolder, Status,
 };
@@ -74,7 +75,7 @@ pub fn run(plan: &Plan, bench: &Bench<'_>, observer: &mut dyn Observer) -> Resul
     executable(plan)?;
     let environment = Environment {
         reproducible: Some(reproducible(bench.device)),
-        ..Environment::of(bench.home, plan.experiment.language, device_of(bench.device))
+        ..Environment::of(bench.home, plan.experiment.language, device_of(bench.device).computing(&precisions(plan)))
     };
     let run = bench.lab.begin(plan, &environment)?;
     let started = Instant::now();
@@ -123,15 +124,25 @@ fn executable(plan: &Plan) -> Result<(), Failure> {
     if missing.is_empty() { Ok(()) } else { Err(Failure::Unsupported(missing)) }
 }
 
-/// The device as the store writes it down.
+/// The device as the store writes it down, computing in f32.
 pub fn device_of(chosen: &Chosen) -> Device {
     Device {
         name: chosen.name.clone(),
         backend: if chosen.kind == crate::device::Kind::Cpu { "flex" } else { "wgpu" }.to_owned(),
         adapter: chosen.adapter.clone(),
         driver: if chosen.kind == crate::device::Kind::Cpu { String::new() } else { chosen.driver.clone() },
-        dtype: chosen.dtype.to_owned(),
+        dtype: Precision::F32.name().to_owned(),
     }
+}
+
+/// The precisions that a plan's stages are trained with, each once.
+pub fn precisions(plan: &Plan) -> String {
+    let trained = plan.stages.iter().filter_map(|stage| stage.spec.training());
+    let used: BTreeSet<Precision> = trained.map(Training::products).collect();
+    if used.is_empty() {
+        return Precision::F32.name().to_owned();
+    }
+    used.into_iter().map(Precision::name).collect::<Vec<_>>().join(", ")
 }
 
 /// What is promised of the device, as the store writes it down.

@@ -3,9 +3,9 @@
 use super::making::data_name;
 use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
-use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
+use crate::plan::spec::{Keeping, Precision, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
-use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
+use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, Scaling, StageResult, Start};
 use crate::tokenizer::Shards;
 use crate::train::{self, Adapting, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
@@ -52,6 +52,12 @@ pub struct StageFacts {
     /// Objects of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
+    /// What went into its matrix products. Absent where nothing was trained; those of earlier versions had f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// Of `mixed_f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -137,6 +143,8 @@ impl Walk<'_> {
                 data_order: order(&facts),
                 warnings: facts.warnings,
                 start: facts.start,
+                precision: facts.precision,
+                scaling: facts.scaling,
             },
         );
         self.stages.insert(planned.name.clone(), object);
@@ -208,6 +216,7 @@ impl Walk<'_> {
             steps: amounts.steps,
             adapter: common.adapter.as_ref().map(|spec| Adapting { spec, init: None }),
             recompute: common.recompute,
+            precision: common.products(),
             optimizer: &common.optimizer,
             groups: &common.groups,
             schedule: Schedule::resolve(&common.schedule, amounts.steps, |tokens| amounts.steps_for(tokens))
@@ -274,7 +283,7 @@ impl Walk<'_> {
             weights_hash: trained.weights_hash,
             data_order,
             flops_per_token: flops_per_token(planned, vocab, amounts.sequence as u64),
-            device: super::device_of(self.bench.device).to_string(),
+            device: super::device_of(self.bench.device).computing(common.products().name()).to_string(),
             positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
             warnings,
@@ -283,6 +292,8 @@ impl Walk<'_> {
                 compile_seconds: start.compile_seconds,
                 repeats: start.repeats,
             }),
+            precision: Some(common.products()),
+            scaling: trained.loss_scale.map(|scale| Scaling { loss_scale: scale, left_out: trained.overflows }),
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),

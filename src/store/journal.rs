@@ -157,6 +157,7 @@ mod tests {
             supervised: step * 16,
             z_loss: None,
             skipped: false,
+            loss_scale: None,
             loss: 3.0,
             lr: 1e-3,
             grad_norm: 1.0,

@@ -19,6 +19,7 @@ mod optimizer;
 mod order;
 mod run;
 mod samples;
+mod scaler;
 mod schedule;
 mod step;
 mod stop;
@@ -28,7 +29,7 @@ mod windows;
 
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;
-pub use gradients::gradients;
+pub use gradients::{gradients, mixed_gradients};
 pub use job::{Adapting, Boundary, Job, Keep, Objective, Validation};
 pub use observer::{BatchFacts, Heard, Observer, Quiet, StepReport, ValidReport};
 pub use run::{Best, Outcome, Start, Trained, train};

@@ -13,8 +13,10 @@ pub struct StepReport {
     pub loss: f64,
     /// What was learnt from beside it: the z-loss, in the same unit.
     pub z_loss: f64,
-    /// Whether the step was left out, because its loss leapt or was not finite.
+    /// Whether the step was left out, because its loss leapt or was not finite, or its gradients overflowed f16.
     pub skipped: bool,
+    /// What its loss was scaled with, in `mixed_f16`.
+    pub loss_scale: Option<f64>,
     /// The peak of the optimiser times the share of the schedule.
     pub lr: f64,
     /// Global norm of the gradient before clipping.

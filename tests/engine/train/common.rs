@@ -1,7 +1,7 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,
@@ -92,6 +92,7 @@ impl Setting {
             steps: 20,
             adapter: None,
             recompute: false,
+            precision: Precision::F32,
             optimizer: &self.optimizer,
             groups: &self.groups,
             schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 2, steps: 20 },

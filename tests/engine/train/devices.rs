@@ -11,7 +11,7 @@ use emberlab::plan::spec;
 use emberlab::train::{Job, Outcome, Stop, Trained, gradients, train};
 use std::process::{Command, Stdio};
 
-fn software() -> Option<Chosen> {
+pub fn software() -> Option<Chosen> {
     if !list().iter().any(|found| found.kind == Kind::SoftwareGpu) {
         // Beside the harness's capture, so that whoever reads the log of a passing test sees it.
         use std::io::Write;

@@ -17,6 +17,7 @@ mod golden;
 mod inference;
 mod learn;
 mod optimizers;
+mod precision;
 mod resume;
 mod shakespeare;
 mod watch;
