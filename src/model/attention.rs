@@ -121,8 +121,10 @@ pub(super) fn attention_back(tape: AttentionTape, output: Tensor<4>) -> (Tensor<
     let AttentionTape { query, key, value, weights, drop, output: y, format } = tape;
     let [batch, heads, time, keys] = weights.dims();
     let [_, kv_heads, rows, head_dim] = query.dims();
-    let along = (output.clone() * y).sum_dim(3);
-    let output = round(format, output.reshape([batch, kv_heads, rows, head_dim]));
+    // Of the gradient as the products below see it, so that what a softmax cannot change cancels.
+    let output = round(format, output);
+    let along = (widen(format, output.clone()) * y).sum_dim(3);
+    let output = output.reshape([batch, kv_heads, rows, head_dim]);
     let shared = round(format, dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]));
     let value_gradient = widen(format, shared.swap_dims(2, 3).matmul(output.clone()));
     let through = widen(format, output.matmul(value.swap_dims(2, 3))).reshape([batch, heads, time, keys]);

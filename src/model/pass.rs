@@ -513,6 +513,80 @@ mod tests {
         }
     }
 
+    /// As [`the_way_back_is_the_one_of_autodiff`], with products of 16 bits. burn's autodiff rounds gradients where it goes back
+    /// through a rounding; only the softmax sums in another order.
+    #[test]
+    fn the_way_back_is_the_one_of_autodiff_in_16_bits() {
+        use crate::plan::spec::{Lora, LoraTarget};
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let on = vec![LoraTarget::Query, LoraTarget::Value, LoraTarget::Up, LoraTarget::Down];
+        for (format, within) in [(Format::F16, 4e-3), (Format::Bf16, 4e-2)] {
+            let cases = architectures().into_iter().flat_map(|a| [(a.clone(), None), (a, Some(on.clone()))]);
+            for (architecture, on) in cases.filter(|(a, on)| on.is_none() || a.dropout == 0.0) {
+                let layout = Layout::new(&architecture);
+                let mut host = Params::fresh(&layout, 1, &device).leaves(&layout);
+                let adapter = on.map(|on| {
+                    let spec = Lora { rank: 3, alpha: 6.0, on, rank_stabilized: false, magnitude: false };
+                    Adapter::new(&spec, &architecture, &layout)
+                });
+                if let Some(adapter) = &adapter {
+                    let mut fresh = Params::fresh_host(&adapter.layout, 2);
+                    fresh.iter_mut().flatten().enumerate().for_each(|(i, x)| *x += 0.3 * (i as f32 * 0.7).sin());
+                    host.extend(Params::from_host(fresh, &device).leaves(&adapter.layout));
+                }
+                let draw = |purpose: &str| {
+                    let mut draws = Stream::new(1, purpose).at(0);
+                    let numbers: Vec<f32> = (0..16 * 12).map(|_| draws.normal() as f32).collect();
+                    Tensor::<2>::from_data(TensorData::new(numbers, [16, 12]), &device)
+                };
+                let (x, seed) = (draw("input"), draw("seed"));
+                let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
+                let drop = Dropout::new(architecture.dropout, 1, 0, 0..2);
+                let pass = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves: &host,
+                    dropout: drop.as_ref(),
+                    adapter: adapter.as_ref(),
+                    recompute: false,
+                    format: Some(format),
+                };
+                let mut tape = Tape::default();
+                let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
+                let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+                let exact = Pass { format: None, adapter: None, ..pass }.blocks(x.clone(), &input, None, None);
+                if adapter.is_none() && drop.is_none() {
+                    assert!(distance(&by_hand, &exact) > within / 1e3, "products are rounded");
+                }
+
+                let leaves: Vec<Tensor<2>> = host.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+                let drop = Dropout::new(architecture.dropout, 1, 0, 0..2);
+                let pass = Pass { leaves: &leaves, dropout: drop.as_ref(), ..pass };
+                let x = x.autodiff().require_grad();
+                let hidden = pass.blocks(x.clone(), &input, None, None);
+                let grads = (hidden.clone() * seed).sum().backward();
+                let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
+                    let apart = distance(&a, &b);
+                    assert!(apart < within, "{what}: {apart:.1e} for {format:?} of {architecture:?}");
+                };
+                close(by_hand, hidden.inner(), "hidden");
+                close(x_by_hand, x.grad(&grads).unwrap(), "input");
+                for (id, (leaf, by_hand)) in leaves.iter().zip(leaves_by_hand).enumerate() {
+                    // A shift of all keys changes no softmax: the gradient of their bias is rounding alone.
+                    let biased = layout.roles.blocks.iter().any(|block| block.qkv.bias == Some(id));
+                    let Some(by_hand) = by_hand.filter(|_| !biased) else { continue };
+                    close(by_hand, leaf.grad(&grads).unwrap(), &format!("leaf {id}"));
+                }
+            }
+        }
+    }
+
+    /// The norm of a difference over that of what it is from.
+    fn distance(a: &Tensor<2>, b: &Tensor<2>) -> f64 {
+        let norm = |x: Tensor<2>| x.to_data().iter::<f64>().map(|x| x * x).sum::<f64>().sqrt();
+        norm(a.clone() - b.clone()) / norm(b.clone()).max(1e-9)
+    }
+
     #[test]
     fn adapters_go_back_as_autodiff_does_and_merge_into_the_same_network() {
         use crate::plan::spec::{Lora, LoraTarget};
