@@ -12,8 +12,9 @@ mod heap;
 mod panics;
 mod repeat;
 
-pub use choose::{Chosen, DeviceError, Found, Kind, choose, list};
+pub use choose::{Chosen, DeviceError, Found, Kind, choose, formats, list};
 pub use format::Format;
+pub use heap::{Heap, advise};
 pub use panics::{record_panics, take_panic};
 pub use repeat::{Level, Promise, promise};
 

@@ -222,9 +222,7 @@ impl Adapter {
                     let through = rounded(&product(&y, false, &rounded(up), false).mul_scalar(self.scale));
                     gradients.push((part.up, product(&y, true, &rounded(&inner), false).mul_scalar(self.scale)));
                     gradients.push((part.down, product(&through, true, x, false)));
-                    inputs.push(
-                        product(&y, false, &rounded(&weight), false) + product(&through, false, &down, false),
-                    );
+                    inputs.push(product(&y, false, &rounded(&weight), false) + product(&through, false, &down, false));
                 }
                 Some(magnitude) => {
                     let sum = weight + product(up, false, down, false).mul_scalar(self.scale);

@@ -190,7 +190,8 @@ mod tests {
         let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
         for (cap, z) in [(None, 0.0), (None, 0.3), (Some(2.0), 0.0), (Some(2.0), 0.3)] {
             let squeeze = Squeeze { cap, z_loss: z };
-            let by_hand = head_gradient(hidden.clone(), weight.clone(), squeeze, (&targets, &weights), true, Scaled::default());
+            let by_hand =
+                head_gradient(hidden.clone(), weight.clone(), squeeze, (&targets, &weights), true, Scaled::default());
             let (h, w) = (hidden.clone().autodiff().require_grad(), weight.clone().autodiff().require_grad());
             let logits = capped(h.clone().matmul(w.clone().transpose()), cap);
             let normaliser = logits.clone().exp().sum_dim(1).log();

@@ -626,7 +626,7 @@ mod tests {
                     dropout: None,
                     adapter: Some(&adapter),
                     recompute: false,
-                format: None,
+                    format: None,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -670,7 +670,7 @@ mod tests {
                     dropout: None,
                     adapter: None,
                     recompute: false,
-                format: None,
+                    format: None,
                 };
                 base.blocks(base.embed(input), input, None, None)
             };

@@ -9,7 +9,9 @@
 use super::Memory;
 use super::parameters::{parameters, size};
 use super::remembered::{matrices_at_once, remembered};
-use super::spec::{Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, Precision, QkNorm};
+use super::spec::{
+    Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, Precision, QkNorm,
+};
 use std::collections::BTreeSet;
 
 const F32: u64 = 4;
@@ -253,7 +255,8 @@ mod tests {
     #[test]
     fn the_parts_of_gpt2() {
         let adamw = adamw();
-        let plain = Training { optimizer: &adamw, averages: false, skips: false, recompute: false, half: false, adapter: None };
+        let plain =
+            Training { optimizer: &adamw, averages: false, skips: false, recompute: false, half: false, adapter: None };
         let m = memory(&gpt2(true), 50_257, 1024, 1, 1, &plain);
         let (weights, table) = (4 * 124_439_808, 4 * 38_597_376);
         assert_eq!(m.weights, weights);

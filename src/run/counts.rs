@@ -1,8 +1,8 @@
 //! What finished objects have counted and measured, for planning.
 
 use super::stage::StageFacts;
-use crate::plan::{DataCount, Digest, Known, KnownCounts, Workload, digest, split_digest};
 use crate::plan::spec::Precision;
+use crate::plan::{DataCount, Digest, Known, KnownCounts, Workload, digest, split_digest};
 use crate::store::{Check, Lab, ObjectKind};
 use std::collections::BTreeMap;
 
@@ -230,8 +230,15 @@ mod tests {
         let rate = Rate::of("a".into(), facts(1_000, Some(3_000), 1e6, (64, 8)));
         let counts = LabCounts { rates: vec![rate], device: Some("cpu".into()), ..LabCounts::default() };
         let model = model();
-        let work =
-            Workload { model: &model, vocab: 8, sequence: 64, micro_batch: 8, flops_per_token: 2e6, stage: None, precision: Precision::F32 };
+        let work = Workload {
+            model: &model,
+            vocab: 8,
+            sequence: 64,
+            micro_batch: 8,
+            flops_per_token: 2e6,
+            stage: None,
+            precision: Precision::F32,
+        };
         assert_eq!(counts.tokens_per_second(&work), Known::Value(150.0));
         let mixed = Workload { precision: Precision::MixedF16, ..work };
         assert!(matches!(counts.tokens_per_second(&mixed), Known::Unknown(_)), "another precision has another speed");
@@ -239,7 +246,8 @@ mod tests {
         (given.device, given.precision) = ("cpu (two, mixed_f16)".into(), Some(Precision::MixedF16));
         let rate = Rate::of("a".into(), given);
         assert_eq!(rate.device, "cpu (two, f32)");
-        let counts_mixed = LabCounts { rates: vec![rate], device: Some("cpu (two, f32)".into()), ..LabCounts::default() };
+        let counts_mixed =
+            LabCounts { rates: vec![rate], device: Some("cpu (two, f32)".into()), ..LabCounts::default() };
         assert_eq!(counts_mixed.tokens_per_second(&mixed), Known::Value(150.0));
         let elsewhere = LabCounts { device: Some("vulkan".into()), ..counts.clone() };
         assert!(matches!(elsewhere.tokens_per_second(&work), Known::Unknown(_)));
@@ -258,8 +266,15 @@ mod tests {
         let model = model();
         let speed = |flops_per_token, (sequence, micro_batch), stage: Option<&str>| {
             let stage = stage.map(str::to_owned);
-            let work =
-                Workload { model: &model, vocab: 8, sequence, micro_batch, flops_per_token, stage: stage.as_ref(), precision: Precision::F32 };
+            let work = Workload {
+                model: &model,
+                vocab: 8,
+                sequence,
+                micro_batch,
+                flops_per_token,
+                stage: stage.as_ref(),
+                precision: Precision::F32,
+            };
             counts.tokens_per_second(&work).value().copied().map(f64::round)
         };
         assert_eq!(speed(1e6, (16, 4), None), Some(20.0), "of equals the latest");

@@ -1,8 +1,10 @@
 //! A training stage: from its spec, its data and what it starts from to finished weights.
 
+use super::fits::Sizes;
 use super::making::data_name;
 use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
+use crate::device::Kind as DeviceKind;
 use crate::plan::spec::{Keeping, Precision, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
 use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, Scaling, StageResult, Start};
@@ -151,6 +153,22 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Says before a stage begins on the CPU that its memory may not suffice, and what would: no process is told when the
+    /// system ends it.
+    fn warn_of_memory(&mut self, name: &str, sizes: &Sizes<'_>) -> Result<(), Failure> {
+        let host = matches!(self.bench.device.kind, DeviceKind::Cpu | DeviceKind::SoftwareGpu);
+        let Some(available) = super::memory::available().filter(|_| host) else { return Ok(()) };
+        let advice = sizes.advice(Some(available));
+        crate::device::advise(&format!("stage `{name}`: the memory of this machine does not suffice: {advice}"));
+        if sizes.bound() > available {
+            let bound = plan::bytes(sizes.bound());
+            self.tell(Event::warning(format!(
+                "`{name}` may need as much as {bound}, which this machine does not have: {advice}"
+            )))?;
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, name: &str, facts: &StageFacts) {
         if facts.steps == 0 {
             return;
@@ -234,6 +252,15 @@ impl Walk<'_> {
             identity: hash,
             device: self.bench.device,
         };
+        let sizes = Sizes {
+            model: &planned.model,
+            vocab: embeddings(planned, vocab),
+            sequence: amounts.sequence as u64,
+            micro_batch: amounts.micro_batch as u64,
+            sequences: amounts.batch as u64,
+            training: common,
+        };
+        self.warn_of_memory(name, &sizes)?;
         let size = (amounts.steps, amounts.batch as u64);
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
@@ -242,7 +269,20 @@ impl Walk<'_> {
         if let Some(failure) = failure {
             return Err(failure.into());
         }
-        let trained = match outcome.map_err(|why| Failure::Train { name: name.to_owned(), why })? {
+        let device = &self.bench.device.name;
+        let failed = |why: train::TrainError| match super::fits::out_of_memory(&why) {
+            Some(said) => Failure::Memory {
+                name: name.to_owned(),
+                device: device.clone(),
+                why: said,
+                advice: format!(
+                    "{}; none of it changes a number, and the run goes on from its last checkpoint",
+                    sizes.advice(None)
+                ),
+            },
+            None => Failure::Train { name: name.to_owned(), why },
+        };
+        let trained = match outcome.map_err(failed)? {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
             Outcome::Finished(trained) => trained,
         };

@@ -9,7 +9,9 @@ pub enum TrainError {
     Model(#[from] ModelError),
     #[error("the stage's `{field}` is {value}, but {requirement}")]
     Field { field: &'static str, value: u64, requirement: String },
-    #[error("the device `{device}` does not compute with {format}, which `precision = {precision}` needs; it has {has}")]
+    #[error(
+        "the device `{device}` does not compute with {format}, which `precision = {precision}` needs; it has {has}"
+    )]
     Precision { device: String, precision: &'static str, format: &'static str, has: String },
     #[error("the data has {tokens} tokens, and one window of the sequence length {sequence} needs {}; use more data or a shorter `sequence`", .sequence + 1)]
     TooLittle { tokens: u64, sequence: usize },

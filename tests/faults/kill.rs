@@ -93,7 +93,7 @@ fn step(n: u64) -> Event {
         supervised: n,
         z_loss: None,
         skipped: false,
-            loss_scale: None,
+        loss_scale: None,
         loss: 1.0 / n as f64,
         lr: 1e-3,
         grad_norm: 1.0,

@@ -16,6 +16,7 @@ mod failures;
 mod generate;
 mod killed;
 mod memory;
+mod precision;
 mod pretrained;
 mod results;
 mod settings;

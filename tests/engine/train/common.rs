@@ -1,7 +1,9 @@
 //! A small network, a small corpus, and an observer that remembers.
 
 use emberlab::device::{Chosen, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision};
+use emberlab::plan::spec::{
+    Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision,
+};
 use emberlab::random::Stream;
 use emberlab::train::{
     BatchFacts, Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, ValidReport, Validation,

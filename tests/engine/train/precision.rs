@@ -133,7 +133,8 @@ fn stopping_changes_no_bit_and_no_scale() {
             let (whole, parts) = (setting(one.path()), setting(two.path()));
             let whole = run(&overflowing(&whole, spike)).1;
             let parts = in_parts(&overflowing(&parts, spike), &[1, 2, 9]);
-            let facts = |t: &Trained| (t.weights_hash.clone(), t.overflows, t.skipped, t.loss_scale, t.loss, t.valid_loss);
+            let facts =
+                |t: &Trained| (t.weights_hash.clone(), t.overflows, t.skipped, t.loss_scale, t.loss, t.valid_loss);
             assert_eq!(facts(&whole), facts(&parts), "{}", device.name);
             assert!(whole.overflows > 0);
             assert_eq!(whole.skipped, 0, "an overflow is no leap");
@@ -177,7 +178,10 @@ fn a_device_without_the_format_is_told_before_anything_is_computed() {
     let job = Job { precision: Precision::MixedBf16, ..setting.job() };
     let error = train(&job, &mut Log::default(), &Stop::new()).unwrap_err();
     assert!(matches!(error, TrainError::Precision { .. }), "{error}");
-    assert!(error.to_string().contains("does not compute with bf16") && error.to_string().contains("f32, f16"), "{error}");
+    assert!(
+        error.to_string().contains("does not compute with bf16") && error.to_string().contains("f32, f16"),
+        "{error}"
+    );
     assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was written");
     if let Some(gpu) = software() {
         assert_eq!(gpu.formats, [Format::F16], "WGSL has no bf16");
@@ -248,7 +252,12 @@ fn gradients_in_16_bits_are_those_of_pytorch() {
             }
         }
         let (apart, norm) = ((apart / whole).sqrt(), whole.sqrt());
-        println!("{}, {}: gradients within {apart:.1e} of PyTorch's, {:.1e} of f32", device.name, precision.name(), golden.from_f32);
+        println!(
+            "{}, {}: gradients within {apart:.1e} of PyTorch's, {:.1e} of f32",
+            device.name,
+            precision.name(),
+            golden.from_f32
+        );
         assert_eq!(ours.len() * MIXED.len(), gradients.len());
         assert!(apart < golden.from_f32 / 8.0, "{precision:?}: {apart:.1e}, and rounding is {:.1e}", golden.from_f32);
         assert!((loss - golden.loss).abs() < 1e-4 * golden.loss, "{loss} and {}", golden.loss);
