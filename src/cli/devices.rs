@@ -42,7 +42,7 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     }
     screen.result(&table.render(None));
     screen.result(
-        "\nWith f16 a stage may have `precision = mixed_f16`, with bf16 `mixed_bf16`; the CPU is no faster with them.\n",
+        "\nWith f16 a stage may have `precision = mixed_f16`, with bf16 `mixed_bf16`; the CPU is slower with them.\n",
     );
     screen.result(
         "\n→ is taken unless `--device` names another. Two runs of a plan on a device give the same weights: bitwise, or up \

@@ -92,7 +92,7 @@ fn precise(plan: &Plan) -> Option<Computes> {
     let lacking: Vec<String> = run::imprecise(plan, &chosen).into_iter().map(|(name, _)| name).collect();
     let verdict = match lacking.as_slice() {
         [] if chosen.kind == crate::device::Kind::Cpu => {
-            "enough for every stage, and no faster than f32: the CPU rounds as a GPU does".to_owned()
+            "enough for every stage, and slower than f32: the CPU rounds as a GPU does".to_owned()
         }
         [] => "enough for every stage".to_owned(),
         names => format!("not enough for {}; `exp devices` lists others", names.join(", ")),

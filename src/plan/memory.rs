@@ -336,6 +336,20 @@ mod tests {
     }
 
     #[test]
+    fn products_of_16_bits_keep_less_and_copy_more() {
+        let adamw = adamw();
+        let of = |layers, half, recompute| {
+            let model = llama([layers, 768, 12, 4, 64, 2048], true);
+            memory(&model, 32_000, 512, 4, 4, &Training { half, recompute, ..plain(&adamw) })
+        };
+        let (whole, mixed) = (of(24, false, false), of(24, true, false));
+        assert!(mixed.activations < whole.activations, "many blocks are kept");
+        assert!(of(1, true, false).activations > of(1, false, false).activations, "one block is copied");
+        assert_eq!((mixed.gradients, mixed.optimizer), (whole.gradients, whole.optimizer), "masters have f32");
+        assert!(mixed.weights > whole.weights && mixed.weights < whole.weights * 2, "matrices are rounded one by one");
+    }
+
+    #[test]
     fn logits_are_bounded() {
         let model = llama([1, 8, 1, 1, 8, 8], true);
         let per_sequence = |n| {

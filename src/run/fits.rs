@@ -16,6 +16,9 @@ pub(super) struct Sizes<'a> {
     pub training: &'a Training,
 }
 
+/// Blocks computed again, and nothing else.
+const AGAIN: &str = "`recompute = true`";
+
 /// A way to need less, and the bound with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Way {
@@ -53,7 +56,7 @@ impl Sizes<'_> {
         if !self.training.recompute {
             let again = std::iter::once(self.micro_batch).chain(pieces).map(|piece| Way {
                 settings: match piece == self.micro_batch {
-                    true => "`recompute = true`".to_owned(),
+                    true => AGAIN.to_owned(),
                     false => format!("{} with `recompute = true`", told(piece)),
                 },
                 bound: self.with(piece, true, half),
@@ -94,11 +97,16 @@ impl Sizes<'_> {
                 ),
             },
             (None, Some(least)) => {
-                let first = ways.iter().find(|way| way.bound <= self.bound() / 2).unwrap_or(least);
-                match first == least {
-                    true => format!("{now}; write {}", shown(first)),
-                    false => format!("{now}; write {}, or {}", shown(first), shown(least)),
+                // The largest piece that halves it, blocks computed again, and the least.
+                let half = ways.iter().find(|way| way.bound <= self.bound() / 2);
+                let again = ways.iter().find(|way| way.settings == AGAIN);
+                let mut told: Vec<&Way> = Vec::new();
+                for way in half.into_iter().chain(again).chain([least]) {
+                    if !told.contains(&way) {
+                        told.push(way);
+                    }
                 }
+                format!("{now}; write {}", told.into_iter().map(shown).collect::<Vec<_>>().join(", or "))
             }
         }
     }

@@ -153,11 +153,16 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Bytes that the device has left, where that is memory of the machine. A graphics interface does not tell of its own.
+    fn free(&self) -> Option<u64> {
+        let host = matches!(self.bench.device.kind, DeviceKind::Cpu | DeviceKind::SoftwareGpu);
+        super::memory::available().filter(|_| host)
+    }
+
     /// Says before a stage begins on the CPU that its memory may not suffice, and what would: no process is told when the
     /// system ends it.
     fn warn_of_memory(&mut self, name: &str, sizes: &Sizes<'_>) -> Result<(), Failure> {
-        let host = matches!(self.bench.device.kind, DeviceKind::Cpu | DeviceKind::SoftwareGpu);
-        let Some(available) = super::memory::available().filter(|_| host) else { return Ok(()) };
+        let Some(available) = self.free() else { return Ok(()) };
         let advice = sizes.advice(Some(available));
         crate::device::advise(&format!("stage `{name}`: the memory of this machine does not suffice: {advice}"));
         if sizes.bound() > available {
@@ -269,15 +274,15 @@ impl Walk<'_> {
         if let Some(failure) = failure {
             return Err(failure.into());
         }
-        let device = &self.bench.device.name;
+        let (device, free) = (self.bench.device.name.clone(), self.free());
         let failed = |why: train::TrainError| match super::fits::out_of_memory(&why) {
             Some(said) => Failure::Memory {
                 name: name.to_owned(),
                 device: device.clone(),
                 why: said,
                 advice: format!(
-                    "{}; none of it changes a number, and the run goes on from its last checkpoint",
-                    sizes.advice(None)
+                    "{}; with another `micro_batch` or `recompute` the run goes on from its last checkpoint",
+                    sizes.advice(free)
                 ),
             },
             None => Failure::Train { name: name.to_owned(), why },

@@ -82,9 +82,7 @@ fn a_device_without_the_format_is_refused_before_anything_starts() {
     let name = without["name"].as_str().unwrap();
     let ran = exp(place.path(), &["run", "small.exp", "--device", name]);
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
-    for part in
-        ["E0619", "`pretrain` multiplies bf16", "has f32, f16", "mixed_f16", "--device cpu", "nothing has been started"]
-    {
+    for part in ["E0619", "`pretrain` multiplies bf16", "has f32, f16", "mixed_f16", "--device cpu"] {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     let runs = exp(place.path(), &["runs", "--format", "json"]);
@@ -105,7 +103,8 @@ fn several_devices_are_refused_by_name() {
         assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
         assert!(ran.err.contains("one device per run: data parallel training is not built"), "{}", ran.err);
     }
-    let ran = exp(folder(&stages("f32\n  fp16 = true")).path(), &["check", "small.exp"]);
+    let elsewhere = STAGES.replace("checkpoint = 1 steps", "fp16 = true");
+    let ran = exp(folder(&elsewhere).path(), &["check", "small.exp"]);
     assert!(ran.err.contains("`precision = mixed_f16`"), "{}", ran.err);
 }
 
@@ -134,9 +133,7 @@ fn a_gpu_without_room_says_what_would_fit() {
     let ran = exp(place.path(), &["run", "small.exp", "--device", "lavapipe", "--until", "pretrain"]);
     println!("{}", ran.err);
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
-    for part in
-        ["the memory of the device", "no room for a buffer of", "`micro_batch = ", "`recompute = true`", "of at most"]
-    {
+    for part in ["the memory of the device", "no room for a buffer of", "`micro_batch = ", "that are free"] {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     assert!(!ran.err.contains("Caused by"), "{}", ran.err);
