@@ -149,7 +149,7 @@ mod tests {
             "budget": {"amount": 1.0, "unit": "steps"}, "batch": {"amount": 16.0, "unit": "documents"},
             "micro_batch": null, "recompute": false, "precision": null, "sequence": null,
             "optimizer": {"is": "sgd", "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0},
-            "groups": crate::plan::spec::Groups::default(),
+            "groups": plan::spec::Groups::default(),
             "schedule": {"is": "constant", "warmup": {"amount": 0.0, "unit": "steps"}}, "adapter": null, "clip": null,
             "z_loss": 0.0, "ema": null, "growth": null, "on_spike": null, "validate": null, "keep": {"is": "last"},
             "until": null, "checkpoint": 10, "checkpoints": 2, "seed": 0,

@@ -82,7 +82,7 @@ mod tests {
         let mut steps = |finite: bool, count: usize| {
             let flag = Tensor::from_data(TensorData::new(vec![f32::from(u8::from(finite))], [1, 1]), &device);
             (0..count).for_each(|_| scaler.update(&flag));
-            let inverse = scaler.inverse.to_data().to_vec::<f32>().unwrap();
+            let inverse = scaler.inverse.try_to_vec_as::<f32>().unwrap();
             let at = scaler.read().unwrap();
             assert_eq!(inverse, [1.0 / at.scale]);
             (at.scale, at.good)

@@ -389,6 +389,7 @@ fn mutate(value: &Json) -> Vec<Json> {
             json!(9000),
             json!(0.5),
             json!("text"),
+            json!("mixed_f16"),
             json!({"jinja": "x", "stop": []}),
             json!({"measure": ["valid", "loss"]}),
             amount(3.0, "steps"),
