@@ -1,6 +1,8 @@
-//! Training speed: `cargo bench --bench train -- [DEVICE [STEPS]]`, or with `--profile dev` for what `cargo run` gives.
+//! Training speed: `cargo bench --bench train -- [DEVICE [STEPS [SHAPE]]]`, or with `--profile dev` for what `cargo run` gives.
 //!
-//! Prints tokens per second of two small shapes and one of 12 M parameters, without validation.
+//! Prints tokens per second of two small shapes and of ones with 12 and 50 M parameters, without validation, and which share
+//! that is of the device's rate in square matrix products, taken before and after. SHAPE is the beginning of a name below; peak
+//! memory is that of the whole process, so it speaks of one shape where only one is run. `compare.py` sets it beside PyTorch.
 #![allow(
     clippy::panic,
     clippy::print_stdout,
@@ -8,10 +10,13 @@
     reason = "a benchmark prints its figures, times itself, and fails by panicking"
 )]
 
+use burn::tensor::{Device, Tensor, TensorData};
 use emberlab::device::choose;
 use emberlab::plan::spec::{Activation, Adamw, Decoder, Norm, Optimizer, Position, Precision};
+use emberlab::plan::{parameters, training_flops_per_token};
 use emberlab::random::Stream;
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
+use std::time::Instant;
 
 struct Rates(Vec<f64>);
 
@@ -39,6 +44,32 @@ fn gpt2(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
     Decoder { hidden: 4 * width, norm, position, activation, ..llama(layers, width, heads, context) }
 }
 
+/// Operations a second of products of two square f32 matrices, the median of several.
+fn sgemm(device: &Device) -> f64 {
+    const SIZE: usize = 1536;
+    let numbers: Vec<f32> = (0..SIZE * SIZE).map(|i| (i % 97) as f32 / 97.0).collect();
+    let matrix = || Tensor::<2>::from_data(TensorData::new(numbers.clone(), [SIZE, SIZE]), device);
+    let (left, right) = (matrix(), matrix());
+    let mut rates: Vec<f64> = (0..7)
+        .map(|_| {
+            let began = Instant::now();
+            let product = left.clone().matmul(right.clone());
+            let read = product.narrow(0, 0, 1).try_into_vec_as::<f32>();
+            assert!(read.is_ok_and(|row| row.iter().all(|x| x.is_finite())), "the product cannot be read");
+            2.0 * (SIZE as f64).powi(3) / began.elapsed().as_secs_f64()
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+/// Most memory that this process has held, in megabytes, where the system tells (Linux).
+fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes / 1024)
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let device = choose(arguments.first().map(String::as_str)).unwrap_or_else(|error| panic!("{error}"));
@@ -49,6 +80,7 @@ fn main() {
         ("shakespeare-char: gpt2 4×128, T=64, B=12", gpt2(4, 128, 4, 64), 65, 12),
         ("quickstart: llama 4×128, T=128, B=16", llama(4, 128, 4, 128), 1024, 16),
         ("12M: llama 6×384, T=256, B=4", llama(6, 384, 6, 256), 4096, 4),
+        ("50M: llama 9×640, T=512, B=2", llama(9, 640, 10, 512), 8192, 2),
     ] {
         if only.is_some_and(|only| !name.starts_with(only.as_str())) {
             continue;
@@ -89,13 +121,26 @@ fn main() {
             identity: "bench",
             device: &device,
         };
+        let before = sgemm(&device.device);
         let mut rates = Rates(Vec::new());
         let outcome = train(&job, &mut rates, &Stop::new()).unwrap_or_else(|error| panic!("{error}"));
         let mut sorted = rates.0;
         sorted.sort_by(f64::total_cmp);
-        println!("{name}: median {:.0}, best {:.0} tokens/s", sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+        let (median, best) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+        let products = (before + sgemm(&device.device)) / 2.0;
+        let peak = peak().map_or(String::new(), |peak| format!(", peak {peak} MB"));
+        println!("{name}: median {median:.0}, best {best:.0} tokens/s{peak}");
         if let emberlab::train::Outcome::Finished(trained) = outcome {
-            println!("    {} parameters, loss {:.4}", trained.parameters, trained.loss.unwrap_or(f64::NAN));
+            let parts = parameters(&model, vocab);
+            let flops = training_flops_per_token(&model, &parts, sequence as u64) * median;
+            println!(
+                "    {} parameters, loss {:.4}, {:.1} GFLOP/s, {:.0} % of the {:.0} GFLOP/s of square products",
+                trained.parameters,
+                trained.loss.unwrap_or(f64::NAN),
+                flops / 1e9,
+                100.0 * flops / products,
+                products / 1e9
+            );
         }
         std::fs::remove_dir_all(&folder).ok();
     }

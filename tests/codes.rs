@@ -27,6 +27,7 @@ const COMMANDS: &[Code] = &[
     Code::E0619,
     Code::W1011,
     Code::W1012,
+    Code::W1013,
 ];
 
 fn has_example(code: Code) -> bool {

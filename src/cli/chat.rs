@@ -6,7 +6,7 @@
 use super::bench;
 use super::sampling::Sampling;
 use super::shared::LabArgs;
-use super::trained::Stage;
+use super::trained::Network;
 use super::{Exit, Failure, Screen};
 use crate::model::Finish;
 use crate::plan::spec::Decoding;
@@ -22,8 +22,9 @@ const COMMANDS: &str = "`/reset` begins anew, `/save FILE` writes the conversati
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage) or `RUN.STAGE`, tuned on conversations.
-    #[arg(value_name = "RUN[.STAGE]")]
+    /// `RUN` (its last stage) or `RUN.STAGE`, tuned on conversations, or a folder in the layout of Hugging Face with a chat
+    /// template.
+    #[arg(value_name = "RUN[.STAGE]|DIR")]
     pub model: String,
     /// What the model is told before the conversation.
     #[arg(long, value_name = "TEXT")]
@@ -43,20 +44,30 @@ pub struct Args {
 pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("chat")?;
     let decoding = args.sampling.decoding(args.max_tokens)?;
-    let lab = bench::lab_here(args.lab.lab.as_deref())?;
-    let stage = Stage::find(&lab, &args.model)?;
-    let planned = stage.planned();
-    if stage.plan().template_of(&planned.name).is_none() {
-        let (name, kind) = (&planned.name, planned.spec.kind());
-        return Err(Failure::Usage {
-            message: format!("`{name}` has no chat template: a `{kind}` stage goes on with text and does not answer"),
-            help: Some(format!(
-                "`exp generate` writes with `{name}`; to chat, name a stage that was tuned on answers, of kind `sft`"
-            )),
+    let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
+    let name = network.name(&args.model).to_owned();
+    if !network.answers() {
+        return Err(match &network {
+            Network::Stage(stage) => Failure::Usage {
+                message: format!(
+                    "`{name}` has no chat template: a `{}` stage goes on with text and does not answer",
+                    stage.planned().spec.kind()
+                ),
+                help: Some(format!(
+                    "`exp generate` writes with `{name}`; to chat, name a stage that was tuned on answers, of kind `sft`"
+                )),
+            },
+            Network::Folder(_) => Failure::Usage {
+                message: format!("`{name}` has no chat template, so nothing says how a message is put to the model"),
+                help: Some(format!(
+                    "`exp generate {name}` goes on with text; models tuned on conversations have a template in \
+                     `chat_template.jinja` or `tokenizer_config.json`"
+                )),
+            },
         });
     }
     let device = bench::device(args.device.as_deref())?;
-    let model = stage.load(&device)?;
+    let model = network.load(&device)?;
     let mut talk = Talk {
         model: &model,
         decoding,
@@ -70,7 +81,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     talk.reset();
     let terminal = std::io::stdin().is_terminal();
     if terminal {
-        screen.note(&format!("chatting with `{}`, which reads {} tokens; {COMMANDS}", planned.name, model.context()));
+        screen.note(&format!("chatting with `{name}`, which reads {} tokens; {COMMANDS}", model.context()));
     }
     let interrupted = talk.listen(terminal)?;
     if screen.is_json() {

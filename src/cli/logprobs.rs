@@ -23,9 +23,18 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
     let device = bench::device(args.device.as_deref())?;
     let model = network.load(&device)?;
-    for line in std::io::stdin().lock().lines() {
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|e| Failure::Read { path: "<stdin>".into(), cause: e.to_string() })?;
         let (ids, logprobs) = model.likelihood(&line).map_err(|message| Failure::Run { message, help: None })?;
+        if ids.len() > model.context() {
+            screen.note(&format!(
+                "note: line {} has {} tokens, more than the model's context of {}: it is scored window by window, each \
+                 window seeing no more than that",
+                number + 1,
+                ids.len(),
+                model.context()
+            ));
+        }
         let tokens: Vec<String> = ids
             .iter()
             .map(|id| model.tokenizer().decode(&[*id], false).unwrap_or_else(|_| format!("<{id}>")))

@@ -55,6 +55,22 @@ impl Network {
         Ok(Network::Folder(Box::new(Published { folder, tokenizer })))
     }
 
+    /// What it is called, where the command line says `given`: a stage has a name of its own.
+    pub fn name<'a>(&'a self, given: &'a str) -> &'a str {
+        match self {
+            Network::Stage(stage) => &stage.planned().name,
+            Network::Folder(_) => given,
+        }
+    }
+
+    /// Whether it has a chat template.
+    pub fn answers(&self) -> bool {
+        match self {
+            Network::Stage(stage) => stage.plan().template_of(&stage.planned().name).is_some(),
+            Network::Folder(published) => published.folder.published.template.is_some(),
+        }
+    }
+
     /// The network, ready to write.
     pub fn load(&self, device: &Chosen) -> Result<Model<'_>, Failure> {
         match self {

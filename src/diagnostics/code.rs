@@ -142,6 +142,7 @@ catalogue! {
     W1010 Warning "validation only at the end"
     W1011 Warning "data file is missing"
     W1012 Warning "unknown field in the configuration of a model"
+    W1013 Warning "published model without a chat template"
 }
 
 impl Code {

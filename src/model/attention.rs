@@ -7,7 +7,7 @@ use super::position::alibi_slopes;
 use super::precision::{round, widen};
 use crate::device::Format;
 use crate::plan::spec::Position;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use emberlab_kernels as kernels;
 use std::cell::OnceCell;
 
@@ -232,16 +232,25 @@ fn dropped(weights: &Tensor<4>, drop: &Option<Tensor<4>>) -> Tensor<4> {
 }
 
 /// The mask under which position `t` of a row sees positions `0..=t`, at most `window` of them, and none before its start:
-/// `[1, 1, time, time]`, or `[batch, 1, time, time]` with starts.
+/// `[1, 1, time, time]`, or `[batch, 1, time, time]` with starts. It is made on the device, from a few numbers a position.
 fn causal_mask(time: usize, window: Option<usize>, starts: &[u32], device: &Device) -> Tensor<4> {
     let batch = (starts.len() / time.max(1)).max(1);
-    let mut mask = vec![0.0f32; batch * time * time];
-    for (place, row) in mask.chunks_exact_mut(time).enumerate() {
-        let t = place % time;
-        let start = starts.get(place).map_or(0, |start| *start as usize);
-        let near = (t + 1).saturating_sub(window.unwrap_or(time));
-        row[t + 1..].fill(MASKED);
-        row[..near.max(start).min(t)].fill(MASKED);
-    }
-    Tensor::from_data(TensorData::new(mask, [batch, 1, time, time]), device)
+    let last: Vec<i32> = (0..time as i32).collect();
+    let first: Vec<i32> = (0..batch * time)
+        .map(|place| {
+            let t = place % time;
+            let near = (t + 1).saturating_sub(window.unwrap_or(time));
+            let start = starts.get(place).map_or(0, |start| *start as usize);
+            near.max(start).min(t) as i32
+        })
+        .collect();
+    let ints = |numbers: Vec<i32>, shape: [usize; 4]| -> Tensor<4, Int> {
+        Tensor::from_data(TensorData::new(numbers, shape), device)
+    };
+    let keys = ints(last.clone(), [1, 1, 1, time]);
+    let (first, last) = (ints(first, [batch, 1, time, 1]), ints(last, [1, 1, time, 1]));
+    let full = [batch, 1, time, time];
+    let hidden =
+        keys.clone().expand(full).lower(first.expand(full)).bool_or(keys.expand(full).greater(last.expand(full)));
+    Tensor::zeros(full, device).mask_fill(hidden, MASKED)
 }

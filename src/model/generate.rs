@@ -96,8 +96,8 @@ pub enum Next {
 }
 
 impl Decoder {
-    /// Continues each prompt. What a prompt gives does not depend on the others: its draws are a function of the seed, its
-    /// place in `prompts` and the position of the token.
+    /// Continues each prompt. What a prompt gives depends on the others only by rounding, since products of several rows may be
+    /// summed in another order: its draws are a function of the seed, its place in `prompts` and the position of the token.
     ///
     /// A prompt longer than the context less `max_tokens` (or less half the context, where that is more) loses tokens at
     /// its front; see [`Generated::prompt_cut`]. Where texts [roll](GenerateOptions::roll), only one that fills the context
@@ -144,11 +144,12 @@ impl Decoder {
         };
         for group in order.chunks(options.batch.max(1)) {
             let batch = self.generate_batch(group, &cut, &mut seen, 0, options, listener)?;
-            let interrupted = batch.iter().any(|text| text.finish == Finish::Interrupted);
+            let mut interrupted = batch.iter().any(|text| text.finish == Finish::Interrupted);
             for (i, mut generated) in group.iter().zip(batch) {
                 generated.prompt_cut = prompts[*i].len() - cut[*i].len();
                 if options.roll && !interrupted {
                     self.roll(*i, cut[*i], &mut generated, &mut seen, options, listener)?;
+                    interrupted = generated.finish == Finish::Interrupted;
                 }
                 results[*i] = generated;
             }

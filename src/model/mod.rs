@@ -42,7 +42,7 @@ pub use part::Part;
 pub use precision::format;
 pub use stream::{Described, NumberFormat, write_stream};
 pub use weights::{Named, read_weights, weights_hash, write_weights, write_weights_with};
-pub(crate) use weights::{load as load_segments, named, save as save_segments};
+pub(crate) use weights::{hand_over as hand_over_segments, load as load_segments, named, save as save_segments};
 
 pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};

@@ -53,23 +53,30 @@ pub fn write_weights_with(
     path: &Path,
 ) -> Result<(), ModelError> {
     let failed = |cause: String| ModelError::Write { path: path.to_owned(), cause };
-    let data: Vec<(String, Vec<usize>, Cow<[u8]>)> =
-        weights.iter().map(|w| (w.name.to_string(), w.shape.clone(), bytes(&w.numbers))).collect();
-    let mut views = BTreeMap::new();
-    for (name, shape, bytes) in &data {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| failed(e.to_string()))?;
-        views.insert(name.clone(), view);
-    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new();
     // Readable by others as far as the user's mask allows, like any other file.
     #[cfg(unix)]
     temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let file = temporary.tempfile_in(folder).map_err(|e| failed(e.to_string()))?;
-    safetensors::serialize_to_file(views, about, file.path()).map_err(|e| failed(e.to_string()))?;
+    serialize(weights, about, file.path()).map_err(|e| failed(e.to_string()))?;
     file.as_file().sync_all().map_err(|e| failed(e.to_string()))?;
     file.persist(path).map_err(|e| failed(e.error.to_string()))?;
     Ok(())
+}
+
+fn serialize(
+    weights: &[Named],
+    about: Option<HashMap<String, String>>,
+    path: &Path,
+) -> Result<(), safetensors::SafeTensorError> {
+    let data: Vec<(&str, Vec<usize>, Cow<[u8]>)> =
+        weights.iter().map(|w| (w.name.as_ref(), w.shape.clone(), bytes(&w.numbers))).collect();
+    let mut views = BTreeMap::new();
+    for (name, shape, bytes) in &data {
+        views.insert(*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?);
+    }
+    safetensors::serialize_to_file(views, about, path)
 }
 
 /// Reads f32, f16 or bf16 weights as f32.
@@ -126,6 +133,12 @@ pub(crate) fn named<'a>(layout: &'a Layout, host: &'a [Vec<f32>]) -> Vec<Named<'
 
 pub(crate) fn save(layout: &Layout, host: &[Vec<f32>], path: &Path) -> Result<(), ModelError> {
     write_weights(&named(layout, host), path)
+}
+
+/// Writes weights to a file that no one else knows yet: the system has them afterwards, the disk perhaps not.
+pub(crate) fn hand_over(layout: &Layout, host: &[Vec<f32>], path: &Path) -> Result<(), ModelError> {
+    let failed = |e: safetensors::SafeTensorError| ModelError::Write { path: path.to_owned(), cause: e.to_string() };
+    serialize(&named(layout, host), None, path).map_err(failed)
 }
 
 /// The segments of a network, from a file that must hold exactly its weights. The file is mapped and read tensor by tensor, so

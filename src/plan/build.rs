@@ -1,6 +1,7 @@
 //! `Checked → Plan`.
 
 use super::chain::{Chain, chains, sequence, stated_vocab};
+use super::checks::states_template;
 use super::counts::{KnownCounts, Uncounted};
 use super::datasets::{Datasets, called};
 use super::estimate::{Costed, estimate};
@@ -11,7 +12,7 @@ use super::published::{Folders, template_of};
 use super::references::{order, reward, sorted};
 use super::select::{Selection, select};
 use super::{checks, facts, spec, unsupported, version};
-use crate::check::{Checked, Origin};
+use crate::check::Checked;
 use crate::diagnostics::{Code, Problem, Problems, Severity};
 use crate::source::{Span, World, path};
 use serde_json::{Value as Json, json};
@@ -503,12 +504,6 @@ fn all<'a>(hashes: impl Iterator<Item = &'a Known<Digest>>) -> Known<Vec<Digest>
         })
         .collect::<Result<Vec<_>, _>>()
         .into()
-}
-
-/// Whether a stage says which chat template it uses.
-fn states_template(from: &crate::check::CheckedItem) -> bool {
-    let own = |path: &str| path == "template" || path.starts_with("template.");
-    from.leaves.iter().any(|leaf| own(&leaf.path) && leaf.origin != Origin::Default)
 }
 
 /// The file's own name, for a file that declares no experiment.

@@ -8,7 +8,7 @@ use super::settings;
 use super::shape::{self, kindred};
 use super::spec::{Dataset, Keeping, Needs, Quantity, Stage, Training, Unit};
 use super::{Known, Shape};
-use crate::check::{Checked, CheckedItem};
+use crate::check::{Checked, CheckedItem, Origin};
 use crate::diagnostics::{Code, Label, Problem, Problems, Severity};
 use crate::source::Sources;
 use crate::syntax::ast::Kind;
@@ -31,6 +31,7 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
         ancestry(items, item, spec, problems);
         if let Some(chain) = chains.get(name) {
             tokenizer(items, item, training, chain, chains, problems);
+            template(items, item, spec, chain, problems);
             lengths(item, training, chain, problems);
             settings::check(item, training, chain, problems);
         }
@@ -176,6 +177,32 @@ fn tokenizer(
                 .help("leave `vocab` out of the model: it then has as many as the tokenizer"),
         );
     }
+}
+
+/// A stage that tunes a published network, and neither it nor any stage before it says what prompts look like.
+fn template(items: &Items<'_>, item: &CheckedItem, spec: &Stage, chain: &Chain<'_>, problems: &mut Problems) {
+    let (Some(published), Some(init)) = (chain.published, spec.init()) else { return };
+    if spec.template().is_none() || states_template(item) || published.folder.published.template.is_some() {
+        return;
+    }
+    // A stage before it that has a template has been told the same.
+    let mut before = items.stages.get(init.name.as_str());
+    while let Some(stage) = before {
+        if stage.spec.template().is_some() {
+            return;
+        }
+        before = stage.spec.init().and_then(|init| items.stages.get(init.name.as_str()));
+    }
+    problems.push(
+        Problem::new(
+            Code::W1013,
+            item.span_of("init"),
+            format!("`{}` tunes a published model that has no chat template", item.name),
+        )
+        .label("its folder says nothing of prompts")
+        .note("the library's template is used; to the published tokenizer its markers, such as `<|user|>`, are plain text")
+        .help("state the template of the publisher, or `template = chat_template()` if the library's is meant"),
+    );
 }
 
 /// Sequences fit the context, and batches hold them.
@@ -346,4 +373,10 @@ pub(super) fn budget(
             .help("raise `budget`, or lower `batch`"),
         );
     }
+}
+
+/// Whether a stage says which chat template it uses.
+pub(super) fn states_template(from: &CheckedItem) -> bool {
+    let own = |path: &str| path == "template" || path.starts_with("template.");
+    from.leaves.iter().any(|leaf| own(&leaf.path) && leaf.origin != Origin::Default)
 }

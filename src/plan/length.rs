@@ -200,8 +200,18 @@ const ROW_LENGTHS: u64 = 8;
 
 /// The length that rows of `sequence` tokens are cut to where the longest sample of their batch has `longest`.
 pub fn row_length(longest: u64, sequence: u64) -> u64 {
-    let step = sequence.div_ceil(ROW_LENGTHS).max(1);
+    let step = row_step(sequence);
     longest.max(1).div_ceil(step).saturating_mul(step).min(sequence)
+}
+
+/// All lengths that rows of `sequence` tokens are cut to, the shortest first.
+pub fn row_lengths(sequence: u64) -> impl Iterator<Item = u64> {
+    let step = row_step(sequence);
+    (1..=sequence.div_ceil(step)).map(move |steps| steps.saturating_mul(step).min(sequence))
+}
+
+fn row_step(sequence: u64) -> u64 {
+    sequence.div_ceil(ROW_LENGTHS).max(1)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub use explain::{Change, explain, nearest, why};
 pub use figures::{bytes, plural};
 pub use flops::{forward_flops, training_flops_per_token};
 pub use graph::*;
-pub use length::{Amounts, Budget, Length, Rows, length, row_length};
+pub use length::{Amounts, Budget, Length, Rows, length, row_length, row_lengths};
 pub use meaning::{effective_seed, split_digest};
 pub use memory::{Training, activations, adapters, memory, micro_batch};
 pub use nodes::Node;

@@ -219,6 +219,7 @@ impl Walk<'_> {
         let amounts = Amounts::of(planned, common, &corpus, vocab)?;
         let job = Job {
             objective: match &planned.spec {
+                Stage::Sft(stage) if stage.packed => Objective::SftPacked,
                 Stage::Sft(_) => Objective::Sft,
                 Stage::NextToken(stage) if stage.apart => Objective::NextTokenApart(boundary),
                 _ => Objective::NextToken,

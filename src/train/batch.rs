@@ -18,8 +18,8 @@ pub(crate) struct Batch {
     pub starts: Vec<u32>,
     /// Tokens that are not padding.
     pub tokens: u64,
-    /// Tokens of the longest row.
-    pub longest: usize,
+    /// Tokens of each row, padding not counted.
+    pub lengths: Vec<usize>,
 }
 
 impl Batch {
@@ -40,12 +40,17 @@ impl Batch {
         self.supervised.extend(supervised.iter().skip(1).take(len));
         self.supervised.extend(std::iter::repeat_n(false, rest));
         self.tokens += len as u64;
-        self.longest = self.longest.max(len);
+        self.lengths.push(len);
+    }
+
+    /// Rows.
+    pub fn count(&self) -> usize {
+        self.lengths.len()
     }
 
     /// The length that rows of `sequence` tokens can be cut to without losing any.
     pub fn time(&self, sequence: usize) -> usize {
-        row_length(self.longest as u64, sequence as u64) as usize
+        row_length(self.lengths.iter().max().copied().unwrap_or(0) as u64, sequence as u64) as usize
     }
 
     /// Rows `from..to` of `sequence` tokens, of each the first `time`, padded to `to - from` rows where there are fewer.
@@ -61,7 +66,7 @@ impl Batch {
             supervised: cut(&self.supervised[start..end], sequence, time),
             starts: if self.starts.is_empty() { Vec::new() } else { cut(&self.starts[start..end], sequence, time) },
             tokens: 0,
-            longest: 0,
+            lengths: Vec::new(),
         };
         let full = (to - from) * time;
         batch.inputs.resize(full, pad);
@@ -97,7 +102,7 @@ impl<'a> Rows<'a> {
             Objective::NextTokenApart(boundary) => {
                 Windows::new(corpus, sequence, pad, seed, Some(boundary)).map(Rows::Windows)
             }
-            Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
+            Objective::Sft | Objective::SftPacked => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         }
     }
 
@@ -116,7 +121,7 @@ impl<'a> Rows<'a> {
             Objective::NextTokenApart(boundary) => {
                 Windows::to_validate(corpus, sequence, pad, 0, Some(boundary)).map(Rows::Windows)
             }
-            Objective::Sft => Samples::new(corpus, sequence, pad).map(Rows::Samples),
+            Objective::Sft | Objective::SftPacked => Samples::new(corpus, sequence, pad).map(Rows::Samples),
         };
         rows.map_err(|error| TrainError::Valid(Box::new(error)))
     }
@@ -173,7 +178,7 @@ mod tests {
         batch.push(&[1, 2, 3, 4], &all[..4], 16, 9);
         batch.push(&[5, 6], &all[..2], 16, 9);
         // Steps of a sixteenth over eight lengths: two tokens each.
-        assert_eq!((batch.longest, batch.time(16)), (3, 4));
+        assert_eq!((batch.lengths.as_slice(), batch.time(16)), ([3, 1].as_slice(), 4));
         let cut = batch.rows(0, 3, 16, 4, 9);
         assert_eq!(cut.inputs, [1, 2, 3, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.targets, [2, 3, 4, 9, 6, 9, 9, 9, 9, 9, 9, 9]);

@@ -103,47 +103,92 @@ pub(crate) struct Restored {
     pub numbers: Vec<Params>,
 }
 
-/// Writes a checkpoint and removes those that `keeps` does not hold for, given the steps of all
-/// from the newest on and which of them is meant. Each of `files` has a name, and numbers that lie as a
-/// layout says.
-///
-/// # Errors
-/// When the disk or the device fails; the checkpoints before it are untouched.
-pub(crate) fn save(
-    folder: &Path,
-    files: &[(&str, &Layout, Params)],
-    mut state: State,
-    keeps: impl Fn(&[u64], usize) -> bool,
-) -> Result<PathBuf, TrainError> {
-    let path = folder.join(format!("step-{:08}", state.step));
-    let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
-    fs::create_dir_all(folder).map_err(failed)?;
-    let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
-    state.version = VERSION;
-    state.files.clear();
-    for (name, layout, params) in files {
-        let name = file_name(name);
-        let file = temporary.path().join(&name);
-        crate::model::save_segments(layout, &params.to_host()?, &file)?;
-        state.files.insert(name, hash_file(&file).map_err(failed)?);
+/// Which checkpoints stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Kept {
+    /// So many of the latest.
+    pub latest: usize,
+    /// Steps between those that a stage may go back to, the latest of which stays too; 0: it goes back to the one before its
+    /// first step. Absent: it never does.
+    pub returns_to: Option<u64>,
+}
+
+impl Kept {
+    /// Whether a stage that goes back may go back to the checkpoint of `step`.
+    pub fn returns(self, step: u64) -> bool {
+        self.returns_to.is_some_and(|every| step == 0 || (every > 0 && step.is_multiple_of(every)))
     }
-    let sealed = Sealed { blake3: seal(&state), state };
-    let text = serde_json::to_string_pretty(&sealed).map_err(|e| failed(e.into()))?;
-    let mut file = fs::File::create(temporary.path().join(STATE)).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    sync_folder(temporary.path()).map_err(failed)?;
-    // A folder of this name can only be one that did not verify, or the same checkpoint again.
-    if path.exists() {
-        fs::remove_dir_all(&path).map_err(failed)?;
+
+    /// Whether, of checkpoints at `steps`, the latest first, the one at `index` stays.
+    fn keeps(self, steps: &[u64], index: usize) -> bool {
+        index < self.latest || steps.iter().position(|step| self.returns(*step)) == Some(index)
     }
-    fs::rename(temporary.keep(), &path).map_err(failed)?;
-    sync_folder(folder).map_err(failed)?;
-    let (steps, paths): (Vec<u64>, Vec<PathBuf>) = list(folder).into_iter().rev().unzip();
-    for (i, old) in paths.iter().enumerate().filter(|(i, _)| !keeps(&steps, *i)) {
-        debug_assert!(i > 0, "the one just written is kept");
-        fs::remove_dir_all(old).map_err(failed)?;
+}
+
+/// A checkpoint whose numbers the system has, and the disk perhaps not yet.
+pub(crate) struct Written {
+    folder: PathBuf,
+    temporary: tempfile::TempDir,
+    state: State,
+    files: Vec<String>,
+}
+
+impl Written {
+    /// Hands the numbers of a checkpoint to the system. Each of `files` has a name, and numbers that lie as a layout says.
+    ///
+    /// # Errors
+    /// When the disk or the device fails.
+    pub fn new(folder: &Path, files: &[(&str, &Layout, Params)], state: State) -> Result<Written, TrainError> {
+        let failed = |e: std::io::Error| TrainError::Checkpoint { path: at(folder, state.step), cause: e.to_string() };
+        fs::create_dir_all(folder).map_err(failed)?;
+        let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
+        let mut names = Vec::new();
+        for (name, layout, params) in files {
+            let name = file_name(name);
+            crate::model::hand_over_segments(layout, &params.to_host()?, &temporary.path().join(&name))?;
+            names.push(name);
+        }
+        Ok(Written { folder: folder.to_owned(), temporary, state, files: names })
     }
-    Ok(path)
+
+    /// Waits until the disk has it all, gives the checkpoint its name, and removes those that are `kept` no more.
+    ///
+    /// # Errors
+    /// When the disk fails; the checkpoints before it are untouched.
+    pub fn settle(self, kept: Kept) -> Result<PathBuf, TrainError> {
+        let Written { folder, temporary, mut state, files } = self;
+        let path = at(&folder, state.step);
+        let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
+        state.version = VERSION;
+        state.files.clear();
+        for name in files {
+            let file = temporary.path().join(&name);
+            fs::File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+            state.files.insert(name, hash_file(&file).map_err(failed)?);
+        }
+        let sealed = Sealed { blake3: seal(&state), state };
+        let text = serde_json::to_string_pretty(&sealed).map_err(|e| failed(e.into()))?;
+        let mut file = fs::File::create(temporary.path().join(STATE)).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        sync_folder(temporary.path()).map_err(failed)?;
+        // A folder of this name can only be one that did not verify, or the same checkpoint again.
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(failed)?;
+        }
+        fs::rename(temporary.keep(), &path).map_err(failed)?;
+        sync_folder(&folder).map_err(failed)?;
+        let (steps, paths): (Vec<u64>, Vec<PathBuf>) = list(&folder).into_iter().rev().unzip();
+        for (i, old) in paths.iter().enumerate().filter(|(i, _)| !kept.keeps(&steps, *i)) {
+            debug_assert!(i > 0, "the one just written is kept");
+            fs::remove_dir_all(old).map_err(failed)?;
+        }
+        Ok(path)
+    }
+}
+
+/// Where the checkpoint of a step lies.
+pub(crate) fn at(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("step-{step:08}"))
 }
 
 /// The newest checkpoint of a folder that is wanted, by its step, and verifies; and notices about those that do not.

@@ -59,6 +59,20 @@ pub struct Job<'a> {
     pub device: &'a Chosen,
 }
 
+impl Job<'_> {
+    /// Whether samples share rows.
+    pub(super) fn packs(&self) -> bool {
+        self.objective == Objective::SftPacked
+    }
+
+    /// The row after the last that goes through the device together with row `from` of `count`. A last part with fewer rows
+    /// is filled up, so that the device sees few shapes; packed rows are of many numbers anyway.
+    pub(super) fn rows_through(&self, from: usize, count: usize) -> usize {
+        let to = from + self.micro_batch;
+        if self.packs() { to.min(count) } else { to }
+    }
+}
+
 /// What is trained in the place of a network's own weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Adapting<'a> {
@@ -77,6 +91,8 @@ pub enum Objective {
     NextTokenApart(Boundary),
     /// One document a row, padded; loss where the corpus is supervised.
     Sft,
+    /// The same documents each step, several a row where that leaves less padding, kept from seeing each other.
+    SftPacked,
 }
 
 /// What a document of a row begins with.

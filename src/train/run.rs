@@ -1,11 +1,12 @@
 //! The training loop.
 
 use super::batch::{Batch, Rows};
-use super::checkpoint::{self, Fingerprint, Restored, State};
+use super::checkpoint::{self, Fingerprint, Kept, Restored, State};
 use super::error::TrainError;
 use super::job::{Adapting, Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
 use super::order::Order;
+use super::saver::Saver;
 use super::scaler::Scale;
 use super::step::{Learner, NUMBERS, Part, Stride};
 use super::stop::Stop;
@@ -111,6 +112,7 @@ pub fn train(job: &Job, observer: &mut dyn Observer, stop: &Stop) -> Result<Outc
         return Ok(Outcome::Finished(trained));
     }
     run.save(observer)?;
+    run.settle(true, observer)?;
     Ok(Outcome::Stopped { step: run.saved })
 }
 
@@ -214,6 +216,7 @@ struct Run<'a> {
     /// Steps whose numbers are still on the device.
     pending: Vec<(StepReport, Tensor<2>)>,
     stop: &'a Stop,
+    saver: Saver,
     last_finite: Option<(u64, f64)>,
     /// Why the stage goes back to its last checkpoint, as soon as it may.
     fallen: Option<String>,
@@ -288,6 +291,7 @@ impl<'a> Run<'a> {
             resumed_at,
             pending: Vec::new(),
             stop,
+            saver: Saver::default(),
             clock: Instant::now(),
             steps_here: 0,
             began,
@@ -324,15 +328,15 @@ impl<'a> Run<'a> {
     fn step(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
         let start = Instant::now();
-        let count = self.sequences(step);
-        let batch = self.order.next(count);
-        let (weight, time) = (batch.weight(), batch.time(job.sequence));
+        let batch = self.order.next(self.sequences(step));
+        let batch = if job.packs() { batch.packed(job.sequence, job.pad) } else { batch };
+        let (weight, time, count) = (batch.weight(), batch.time(job.sequence), batch.count());
         let mut gradients = None;
         for from in (0..count).step_by(job.micro_batch) {
             if self.stop.requested() {
                 return Ok(false);
             }
-            let to = from + job.micro_batch;
+            let to = job.rows_through(from, count);
             // All parts of a step have one length, so that where it is cut changes no mask of dropout.
             let rows = batch.rows(from, to, job.sequence, time, job.pad);
             let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
@@ -387,9 +391,10 @@ impl<'a> Run<'a> {
         }
         let began = Instant::now();
         let time = batch.time(job.sequence);
-        let rows = batch.rows(0, job.micro_batch, job.sequence, time, job.pad);
+        let to = job.rows_through(0, batch.count());
+        let rows = batch.rows(0, to, job.sequence, time, job.pad);
         let gradient = || {
-            let part = Part { batch: &rows, time, rows: 0..job.micro_batch as u64 };
+            let part = Part { batch: &rows, time, rows: 0..to as u64 };
             self.learner.accumulate(None, part, weight, step).to_host()
         };
         let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
@@ -438,6 +443,7 @@ impl<'a> Run<'a> {
     fn after_step(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
         let (job, step) = (self.job, self.state.step);
         let last = step == job.steps;
+        self.settle(false, observer)?;
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let validates = self.owes_validation();
         // Asking a GPU for a number waits for everything before it, so its numbers are fetched a few steps at a time.
@@ -513,24 +519,27 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether an uninterrupted stage has a checkpoint at this step: only to those a stage goes back, so that one which was
-    /// stopped, and saved where it was, goes back to where any other does.
-    fn scheduled(&self, step: u64) -> bool {
-        step == 0 || (self.job.checkpoint > 0 && step.is_multiple_of(self.job.checkpoint))
+    fn rolls_back(&self) -> bool {
+        returns_to(self.job).is_some()
     }
 
-    fn rolls_back(&self) -> bool {
-        self.job.on_spike.is_some_and(|spike| spike.action == OnSpike::RollBack)
+    /// The last few checkpoints, and the one that the stage would go back to.
+    fn kept(&self) -> Kept {
+        Kept { latest: self.job.checkpoints, returns_to: returns_to(self.job) }
     }
 
     /// Goes back to the last checkpoint, and on from there with data that has not been read: the same would end the same.
     fn roll_back(&mut self, why: &str, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.settle(true, observer)?;
         let step = self.state.step;
         let device = &self.job.device.device;
+        // To a checkpoint that an uninterrupted stage has too, so that one which was stopped, and saved where it was, goes back
+        // to where any other does.
+        let kept = self.kept();
         let (restored, notices) = {
             let files = self.learner.files();
             let files: Vec<_> = files.iter().map(|(name, layout, _)| (*name, *layout)).collect();
-            checkpoint::restore(self.job.folder, &files, &self.state.job, device, |step| self.scheduled(step))?
+            checkpoint::restore(self.job.folder, &files, &self.state.job, device, |step| kept.returns(step))?
         };
         notices.iter().for_each(|notice| observer.notice(notice));
         let Restored { state, numbers } = restored.ok_or(TrainError::NothingToGoBackTo { step })?;
@@ -566,7 +575,7 @@ impl<'a> Run<'a> {
         let (job, step) = (self.job, self.state.step);
         let start = Instant::now();
         let (learner, stop) = (&self.learner, self.stop);
-        let measured = validate(learner, rows, job.sequence, job.micro_batch, job.pad, valid.tokens, step, stop)?;
+        let measured = validate(job, learner, rows, valid.tokens, step, stop)?;
         self.check_device()?;
         let Some((loss, supervised_tokens)) = measured else { return Ok(false) };
         if !loss.is_finite() {
@@ -595,24 +604,29 @@ impl<'a> Run<'a> {
         }
         self.state.met = observer.met();
         self.state.scale = self.learner.scale()?.map(|at| (at.scale, at.good));
-        if self.scheduled(self.state.step) && self.saved != self.state.step {
+        if self.kept().returns(self.state.step) && self.saved != self.state.step {
             self.state.returns = 0;
         }
-        // The last few, and the one that the stage would go back to.
-        let keeps = |steps: &[u64], i: usize| {
-            let target = steps.iter().position(|step| self.scheduled(*step));
-            i < self.job.checkpoints || (self.rolls_back() && target == Some(i))
-        };
-        let path = checkpoint::save(self.job.folder, &self.learner.files(), self.state.clone(), keeps)?;
+        self.settle(true, observer)?;
+        let (kept, state) = (self.kept(), self.state.clone());
+        self.saver.begin(self.job.folder, &self.learner.files(), state, kept)?;
         self.saved = self.state.step;
-        observer.checkpoint(self.state.step, &path);
         self.clock = Instant::now();
+        Ok(())
+    }
+
+    /// Tells of the checkpoint that has been saved meanwhile, or with `wait` of the one that is being saved.
+    fn settle(&mut self, wait: bool, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if let Some((step, path)) = self.saver.settled(wait)? {
+            observer.checkpoint(step, &path);
+        }
         Ok(())
     }
 
     /// The result; none if a stop was requested during the last validation.
     fn finish(&mut self, observer: &mut dyn Observer) -> Result<Option<Trained>, TrainError> {
         self.report(observer)?;
+        self.settle(true, observer)?;
         // A stage that ended between two validations has a last one, as one that ended with its budget has.
         if self.job.valid.is_some() && self.state.validated != Some(self.state.step) && !self.validate(observer)? {
             return Ok(None);

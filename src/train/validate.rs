@@ -2,22 +2,21 @@
 
 use super::batch::{Batch, Rows};
 use super::error::TrainError;
+use super::job::Job;
 use super::step::Learner;
 use super::stop::Stop;
 
 /// Mean loss per supervised token over the rows of a validation pass, and the tokens it is over. At most about `tokens`
 /// tokens are used, from the start; rows always stand in the same order. Nothing, if a stop was requested on the way.
-#[allow(clippy::too_many_arguments, reason = "each is a number that two callers know by its name")]
 pub(crate) fn validate(
+    job: &Job,
     learner: &Learner,
     rows: &Rows,
-    sequence: usize,
-    micro_batch: usize,
-    pad: u32,
     tokens: Option<u64>,
     step: u64,
     stop: &Stop,
 ) -> Result<Option<(f64, u64)>, TrainError> {
+    let Job { sequence, micro_batch, pad, .. } = *job;
     let (mut sum, mut weight, mut seen) = (0.0f64, 0, 0);
     let count = rows.valid_count();
     let leaves = learner.result_leaves();
@@ -35,9 +34,9 @@ pub(crate) fn validate(
         }
         seen += batch.tokens;
         weight += batch.weight();
-        // A last batch with fewer rows is filled up, so that the device sees few shapes.
+        let batch = if job.packs() { batch.packed(sequence, pad) } else { batch };
         let time = batch.time(sequence);
-        let batch = batch.rows(0, micro_batch, sequence, time, pad);
+        let batch = batch.rows(0, job.rows_through(0, batch.count()), sequence, time, pad);
         let loss = learner.loss(&leaves, &batch, time).try_into_vec_as::<f32>();
         let loss = loss.map_err(|e| TrainError::Device { step, message: e.to_string() })?;
         sum += loss.iter().map(|x| f64::from(*x)).sum::<f64>();

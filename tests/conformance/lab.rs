@@ -51,7 +51,7 @@ impl Lab {
         let tuned = json!({"is": "sft",
             "training": stage(json!({"init": reference("pretrain"), "data": named("questions", None),
                 "budget": amount(3.0, "epochs"), "batch": amount(8.0, "documents"), "seed": 1})),
-            "template": {"jinja": "{{ messages }}", "stop": ["<|user|>"]}});
+            "template": {"jinja": "{{ messages }}", "stop": ["<|user|>"]}, "packed": true});
         let metric = |name: &str| json!({"is": name});
         let decoding = json!({"max_tokens": 64, "temperature": 0.0, "top_k": null, "top_p": 1.0, "min_p": 0.0,
             "repetition_penalty": 1.0, "stop": [], "seed": 0});

@@ -578,6 +578,47 @@ fn what_is_doubtful_is_told_and_runs() {
 }
 
 #[test]
+fn a_folder_with_a_chat_template_answers() {
+    let place = lab("llama-chat", "");
+    let talk = ["chat", "models/m", "--temperature", "0", "--max-tokens", "3", "--device", "cpu", "--format", "json"];
+    let ran = with_input(place.path(), &talk, "Who sings?\nWhy?\n");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told: Json = serde_json::from_str(&ran.out).unwrap();
+    let roles: Vec<&str> = told["messages"].as_array().unwrap().iter().map(|m| m["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
+    let place = lab("gpt2", "");
+    let ran = with_input(place.path(), &talk, "Who sings?\n");
+    assert!(ran.code == 2 && ran.err.contains("`models/m` has no chat template"), "{} {}", ran.code, ran.err);
+}
+
+#[test]
+fn a_line_beyond_the_context_is_scored_in_windows_and_says_so() {
+    let place = lab("gpt2", "");
+    let long = format!("The owl sat.\n{}\n", "The owl sat on the old wall. ".repeat(20));
+    let ran = with_input(place.path(), &["logprobs", "models/m", "--device", "cpu"], &long);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 2);
+    let notes = ran.err.matches("note: line").count();
+    assert!(notes == 1 && ran.err.contains("note: line 2 has") && ran.err.contains("window by window"), "{}", ran.err);
+}
+
+#[test]
+fn a_model_without_a_chat_template_is_not_given_one_in_silence() {
+    let told = |model: &str, items: &str| {
+        let place = lab(model, items);
+        let ran = exp(place.path(), &["plan", "e.exp"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err.matches("warning[W1013]").count()
+    };
+    let tuned = "stage tuned : sft { init = base, data = questions.train, budget = 2 steps }\n";
+    let again = "stage again : sft { init = tuned, data = questions.train, budget = 2 steps }\n";
+    assert_eq!(told("gpt2", tuned), 1);
+    assert_eq!(told("gpt2", &format!("{tuned}{again}")), 1, "once for a chain of stages");
+    assert_eq!(told("llama-chat", tuned), 0, "its folder has one");
+    assert_eq!(told("gpt2", &tuned.replace("2 steps", "2 steps, template = chat_template()")), 0, "it is meant");
+}
+
+#[test]
 fn what_does_not_fit_a_published_network_is_told() {
     for (items, code, parts) in [
         (

@@ -20,8 +20,13 @@ impl Part {
 /// Multiplications below which other threads cost more than they bring.
 const ALONE: usize = 1 << 18;
 
-/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up.
-const FEW: usize = 16;
+/// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up: of a
+/// right matrix that caches hold, and of a larger one, which is read from memory once as it lies.
+const FEW: usize = 2;
+const FEW_OF_LARGE: usize = 8;
+
+/// Numbers from which on a matrix is large.
+const LARGE: usize = 1 << 21;
 
 /// A matrix that fills a slice row by row.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +67,8 @@ impl<'a> Matrix<'a> {
 pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
     assert_eq!(inner, other, "columns of the left and rows of the right");
-    if rows <= FEW && !left.turned && right.turned {
+    let few = if inner * columns < LARGE { FEW } else { FEW_OF_LARGE };
+    if rows <= few && !left.turned && right.turned {
         return crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns);
     }
     // Every place is written before the vector has a length, so nothing needs to be zeroed first.

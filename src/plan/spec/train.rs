@@ -122,6 +122,8 @@ pub struct NextToken {
 pub struct Sft {
     pub training: Training,
     pub template: Template,
+    /// Whether samples of a step share rows.
+    pub packed: bool,
 }
 
 /// A scalar reward learnt from preferences (Bradley–Terry).

@@ -42,6 +42,49 @@ fn a_batch_is_the_same_in_one_piece_and_in_uneven_pieces() {
 }
 
 #[test]
+fn samples_that_share_rows_learn_what_they_learn_alone() {
+    // Many short samples and a long one, so that rows hold several and the length of rows changes.
+    let samples: Vec<_> = (0..23u32)
+        .map(|a| (vec![20, a % 20], (0..1 + a % 5 + 7 * u32::from(a % 11 == 0)).map(|i| (a + i) % 20).collect()))
+        .collect();
+    let corpus = MemoryCorpus::samples(&samples);
+    let alibi = emberlab::plan::spec::Decoder { position: emberlab::plan::spec::Position::Alibi, ..llama() };
+    let window = emberlab::plan::spec::Decoder { window: Some(3), ..llama() };
+    let learned = emberlab::plan::spec::Decoder { dropout: 0.0, ..gpt2() };
+    for model in [llama(), learned, alibi, window] {
+        let mut runs = [(Objective::Sft, 8), (Objective::SftPacked, 8), (Objective::SftPacked, 2)]
+            .into_iter()
+            .map(|(objective, micro_batch)| {
+                let folder = tempfile::tempdir().unwrap();
+                let mut setting = Setting::new(model.clone(), folder.path());
+                setting.valid = MemoryCorpus::samples(&samples[..9]);
+                let job = setting.job();
+                let valid = job.valid.as_ref().map(|v| emberlab::train::Validation { tokens: None, ..*v });
+                let mut log = Log::default();
+                let job = Job { objective, corpus: &corpus, valid, batch: 8, micro_batch, ..job };
+                let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else {
+                    panic!("stopped")
+                };
+                let norms: Vec<f64> = log.steps.iter().map(|step| step.grad_norm).collect();
+                let valid: Vec<f64> = log.valids.iter().map(|valid| valid.loss).collect();
+                assert!(!valid.is_empty());
+                (log.losses(), norms, valid, trained)
+            })
+            .collect::<Vec<_>>();
+        let alone = runs.remove(0);
+        for packed in runs {
+            close(&alone.0, &packed.0, 2e-5);
+            close(&alone.1, &packed.1, 2e-4);
+            close(&alone.2, &packed.2, 2e-5);
+            assert_eq!(alone.3.order, packed.3.order, "the same samples in the same steps");
+            let counted = |t: &emberlab::train::Trained| (t.tokens, t.supervised_tokens);
+            assert_eq!(counted(&alone.3), counted(&packed.3));
+            assert!(packed.3.positions < alone.3.positions * 3 / 4, "{} {}", packed.3.positions, alone.3.positions);
+        }
+    }
+}
+
+#[test]
 fn dropout_does_not_depend_on_the_micro_batch() {
     let results: Vec<_> = [4, 3, 2, 1]
         .into_iter()

@@ -126,6 +126,22 @@ fn a_rolling_text_goes_on_from_half_the_context_and_repeats_no_draw() {
 }
 
 #[test]
+fn a_wish_to_end_everything_is_heard_while_a_text_rolls() {
+    let decoder = decoder(&llama());
+    let options = GenerateOptions { max_tokens: 60, roll: true, batch: 1, ..GenerateOptions::default() };
+    let mut told = [0usize; 2];
+    let texts = decoder.generate_with(&[tokens(1, 4), tokens(2, 3)], &options, &mut |text, _| {
+        told[text] += 1;
+        // The context is 16 tokens, so by then the first text has rolled.
+        if told[text] == 30 { Next::EndAll } else { Next::GoOn }
+    });
+    let texts = texts.unwrap();
+    let interrupted = texts.iter().filter(|text| text.finish == Finish::Interrupted).count();
+    assert_eq!((interrupted, told.iter().sum::<usize>()), (2, 30), "{told:?}");
+    assert!(texts.iter().any(|text| text.rolls > 0));
+}
+
+#[test]
 fn likelihoods_are_those_of_the_forward_pass_and_roll_over_long_sequences() {
     for spec in [llama(), gpt2()] {
         let decoder = decoder(&spec);
