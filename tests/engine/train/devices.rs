@@ -8,7 +8,7 @@ use crate::common::{Log, Setting, cpu, gpt2, llama};
 use emberlab::device::{Chosen, Kind, Level, choose, list, promise};
 use emberlab::model::{Architecture, Decoder, GenerateOptions};
 use emberlab::plan::spec;
-use emberlab::train::{Job, Outcome, Stop, Trained, gradients, train};
+use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, Trained, gradients, train};
 use std::process::{Command, Stdio};
 
 pub fn software() -> Option<Chosen> {
@@ -60,6 +60,34 @@ fn losses_agree_between_the_cpu_and_a_software_gpu() {
         let start = trained.start.unwrap();
         assert_eq!(start.repeats, Some(true), "{name}: {start:?}");
         assert!(start.compile_seconds.is_some() && start.first_step_seconds > 0.0, "{start:?}");
+    }
+}
+
+/// Rows that hold several samples: masks that are made on the device, against kernels that know where samples begin.
+#[test]
+fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
+    let Some(device) = software() else { return };
+    let samples: Vec<_> = (0..20u32).map(|a| (vec![20, a], (0..1 + a % 5).map(|i| (a + i) % 20).collect())).collect();
+    let corpus = MemoryCorpus::samples(&samples);
+    for (name, model) in [
+        ("whole", llama()),
+        ("learned positions", spec::Decoder { dropout: 0.0, ..gpt2() }),
+        ("window", spec::Decoder { window: Some(3), global_every: Some(2), ..llama() }),
+    ] {
+        let losses = |device: Chosen| {
+            let folder = tempfile::tempdir().unwrap();
+            let setting = Setting { device, ..Setting::new(model.clone(), folder.path()) };
+            let mut log = Log::default();
+            let objective = Objective::SftPacked;
+            let job = Job { objective, corpus: &corpus, valid: None, batch: 8, steps: 6, ..setting.job() };
+            let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
+            assert!(trained.positions < 6 * 8 * 6, "samples share rows: {}", trained.positions);
+            log.losses()
+        };
+        let (ours, theirs) = (losses(cpu()), losses(device.clone()));
+        let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max);
+        println!("{name}: {} losses agree to {worst:.1e}", ours.len());
+        assert!(ours.len() == 6 && worst < 1e-4, "{name}: {ours:?} and {theirs:?}");
     }
 }
 
