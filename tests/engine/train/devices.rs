@@ -138,7 +138,7 @@ fn neither_fusion_nor_autotune_is_built_in() {
     }
 }
 
-/// Names the device to train on, in the process that prints the hash of its weights.
+/// Names the device to train on and, after a slash, the precision, in the process that prints the hash of its weights.
 const DEVICE: &str = "EMBERLAB_TEST_REPEAT_DEVICE";
 const MARK: &str = "weights: ";
 
@@ -150,12 +150,14 @@ fn wide() -> spec::Decoder {
 /// Not a test of its own: the body of the processes of [`weights_repeat_on_each_device_for_any_number_of_threads`].
 #[test]
 fn body_of_the_repeating_process() {
-    let Ok(device) = std::env::var(DEVICE) else { return };
+    let Ok(asked) = std::env::var(DEVICE) else { return };
+    let (device, precision) = asked.split_once('/').unwrap_or((&asked, "f32"));
+    let precision = spec::Precision::ALL.into_iter().find(|known| known.name() == precision).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let model = if device == "cpu" { wide() } else { llama() };
     let sequence = model.context as usize;
-    let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
-    let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
+    let setting = Setting { device: choose(Some(device)).unwrap(), ..Setting::new(model, folder.path()) };
+    let job = Job { batch: 16, micro_batch: 8, sequence, precision, ..setting.job() };
     let Outcome::Finished(trained) = train(&job, &mut Log::default(), &Stop::new()).unwrap() else { panic!("stopped") };
     println!("{MARK}{}", trained.weights_hash);
 }
@@ -179,6 +181,13 @@ fn weights_repeat_on_each_device_for_any_number_of_threads() {
         assert_eq!(hash("cpu", threads), one, "{threads} threads");
     }
     println!("cpu: bitwise equal with 1, 2, 3 and 4 threads");
+    for mixed in ["cpu/mixed_f16", "cpu/mixed_bf16"] {
+        let alone = hash(mixed, "1");
+        assert_ne!(alone, one);
+        for threads in ["2", "3", "4"] {
+            assert_eq!(hash(mixed, threads), alone, "{mixed}: {threads} threads");
+        }
+    }
     if software().is_some() {
         assert_eq!(hash("lavapipe", "1"), hash("lavapipe", "4"), "another process");
         println!("lavapipe: bitwise equal in another process");
