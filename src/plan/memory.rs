@@ -121,7 +121,7 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64,
     let inputs = width.saturating_mul(2).saturating_add(queries).saturating_add(size(model.hidden));
     let (kept, copies) = match training.half {
         false => (block, 0),
-        true => (block.saturating_sub(inputs / 2), block),
+        true => (block.saturating_sub(inputs / 2), block / 2),
     };
     let blocks = match training.recompute {
         false => kept.saturating_mul(size(model.layers)).saturating_add(block),
