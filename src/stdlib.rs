@@ -39,6 +39,7 @@ const FILES: &[(&str, &str)] = embed! {
     "data/clean.exp"
     "models/gpt2.exp"
     "models/llama.exp"
+    "models/mixtral.exp"
     "models/olmo.exp"
     "models/qwen.exp"
     "optim.exp"

@@ -105,7 +105,7 @@ fn presets(text: &str) -> Vec<(String, u64)> {
 #[test]
 fn published_presets_have_as_many_parameters_as_published() {
     let mut seen = 0;
-    for module in ["gpt2", "llama", "olmo", "qwen"] {
+    for module in ["gpt2", "llama", "mixtral", "olmo", "qwen"] {
         let text = emberlab::stdlib::file(&format!("std/models/{module}.exp")).expect("the module");
         for (preset, count) in presets(text) {
             let text = format!("use std.models.{module}\nmodel mine from {module}.{preset} {{}}\n");

@@ -135,7 +135,7 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "collapse_whitespace" CollapseWhitespace  "keep" Keep  "redact" Redact  "dedup" Dedup  "take" Take
         "shuffle" Shuffle  "mix" Mix  "share" MixPart  "split" Split
         "bpe" Bpe  "characters" Characters  "wordpiece" Wordpiece  "tokenizer_json" TokenizerJson
-        "decoder" Decoder  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
+        "decoder" Decoder  "experts" Experts  "rope_linear" RopeLinear  "rope_llama3" RopeLlama3  "rope_yarn" RopeYarn
         "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
         "dpo" Dpo  "ppo" Ppo
         "grpo" Grpo  "template" Template  "lora" Lora  "adamw" Adamw  "sgd" Sgd  "lion" Lion

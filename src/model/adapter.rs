@@ -6,7 +6,7 @@
 
 use super::architecture::Architecture;
 use super::host::product;
-use super::layout::{Init, Layout, LayoutBuilder, LeafId};
+use super::layout::{FeedForwardRoles, Init, Layout, LayoutBuilder, LeafId};
 use super::precision::round;
 use crate::device::Format;
 use crate::plan::spec;
@@ -42,13 +42,14 @@ pub(super) struct AdapterGradients {
 }
 
 impl Adapter {
-    /// The adapters of a network. Matrices that it does not have, such as the gate of a layer without one, are passed by.
+    /// The adapters of a network. Matrices that it does not have, such as the gate of a layer without one, are passed by, and
+    /// so are those of experts.
     pub fn new(spec: &spec::Lora, architecture: &Architecture, network: &Layout) -> Adapter {
         let (rank, after) = (spec.rank.max(1) as usize, network.leaves.len());
         let mut builder = LayoutBuilder::default();
         let mut parts: BTreeMap<LeafId, Vec<AdapterPart>> = BTreeMap::new();
         for (layer, block) in network.roles.blocks.iter().enumerate() {
-            for (leaf, stretches) in [
+            let mut matrices = vec![
                 (
                     block.qkv.weight,
                     vec![
@@ -58,18 +59,18 @@ impl Adapter {
                     ],
                 ),
                 (block.out.weight, vec![(spec::LoraTarget::Output, architecture.width)]),
-                (
-                    block.up.weight,
-                    match architecture.gated() {
-                        true => vec![
-                            (spec::LoraTarget::Gate, architecture.hidden),
-                            (spec::LoraTarget::Up, architecture.hidden),
-                        ],
-                        false => vec![(spec::LoraTarget::Up, architecture.hidden)],
-                    },
-                ),
-                (block.down.weight, vec![(spec::LoraTarget::Down, architecture.width)]),
-            ] {
+            ];
+            if let FeedForwardRoles::Dense { up, down } = block.feed_forward {
+                let into = match architecture.gated() {
+                    true => {
+                        vec![(spec::LoraTarget::Gate, architecture.hidden), (spec::LoraTarget::Up, architecture.hidden)]
+                    }
+                    false => vec![(spec::LoraTarget::Up, architecture.hidden)],
+                };
+                matrices.push((up.weight, into));
+                matrices.push((down.weight, vec![(spec::LoraTarget::Down, architecture.width)]));
+            }
+            for (leaf, stretches) in matrices {
                 let (mut first, input) = (0, network.leaves[leaf].cols);
                 for (target, rows) in stretches {
                     if spec.on.contains(&target) {

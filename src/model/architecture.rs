@@ -25,6 +25,9 @@ pub struct Architecture {
     pub window: Option<usize>,
     pub global_every: Option<usize>,
     pub activation: Activation,
+    // Left out where there are none, so that checkpoints from before there were any still fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
     pub bias: bool,
     pub qkv_bias: bool,
     pub logit_cap: Option<f64>,
@@ -34,11 +37,44 @@ pub struct Architecture {
     pub init_scaled: bool,
 }
 
+/// The experts of a network's mixtures.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Experts {
+    pub count: usize,
+    pub active: usize,
+    pub hidden: usize,
+    pub renormalize: bool,
+    pub every: Option<usize>,
+    pub balance: f64,
+    pub z_loss: Option<f64>,
+}
+
+impl Experts {
+    fn new(spec: &spec::Experts, hidden: i64) -> Result<Experts, ModelError> {
+        let size = |field, value: i64, most: i64| match usize::try_from(value) {
+            Ok(size) if (1..=most).contains(&value) => Ok(size),
+            _ => {
+                let requirement = format!("it must be at least 1 and at most {most}");
+                Err(ModelError::Size { field, value, requirement })
+            }
+        };
+        Ok(Experts {
+            count: size("experts.count", spec.count, 1 << 16)?,
+            active: size("experts.active", spec.active, spec.count)?,
+            hidden: size("experts.hidden", spec.hidden.unwrap_or(hidden), i64::MAX)?,
+            renormalize: spec.renormalize,
+            every: spec.every.map(|every| size("experts.every", every, i64::MAX)).transpose()?,
+            balance: spec.balance,
+            z_loss: spec.z_loss,
+        })
+    }
+}
+
 impl Architecture {
     /// Checks `spec` and fixes its vocabulary: the one it names, which must hold the tokenizer's, or the tokenizer's.
     ///
     /// # Errors
-    /// A size that is not positive, heads that do not divide, rotary angles over an odd head, or no vocabulary.
+    /// A size that is not positive, more experts of a token than there are, experts with biases, heads that do not divide, rotary angles over an odd head, or no vocabulary.
     pub fn new(spec: &spec::Decoder, tokenizer: Option<usize>) -> Result<Architecture, ModelError> {
         let vocab = match (spec.vocab, tokenizer) {
             (Some(vocab), Some(entries)) if vocab < entries as i64 => {
@@ -73,6 +109,7 @@ impl Architecture {
             window: some("window", spec.window)?,
             global_every: some("global_every", spec.global_every)?,
             activation: spec.activation,
+            experts: spec.experts.as_ref().map(|experts| Experts::new(experts, spec.hidden)).transpose()?,
             bias: spec.bias,
             qkv_bias: spec.qkv_bias,
             logit_cap: spec.logit_cap,
@@ -88,6 +125,10 @@ impl Architecture {
         if architecture.position == Position::Rotary && !architecture.head_dim.is_multiple_of(2) {
             let requirement = "rotary positions turn pairs, so it must be even".to_owned();
             return Err(ModelError::Size { field: "head_dim", value: spec.head_dim, requirement });
+        }
+        if architecture.bias && architecture.experts.is_some() {
+            let requirement = "experts have no bias vectors; set `bias` to false".to_owned();
+            return Err(ModelError::Size { field: "bias", value: 1, requirement });
         }
         Ok(architecture)
     }
@@ -115,6 +156,11 @@ impl Architecture {
     /// Tokens that the queries of the block `layer` see, their own among them; absent: all before them.
     pub(crate) fn window_of(&self, layer: usize) -> Option<usize> {
         self.window.filter(|_| self.global_every.is_none_or(|every| !(layer + 1).is_multiple_of(every)))
+    }
+
+    /// The experts of the block `layer`, if it has any.
+    pub(crate) fn mixture(&self, layer: usize) -> Option<&Experts> {
+        self.experts.as_ref().filter(|experts| experts.every.is_none_or(|every| (layer + 1).is_multiple_of(every)))
     }
 
     /// Trainable numbers, exactly.

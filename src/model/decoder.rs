@@ -120,6 +120,7 @@ impl Decoder {
             adapter: None,
             recompute: false,
             format: None,
+            account: None,
         };
         let angles = self.rotary(time).map(|rotary| rotary.prefix(time));
         let masks = Rc::new(Masks::causal(&self.architecture, time, &self.device));

@@ -212,6 +212,7 @@ impl Decoder {
             adapter: None,
             recompute: false,
             format: None,
+            account: None,
         };
         let mut cache = Cache::new(self, time + steps, pads.clone());
         let mut rows = vec![Generated::begin(Finish::Length); batch];

@@ -16,8 +16,18 @@ pub struct Specials {
 }
 
 /// Families in the order they are tried: the first that fits is taken.
-const ORDER: [Family; 7] =
-    [Family::Llama, Family::Gpt2, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Mistral, Family::Smollm3];
+const ORDER: [Family; 10] = [
+    Family::Llama,
+    Family::Gpt2,
+    Family::Qwen2,
+    Family::Qwen3,
+    Family::Olmo2,
+    Family::Mistral,
+    Family::Smollm3,
+    Family::Mixtral,
+    Family::Qwen3Moe,
+    Family::Olmoe,
+];
 
 /// What `transformers` calls the network of a family.
 fn class(family: Family) -> &'static str {
@@ -29,6 +39,9 @@ fn class(family: Family) -> &'static str {
         Family::Qwen3 => "Qwen3ForCausalLM",
         Family::Olmo2 => "Olmo2ForCausalLM",
         Family::Smollm3 => "SmolLM3ForCausalLM",
+        Family::Mixtral => "MixtralForCausalLM",
+        Family::Qwen3Moe => "Qwen3MoeForCausalLM",
+        Family::Olmoe => "OlmoeForCausalLM",
     }
 }
 
@@ -36,7 +49,8 @@ fn class(family: Family) -> &'static str {
 fn lacks(family: Family, a: &Architecture) -> Vec<String> {
     let gpt2 = family == Family::Gpt2;
     let (qk_norm, place) = match family {
-        Family::Qwen3 => (QkNorm::Head, NormPlace::Before),
+        Family::Qwen3 | Family::Qwen3Moe => (QkNorm::Head, NormPlace::Before),
+        Family::Olmoe => (QkNorm::Width, NormPlace::Before),
         Family::Olmo2 => (QkNorm::Width, NormPlace::After),
         _ => (QkNorm::Absent, NormPlace::Before),
     };
@@ -45,8 +59,22 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         Family::Gpt2 => true,
         Family::Llama | Family::Smollm3 => a.bias == a.qkv_bias,
         Family::Qwen2 => !a.bias && a.qkv_bias,
-        Family::Mistral | Family::Qwen3 | Family::Olmo2 => !a.bias && !a.qkv_bias,
+        Family::Mistral | Family::Qwen3 | Family::Olmo2 | Family::Mixtral | Family::Qwen3Moe | Family::Olmoe => {
+            !a.bias && !a.qkv_bias
+        }
     };
+    let mixed = matches!(family, Family::Mixtral | Family::Qwen3Moe | Family::Olmoe);
+    let mixtures = match (family, &a.experts) {
+        (Family::Mixtral, Some(experts)) => experts.renormalize && experts.every.is_none(),
+        (Family::Olmoe, Some(experts)) => experts.every.is_none(),
+        _ => true,
+    };
+    let windows = match family {
+        Family::Mistral => a.window.is_some(),
+        Family::Mixtral => true,
+        _ => a.window.is_none(),
+    };
+    let narrow = matches!(family, Family::Gpt2 | Family::Olmoe);
     let choice = |has: bool, field: &str, value: &dyn Fn() -> Json| {
         (!has).then(|| format!("`{field} = {}`", value().as_str().unwrap_or_default()))
     };
@@ -62,11 +90,13 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         choice(a.position == position, "position", &|| json!(a.position)),
         choice(a.activation == activation, "activation", &|| json!(a.activation)),
         other(a.nope_every.is_some() == (family == Family::Smollm3), "its `nope_every`"),
-        other(a.window.is_some() == (family == Family::Mistral) && a.global_every.is_none(), "its windows"),
+        other(windows && a.global_every.is_none(), "its windows"),
         other(biases, "its biases"),
         other(a.logit_cap.is_none(), "`logit_cap`"),
         other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
-        other(!gpt2 || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
+        other(mixed == a.experts.is_some(), if mixed { "feed-forward layers without experts" } else { "`experts`" }),
+        other(mixtures, "its choice of experts"),
+        other(!narrow || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
     ]
     .into_iter()
     .flatten()
@@ -131,10 +161,11 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
         }),
         Family::Qwen3 | Family::Olmo2 => json!({ "attention_bias": false }),
         Family::Mistral => json!({ "sliding_window": a.window }),
+        Family::Mixtral | Family::Qwen3Moe | Family::Olmoe => experts(family, a),
         Family::Gpt2 | Family::Qwen2 => json!({}),
     };
     let windows = match family {
-        Family::Qwen2 | Family::Qwen3 | Family::Smollm3 => {
+        Family::Qwen2 | Family::Qwen3 | Family::Smollm3 | Family::Qwen3Moe => {
             json!({ "use_sliding_window": false, "sliding_window": null })
         }
         _ => json!({}),
@@ -153,6 +184,42 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
     });
     let fields = [shared, own, further, windows].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
     Json::Object(fields.collect())
+}
+
+/// What configurations of networks with experts say of them.
+fn experts(family: Family, a: &Architecture) -> Json {
+    let Some(e) = &a.experts else { return json!({}) };
+    let mut fields = json!({
+        "num_experts_per_tok": e.active,
+        "router_aux_loss_coef": e.balance,
+        "output_router_logits": false,
+    });
+    let own = match family {
+        Family::Mixtral => json!({
+            "num_local_experts": e.count,
+            "intermediate_size": e.hidden,
+            "sliding_window": a.window,
+        }),
+        Family::Qwen3Moe => json!({
+            "num_experts": e.count,
+            "moe_intermediate_size": e.hidden,
+            "norm_topk_prob": e.renormalize,
+            "decoder_sparse_step": e.every.unwrap_or(1),
+            "mlp_only_layers": [],
+            "attention_bias": false,
+        }),
+        _ => json!({
+            "num_experts": e.count,
+            "intermediate_size": e.hidden,
+            "norm_topk_prob": e.renormalize,
+            "attention_bias": false,
+            "clip_qkv": null,
+        }),
+    };
+    if let (Some(fields), Json::Object(own)) = (fields.as_object_mut(), own) {
+        fields.extend(own);
+    }
+    fields
 }
 
 fn rope_scaling(scaling: &RopeScaling) -> Json {
@@ -185,8 +252,18 @@ fn rope_scaling(scaling: &RopeScaling) -> Json {
 pub fn weights<'a>(family: Family, a: &Architecture, ours: Vec<Named<'a>>) -> Vec<Named<'a>> {
     match family {
         Family::Gpt2 => gpt2(a, ours),
+        Family::Mixtral => {
+            ours.into_iter().map(|w| Named { name: Cow::Owned(Family::mixtral(&w.name)), ..w }).collect()
+        }
         // Our names are theirs.
-        Family::Llama | Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Olmo2 | Family::Smollm3 => ours,
+        Family::Llama
+        | Family::Mistral
+        | Family::Qwen2
+        | Family::Qwen3
+        | Family::Olmo2
+        | Family::Smollm3
+        | Family::Qwen3Moe
+        | Family::Olmoe => ours,
     }
 }
 

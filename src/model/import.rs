@@ -103,12 +103,28 @@ impl Shards {
         let failed = |cause: String| ModelError::Format { path: shard.path.clone(), cause };
         let info = shard.metadata.info(&place.tensor).ok_or_else(|| failed(format!("`{}` is gone", place.tensor)))?;
         let (from, to) = info.data_offsets;
-        let bytes = shard.map.get(shard.start + from..shard.start + to);
+        let resized = || failed(format!("`{}` has another size than it had", place.tensor));
+        // Of a tensor with many experts, no more than one is read.
+        let (within, place) = stretch(to - from, place).ok_or_else(resized)?;
+        let bytes = shard.map.get(shard.start + from + within.start..shard.start + from + within.end);
         let all = bytes.and_then(|bytes| numbers(info.dtype, bytes)).ok_or_else(|| {
             failed(format!("`{}` has the number format {:?}; f32, f16 and bf16 can be read", place.tensor, info.dtype))
         })?;
-        part(&all, place).ok_or_else(|| failed(format!("`{}` has another size than it had", place.tensor)))
+        part(&all, &place).ok_or_else(resized)
     }
+}
+
+/// The bytes of a tensor of so many that hold our weight, and where it lies among those: the whole tensor where it lies the
+/// other way.
+fn stretch(bytes: usize, place: &Place) -> Option<(std::ops::Range<usize>, Place)> {
+    let (outputs, first, rows) = (place.outputs, place.first, *place.shape.first()?);
+    let row = (bytes as u64).checked_div(outputs).filter(|row| row.checked_mul(outputs) == Some(bytes as u64))?;
+    if place.turned || rows == outputs {
+        return Some((0..bytes, place.clone()));
+    }
+    let (from, to) = (row.checked_mul(first)?, row.checked_mul(first.checked_add(rows)?)?);
+    let place = Place { first: 0, outputs: rows, ..place.clone() };
+    (to <= bytes as u64).then_some((from as usize..to as usize, place))
 }
 
 /// The part of a tensor's numbers that is our weight, `[out, in]`.

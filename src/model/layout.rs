@@ -2,10 +2,11 @@
 //!
 //! Names follow the Llama modules of Hugging Face `transformers` for every shape, with
 //! `model.embed_positions.weight` for learned positions, Qwen 3's `q_norm` and `k_norm`, and the names of OLMo 2 and Gemma 2
-//! for norms of what a sub-layer puts out. Matrices are stored `[out, in]`. Weights that are multiplied
-//! with the same input (queries, keys and values; gate and up) lie one under the other and are used as one matrix.
+//! for norms of what a sub-layer puts out, and those of Qwen 3 and OLMoE for routers and experts. Matrices are stored `[out, in]`. Weights that are multiplied
+//! with the same input (queries, keys and values; gate and up) lie one under the other and are used as one matrix, and so do
+//! the experts of a block.
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, Experts};
 use super::part::Part;
 use crate::plan::spec::{Norm, NormPlace, Position, QkNorm};
 
@@ -81,9 +82,33 @@ pub(crate) struct BlockRoles {
     pub qk_norm: Option<[LeafId; 2]>,
     pub out: LinearRoles,
     pub mlp_norm: AroundRoles,
-    /// Up, or gate and up.
-    pub up: LinearRoles,
-    pub down: LinearRoles,
+    pub feed_forward: FeedForwardRoles,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum FeedForwardRoles {
+    Dense {
+        /// Up, or gate and up.
+        up: LinearRoles,
+        down: LinearRoles,
+    },
+    Experts(ExpertRoles),
+}
+
+impl Default for FeedForwardRoles {
+    fn default() -> FeedForwardRoles {
+        FeedForwardRoles::Dense { up: LinearRoles::default(), down: LinearRoles::default() }
+    }
+}
+
+/// The leaves of a mixture: `[count, width]`, `[count · (2 ·) hidden, width]` and `[count · width, hidden]`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct ExpertRoles {
+    pub sizes: Experts,
+    pub router: LeafId,
+    /// Up, or gate and up, expert by expert.
+    pub up: LeafId,
+    pub down: LeafId,
 }
 
 /// The norms of what goes into a sub-layer and of what comes out.
@@ -157,11 +182,6 @@ impl LayoutBuilder {
                 let at = |part: &str| format!("model.layers.{layer}.{part}");
                 let (q, k, v) = (at("self_attn.q_proj"), at("self_attn.k_proj"), at("self_attn.v_proj"));
                 let kv = a.kv_width();
-                let up: Vec<(String, usize)> = if a.gated() {
-                    vec![(at("mlp.gate_proj"), a.hidden), (at("mlp.up_proj"), a.hidden)]
-                } else {
-                    vec![(at("mlp.up_proj"), a.hidden)]
-                };
                 // Llama's second norm, of what goes into the feed-forward layer, is called as OLMo's first, of what comes
                 // out of attention; where there are both, Gemma's names tell them apart.
                 let (into_mlp, out_of_mlp) = match a.norm_place {
@@ -174,14 +194,38 @@ impl LayoutBuilder {
                     qk_norm: self.qk_norm(a, &at("self_attn.q_norm"), &at("self_attn.k_norm")),
                     out: self.linear(a.bias, &[(at("self_attn.o_proj"), a.width)], a.query_width(), residual),
                     mlp_norm: self.around(a, &at(into_mlp), &at(out_of_mlp)),
-                    up: self.linear(a.bias, &up, a.width, plain),
-                    down: self.linear(a.bias, &[(at("mlp.down_proj"), a.width)], a.hidden, residual),
+                    feed_forward: self.feed_forward(a, layer, plain, residual),
                 }
             })
             .collect();
         let norm = self.norm(a, "model.norm");
         let head = (!a.tied).then(|| self.matrix(&[("lm_head.weight", a.vocab)], a.width, plain));
         Roles { embedding, positions, blocks, norm, head }
+    }
+
+    fn feed_forward(&mut self, a: &Architecture, layer: usize, plain: Init, residual: Init) -> FeedForwardRoles {
+        let into: &[&str] = if a.gated() { &["gate_proj", "up_proj"] } else { &["up_proj"] };
+        let at = format!("model.layers.{layer}.mlp");
+        match a.mixture(layer) {
+            None => {
+                let up: Vec<(String, usize)> = into.iter().map(|part| (format!("{at}.{part}"), a.hidden)).collect();
+                let up = self.linear(a.bias, &up, a.width, plain);
+                let down = self.linear(a.bias, &[(format!("{at}.down_proj"), a.width)], a.hidden, residual);
+                FeedForwardRoles::Dense { up, down }
+            }
+            Some(experts) => {
+                let of = |parts: &[&str], rows: usize| -> Vec<(String, usize)> {
+                    (0..experts.count)
+                        .flat_map(|e| parts.iter().map(move |part| (e, part)))
+                        .map(|(e, part)| (format!("{at}.experts.{e}.{part}.weight"), rows))
+                        .collect()
+                };
+                let router = self.matrix(&[(format!("{at}.gate.weight"), experts.count)], a.width, plain);
+                let up = self.matrix(&of(into, experts.hidden), a.width, plain);
+                let down = self.matrix(&of(&["down_proj"], a.width), experts.hidden, residual);
+                FeedForwardRoles::Experts(ExpertRoles { sizes: *experts, router, up, down })
+            }
+        }
     }
 
     fn around(&mut self, a: &Architecture, before: &str, after: &str) -> AroundRoles {
@@ -278,7 +322,7 @@ impl LayoutBuilder {
 mod tests {
     use crate::model::{Architecture, Layout};
     use crate::plan::parameters;
-    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm};
 
     fn gpt2(bias: bool) -> Decoder {
         Decoder {
@@ -313,7 +357,16 @@ mod tests {
         for bias in [false, true] {
             for norm_place in [NormPlace::Before, NormPlace::After, NormPlace::Both] {
                 for qk_norm in [QkNorm::Absent, QkNorm::Head, QkNorm::Width] {
-                    for activation in [Activation::Gelu, Activation::Geglu] {
+                    for (activation, every) in [(Activation::Gelu, None), (Activation::Geglu, Some(2))] {
+                        let experts = Experts {
+                            count: 5,
+                            active: 2,
+                            hidden: every.map(|_| 30),
+                            renormalize: true,
+                            every,
+                            balance: 0.0,
+                            z_loss: None,
+                        };
                         let spec = Decoder {
                             layers: 3,
                             kv_heads: 4,
@@ -325,6 +378,10 @@ mod tests {
                             ..gpt2(bias)
                         };
                         assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                        if !bias {
+                            let spec = Decoder { experts: Some(experts), ..spec };
+                            assert_eq!(count(&spec), parameters(&spec, 100).total(), "{spec:?}");
+                        }
                     }
                 }
             }

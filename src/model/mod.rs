@@ -12,6 +12,7 @@ mod cache;
 mod decoder;
 mod dropout;
 mod error;
+mod experts;
 mod feed_forward;
 mod generate;
 mod head;
@@ -31,7 +32,7 @@ mod sampler;
 mod stream;
 mod weights;
 
-pub use architecture::Architecture;
+pub use architecture::{Architecture, Experts};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated, Next};
@@ -47,6 +48,7 @@ pub(crate) use weights::{hand_over as hand_over_segments, load as load_segments,
 pub(crate) use adapter::Adapter;
 pub(crate) use decoder::{Input, InputShape};
 pub(crate) use dropout::Dropout;
+pub(crate) use experts::Account;
 pub(crate) use head::{HeadGradient, Scaled, Squeeze, head_gradient, head_logprobs};
 pub(crate) use host::{Host, change as change_on_host, product};
 pub(crate) use pass::{LeafGradients, Pass, Tape};

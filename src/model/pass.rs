@@ -10,9 +10,10 @@ use super::attention::{self, AttentionTape, KernelTape, Sight, attention, attent
 use super::cache::Cache;
 use super::decoder::Input;
 use super::dropout::Dropout;
+use super::experts::{Account, Balance, ExpertsTape, Load, Matrices, Way, experts, experts_back};
 use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
-use super::layout::{BlockRoles, Layout, LeafId, LinearRoles, NormRoles};
+use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
 use super::precision::round;
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
@@ -32,6 +33,8 @@ pub(crate) struct Pass<'a> {
     pub recompute: bool,
     /// What goes into matrix products; nothing: f32.
     pub format: Option<Format>,
+    /// How a step holds routers to account; absent outside of training, where nothing is learnt of their balance.
+    pub account: Option<Account<'a>>,
 }
 
 /// What a forward pass leaves for the way back.
@@ -41,6 +44,8 @@ pub(crate) struct Tape {
     drop: Option<Tensor<2>>,
     blocks: Vec<Kept>,
     norm: Option<NormTape>,
+    /// What is learnt from beside the loss, of a network with experts.
+    pub balance: Option<Balance>,
 }
 
 /// What is kept of a block.
@@ -61,13 +66,23 @@ struct BlockTape {
     attention_after: Option<NormTape>,
     attention_drop: Option<Tensor<2>>,
     mlp_norm: Option<NormTape>,
-    /// Input of the first projection.
+    /// Input of the feed-forward layer.
     mlp_input: Tensor<2>,
-    activation: ActivationTape,
-    /// Input of the second projection.
-    mlp_output: Tensor<2>,
+    feed_forward: FeedForwardTape,
     mlp_after: Option<NormTape>,
     mlp_drop: Option<Tensor<2>>,
+}
+
+/// What a feed-forward layer leaves.
+enum FeedForwardTape {
+    Dense {
+        up: LinearRoles,
+        activation: ActivationTape,
+        /// Input of the second projection.
+        output: Tensor<2>,
+        down: LinearRoles,
+    },
+    Experts(ExpertRoles, ExpertsTape),
 }
 
 /// What attention leaves, of a kernel or of burn's operations.
@@ -106,19 +121,33 @@ impl Pass<'_> {
         mut tape: Option<&mut Tape>,
     ) -> Tensor<2> {
         let (mut x, drop) = self.drop(x);
+        let mut loads = Vec::new();
         for (layer, roles) in self.layout.roles.blocks.iter().enumerate() {
             let kept = (self.recompute && tape.is_some()).then(|| Kept::Input(Box::new(x.clone()), self.place()));
             let (y, block) = self.block(x, input, roles, layer, cache.as_deref_mut());
             x = y;
             if let Some(tape) = tape.as_deref_mut() {
+                loads.extend(self.load(&block));
                 tape.blocks.push(kept.unwrap_or_else(|| Kept::Tape(Box::new(block))));
             }
         }
         let (y, norm) = self.norm(x, self.layout.roles.norm);
         if let Some(tape) = tape {
             (tape.drop, tape.norm) = (drop, Some(norm));
+            let held = self.architecture.experts.as_ref().zip(self.account);
+            tape.balance = held.and_then(|(experts, account)| Balance::of(experts, account, loads));
         }
         y
+    }
+
+    /// What the rows asked of a block's experts, where a step wants to know.
+    fn load(&self, block: &BlockTape) -> Option<Load> {
+        match (&block.feed_forward, self.account) {
+            (FeedForwardTape::Experts(_, tape), Some(account)) if !account.sequences.is_empty() => {
+                Some(tape.load(account.sequences, &block.mlp_input))
+            }
+            _ => None,
+        }
     }
 
     fn block(
@@ -140,10 +169,12 @@ impl Pass<'_> {
         let (y, attention_drop) = self.drop(y);
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
-        let mlp_input = self.round(mlp_input);
-        let (mlp_output, activation) = activate(self.architecture.activation, self.linear(&mlp_input, roles.up));
-        let mlp_output = self.round(mlp_output);
-        let y = self.linear(&mlp_output, roles.down);
+        let mlp_input = match roles.feed_forward {
+            FeedForwardRoles::Dense { .. } => self.round(mlp_input),
+            // Experts multiply in f32.
+            FeedForwardRoles::Experts(_) => mlp_input,
+        };
+        let (y, feed_forward) = self.feed_forward(&mlp_input, roles.feed_forward);
         let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
         let (y, mlp_drop) = self.drop(y);
         let tape = BlockTape {
@@ -156,12 +187,32 @@ impl Pass<'_> {
             attention_drop,
             mlp_norm,
             mlp_input,
-            activation,
-            mlp_output,
+            feed_forward,
             mlp_after,
             mlp_drop,
         };
         (x + y, tape)
+    }
+
+    /// The feed-forward layer, or the experts in its place.
+    fn feed_forward(&self, x: &Tensor<2>, roles: FeedForwardRoles) -> (Tensor<2>, FeedForwardTape) {
+        let kind = self.architecture.activation;
+        match roles {
+            FeedForwardRoles::Experts(roles) => {
+                let (y, tape) = experts(&roles.sizes, kind, x, &self.matrices(roles));
+                (y, FeedForwardTape::Experts(roles, tape))
+            }
+            FeedForwardRoles::Dense { up, down } => {
+                let (output, activation) = activate(kind, self.linear(x, up));
+                let output = self.round(output);
+                (self.linear(&output, down), FeedForwardTape::Dense { up, activation, output, down })
+            }
+        }
+    }
+
+    fn matrices(&self, roles: ExpertRoles) -> Matrices<'_> {
+        let [router, up, down] = [roles.router, roles.up, roles.down].map(|leaf| &self.leaves[leaf]);
+        Matrices { router, up, down }
     }
 
     /// From queries, keys and values `[batch · time, width]` to the heads' outputs, side by side.
@@ -214,6 +265,7 @@ impl Pass<'_> {
     /// From the gradient of the hidden states to those of the embedded input and of the leaves.
     pub fn back(&self, hidden: Tensor<2>, input: &Input, tape: Tape) -> (Tensor<2>, LeafGradients) {
         let mut grads: LeafGradients = vec![None; self.leaves.len()];
+        let balance = tape.balance;
         let mut x = match tape.norm {
             Some(norm) => self.norm_back(norm, hidden, self.layout.roles.norm, &mut grads),
             None => hidden,
@@ -228,7 +280,7 @@ impl Pass<'_> {
                     self.block(*x, input, roles, layer, None).1
                 }
             };
-            x = self.block_back(x, input, roles, layer, block, &mut grads);
+            x = self.block_back(x, input, (roles, layer), block, balance.as_ref(), &mut grads);
         }
         (times(x, tape.drop), grads)
     }
@@ -237,16 +289,13 @@ impl Pass<'_> {
         &self,
         x: Tensor<2>,
         input: &Input,
-        roles: &BlockRoles,
-        layer: usize,
+        (roles, layer): (&BlockRoles, usize),
         tape: BlockTape,
+        balance: Option<&Balance>,
         grads: &mut LeafGradients,
     ) -> Tensor<2> {
-        let a = self.architecture;
         let y = self.maybe_norm_back(tape.mlp_after, times(x.clone(), tape.mlp_drop), roles.mlp_norm.after, grads);
-        let y = self.linear_back(y, tape.mlp_output, roles.down, grads);
-        let y = activate_back(a.activation, tape.activation, y);
-        let y = self.linear_back(y, tape.mlp_input, roles.up, grads);
+        let y = self.feed_forward_back(y, tape.mlp_input, tape.feed_forward, balance, grads);
         let x = x + self.maybe_norm_back(tape.mlp_norm, y, roles.mlp_norm.before, grads);
 
         let output = tape.attention_output;
@@ -257,6 +306,33 @@ impl Pass<'_> {
         let qkv = self.qk_norm_back(tape.qk_norm, qkv, roles, grads);
         let y = self.linear_back(qkv, tape.attention_input, roles.qkv, grads);
         x + self.maybe_norm_back(tape.attention_norm, y, roles.attention_norm.before, grads)
+    }
+
+    /// The gradient of what went into the feed-forward layer, `x`, given that of what came out, `y`.
+    fn feed_forward_back(
+        &self,
+        y: Tensor<2>,
+        x: Tensor<2>,
+        tape: FeedForwardTape,
+        balance: Option<&Balance>,
+        grads: &mut LeafGradients,
+    ) -> Tensor<2> {
+        let kind = self.architecture.activation;
+        match tape {
+            FeedForwardTape::Experts(roles, tape) => {
+                let way = Way { sizes: &roles.sizes, kind, balance, trained: self.adapter.is_none() };
+                let gradient = experts_back(way, tape, &x, &y, &self.matrices(roles));
+                if let Some([router, up, down]) = gradient.matrices {
+                    (grads[roles.router], grads[roles.up], grads[roles.down]) = (Some(router), Some(up), Some(down));
+                }
+                gradient.x
+            }
+            FeedForwardTape::Dense { up, activation, output, down } => {
+                let y = self.linear_back(y, output, down, grads);
+                let y = activate_back(kind, activation, y);
+                self.linear_back(y, x, up, grads)
+            }
+        }
     }
 
     /// The gradient of queries, keys and values, given the heads' outputs and their gradient `y`.
@@ -406,7 +482,7 @@ fn times(x: Tensor<2>, mask: Option<Tensor<2>>) -> Tensor<2> {
 mod tests {
     use super::*;
     use crate::model::{InputShape, Params};
-    use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
+    use crate::plan::spec::{Activation, Decoder, Experts, Norm, NormPlace, Position, QkNorm};
     use crate::random::Stream;
     use burn::tensor::TensorData;
 
@@ -436,7 +512,21 @@ mod tests {
         };
         let olmo = Decoder { norm_place: NormPlace::After, qk_norm: QkNorm::Width, ..llama.clone() };
         let qwen3 = Decoder { qk_norm: QkNorm::Head, ..llama.clone() };
+        let experts = Experts {
+            count: 5,
+            active: 2,
+            hidden: Some(9),
+            renormalize: true,
+            every: None,
+            balance: 0.5,
+            z_loss: None,
+        };
+        let mixture = |experts| Decoder { experts: Some(experts), ..llama.clone() };
         let specs = [
+            mixture(experts),
+            mixture(Experts { renormalize: false, hidden: None, z_loss: Some(0.2), ..experts }),
+            mixture(Experts { every: Some(2), active: 1, ..experts }),
+            Decoder { dropout: 0.3, activation: Activation::Gelu, ..mixture(Experts { active: 5, ..experts }) },
             Decoder { activation: Activation::Relu, position: Position::Absent, ..gpt2.clone() },
             Decoder { qkv_bias: true, activation: Activation::Geglu, ..llama.clone() },
             Decoder { norm_place: NormPlace::Both, activation: Activation::ReluSquared, ..llama.clone() },
@@ -477,9 +567,13 @@ mod tests {
                 adapter: None,
                 recompute: false,
                 format: None,
+                // The second row has two sequences, and padding.
+                account: Some(Account { sequences: &[0..8, 8..10, 10..13], total: 20 }),
             };
             let mut tape = Tape::default();
             let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
+            let held = tape.balance.as_ref().map(|balance| balance.loss.clone());
+            assert_eq!(held.is_some(), architecture.experts.is_some());
             let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
 
             // Computing blocks again changes no bit.
@@ -497,11 +591,17 @@ mod tests {
             let drop = dropout();
             let pass = Pass { leaves: &leaves, dropout: drop.as_ref(), ..pass };
             let x = x.autodiff().require_grad();
-            let hidden = pass.blocks(x.clone(), &input, None, None);
-            let grads = (hidden.clone() * seed).sum().backward();
+            let mut tape = Tape::default();
+            let hidden = pass.blocks(x.clone(), &input, None, Some(&mut tape));
             let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
                 assert!(a.all_close(b, Some(1e-4), Some(1e-4)), "{what} of {architecture:?}");
             };
+            let mut loss = (hidden.clone() * seed).sum();
+            if let Some((balance, held)) = tape.balance.zip(held) {
+                close(held, balance.loss.clone().inner(), "balance");
+                loss = loss + balance.loss.sum();
+            }
+            let grads = loss.backward();
             close(by_hand, hidden.inner(), "hidden");
             close(x_by_hand, x.grad(&grads).unwrap(), "input");
             for (id, (leaf, by_hand)) in leaves.iter().zip(leaves_by_hand).enumerate() {
@@ -522,7 +622,8 @@ mod tests {
         let on = vec![LoraTarget::Query, LoraTarget::Value, LoraTarget::Up, LoraTarget::Down];
         for (format, within) in [(Format::F16, 4e-3), (Format::Bf16, 4e-2)] {
             let cases = architectures().into_iter().flat_map(|a| [(a.clone(), None), (a, Some(on.clone()))]);
-            for (architecture, on) in cases.filter(|(a, on)| on.is_none() || a.dropout == 0.0) {
+            let dense = |a: &Architecture| a.experts.is_none();
+            for (architecture, on) in cases.filter(|(a, on)| dense(a) && (on.is_none() || a.dropout == 0.0)) {
                 let layout = Layout::new(&architecture);
                 let mut host = Params::fresh(&layout, 1, &device).leaves(&layout);
                 let adapter = on.map(|on| {
@@ -550,6 +651,7 @@ mod tests {
                     adapter: adapter.as_ref(),
                     recompute: false,
                     format: Some(format),
+                    account: None,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
@@ -627,12 +729,17 @@ mod tests {
                     adapter: Some(&adapter),
                     recompute: false,
                     format: None,
+                    account: None,
                 };
                 let mut tape = Tape::default();
                 let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
                 let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
                 let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
-                    assert!(a.all_close(b, Some(1e-4), Some(1e-4)), "{what} of {spec:?} on {architecture:?}");
+                    let most = |x: Tensor<2>| f64::from(x.abs().max().try_into_vec_as::<f32>().unwrap()[0]);
+                    let (apart, largest) = (most(a.clone() - b.clone()), most(b.clone()));
+                    // Where large numbers cancel out, rounding is relative to those.
+                    let fits = a.all_close(b, Some(1e-4), Some((2e-5 * largest).max(1e-4)));
+                    assert!(fits, "{what} of {spec:?} on {architecture:?}, by {apart} of {largest}");
                 };
 
                 let merged = adapter.merged(&leaves);
@@ -671,6 +778,7 @@ mod tests {
                     adapter: None,
                     recompute: false,
                     format: None,
+                    account: None,
                 };
                 base.blocks(base.embed(input), input, None, None)
             };

@@ -118,13 +118,22 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         (None, None) => "starts from fresh weights".to_owned(),
     };
     out.field("network", &format!("{}: {}; {start}", stage.model_name, network(&stage.model)));
-    out.field("parameters", &show(&e.parameters, |n| thousands(*n)));
+    let active = e.parts.value().filter(|parts| parts.mixtures.is_some()).map(|parts| parts.active());
+    let active = active.map(|n| format!(", of which a token uses {}", thousands(n))).unwrap_or_default();
+    out.field("parameters", &show(&e.parameters, |n| format!("{}{active}", thousands(*n))));
     if let Some(p) = e.parts.value() {
         let mut parts = vec![format!("embedding {}", thousands(p.embedding))];
         if p.positions > 0 {
             parts.push(format!("positions {}", thousands(p.positions)));
         }
-        parts.push(format!("{} × {}", plural(p.layers, "block", "blocks"), thousands(p.block())));
+        if p.mixed() < p.layers {
+            parts.push(format!("{} × {}", plural(p.layers - p.mixed(), "block", "blocks"), thousands(p.block())));
+        }
+        if let Some(mixtures) = &p.mixtures {
+            let blocks = plural(p.mixed(), "block", "blocks");
+            let (count, all) = (thousands(mixtures.count), thousands(p.mixed_block()));
+            parts.push(format!("{blocks} of {count} experts × {all}"));
+        }
         parts.push(format!("norm {}", thousands(p.final_norm)));
         parts.push(if p.output > 0 { format!("output {}", thousands(p.output)) } else { "output tied".to_owned() });
         out.field("", &parts.join(" + "));
@@ -268,8 +277,12 @@ fn network(model: &Decoder) -> String {
     } else {
         format!("{} heads over {} key/value heads", model.heads, model.kv_heads)
     };
+    let experts = model
+        .experts
+        .as_ref()
+        .map_or_else(String::new, |experts| format!(", {} of {} experts a token", experts.active, experts.count));
     format!(
-        "{} × {} wide, {heads}, context {}",
+        "{} × {} wide, {heads}{experts}, context {}",
         plural(model.layers.max(0) as u64, "block", "blocks"),
         model.width,
         thousands(model.context.max(0) as u64)

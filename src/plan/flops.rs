@@ -3,7 +3,7 @@
 //! A token costs `6·N + 12·L·H·Q·T`: two operations a parameter in the forward pass and four in the backward pass, and
 //! attention over a sequence of `T` tokens with `L` blocks of `H` heads of size `Q` (PaLM, appendix B; nanoGPT). `N` is
 //! the number of parameters that a token is multiplied with: learned positions are left out, and so is an embedding that
-//! is not also the output layer, because looking up costs no operation. The causal mask is not deducted; a
+//! is not also the output layer, because looking up costs no operation, and experts that it does not go through. The causal mask is not deducted; a
 //! window is. Recomputation is not counted: this is what the model needs, not what the hardware is asked to do.
 
 use super::parameters::{Parameters, size};
@@ -20,7 +20,8 @@ pub fn training_flops_per_token(model: &Decoder, parameters: &Parameters, sequen
 pub fn forward_flops(model: &Decoder, vocab: u64, sequence: u64) -> f64 {
     let bare = Decoder { bias: false, ..model.clone() };
     let parts = super::parameters::parameters(&bare, vocab);
-    let matrices = (parts.attention + parts.feed_forward) as f64 * parts.layers as f64 + parts.embedding as f64;
+    let idle = parts.total() - parts.active();
+    let matrices = (parts.blocks() - idle) as f64 + parts.embedding as f64;
     let tokens = sequence as f64;
     2.0 * matrices * tokens + 4.0 * attention_products(model, sequence) * tokens
 }

@@ -23,6 +23,10 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .status()
                 .known("parameters", &e.parameters)
                 .put_some(
+                    "active_parameters",
+                    e.parts.value().filter(|p| p.mixtures.is_some()).map(|parts| json!(parts.active())),
+                )
+                .put_some(
                     "trained_parameters",
                     stage
                         .spec

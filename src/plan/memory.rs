@@ -94,7 +94,7 @@ pub fn memory(
     // output matrix gathers its gradient piece by piece, and the embedding its own before a tied model adds the two.
     let layouts = if accumulated { 3 } else { 2 };
     let tables = if training.adapter.is_some() { 0 } else { parts.embedding.saturating_mul(2 * F32) };
-    let segment = trained.min(UPDATED_AT_ONCE.max(parts.largest()).saturating_mul(F32));
+    let segment = trained.min(UPDATED_AT_ONCE.max(parts.together()).saturating_mul(F32));
     // Matrices are rounded as they are used: the one of a product, in both directions, and that of the logits beside it.
     let rounded = if training.half { parts.largest().saturating_mul(2 * F32) } else { 0 };
     // What is handed on has the adapters worked in.
@@ -164,6 +164,8 @@ pub fn adapters(model: &Decoder, adapter: &Adapter) -> u64 {
             LoraTarget::Query => (width, queries),
             LoraTarget::Key | LoraTarget::Value => (width, keys),
             LoraTarget::Output => (queries, width),
+            // The checks refuse adapters of experts.
+            LoraTarget::Gate | LoraTarget::Up | LoraTarget::Down if model.experts.is_some() => return sum,
             LoraTarget::Gate if !model.activation.gated() => return sum,
             LoraTarget::Gate | LoraTarget::Up => (width, hidden),
             LoraTarget::Down => (hidden, width),
@@ -189,7 +191,12 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
     let width = size(model.width);
     let queries = size(model.heads).saturating_mul(size(model.head_dim));
     let keys = size(model.kv_heads).saturating_mul(size(model.head_dim));
-    let hidden = size(model.hidden);
+    let dense = size(model.hidden).saturating_mul(feed_forward(model));
+    let hidden = match model.mixtures() {
+        0 => dense,
+        mixed if mixed < size(model.layers) => dense.max(mixture(model)),
+        _ => mixture(model),
+    };
     let scores = size(model.heads).saturating_mul(sequence);
     let bias = u64::from(model.bias);
     let dropout = if model.dropout > 0.0 { 2 } else { 0 };
@@ -211,7 +218,7 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
         scores.saturating_mul(4 + dropout),
         // Scaled queries, the mixture of values, divided by its weight, laid out by token; and the projection back.
         queries.saturating_mul(4 + grouped).saturating_add(width.saturating_mul(1 + bias + dropout)),
-        hidden.saturating_mul(feed_forward(model)),
+        hidden,
         width.saturating_mul(1 + bias + dropout),
     ];
     counted.iter().fold(0, |sum: u64, part| sum.saturating_add(*part))
@@ -225,6 +232,18 @@ fn norm(model: &Decoder) -> u64 {
         // Centred, squared, scaled, times the gain, plus the bias.
         Norm::Layer => 5 + u64::from(model.bias),
     }
+}
+
+/// Numbers that a mixture of experts keeps for one token. Where every expert is computed for every token, no more than one
+/// is held at a time.
+fn mixture(model: &Decoder) -> u64 {
+    let Some(experts) = &model.experts else { return 0 };
+    let hidden = experts.hidden.map_or(size(model.hidden), size);
+    let (width, count, active) = (size(model.width), size(experts.count), size(experts.active));
+    // What goes into each of a token's experts and what comes out, and their sum; logits, probabilities, choices, what they
+    // count, and room for as many while they are made.
+    let around = width.saturating_mul(2 * active + 4).saturating_add(count.saturating_mul(12));
+    hidden.saturating_mul(feed_forward(model)).saturating_mul(active).saturating_add(around)
 }
 
 /// Tensors of the size of the hidden layer that the feed-forward layer makes.

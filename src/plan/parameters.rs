@@ -16,7 +16,7 @@ pub struct Parameters {
     pub positions: u64,
     /// Projections of one block: `[width, heads·head_dim]`, two of `[width, kv_heads·head_dim]`, and back.
     pub attention: u64,
-    /// Feed-forward layer of one block: two matrices `[width, hidden]`, three with a gate.
+    /// Feed-forward layer of one block without experts: two matrices `[width, hidden]`, three with a gate.
     pub feed_forward: u64,
     /// The norms of one block: one or two of each sub-layer, and those of queries and keys.
     pub norms: u64,
@@ -26,6 +26,41 @@ pub struct Parameters {
     pub final_norm: u64,
     /// `[width, vocab]`; nothing when tied to the embedding.
     pub output: u64,
+    /// What blocks with experts have in the place of a feed-forward layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixtures: Option<Mixtures>,
+}
+
+/// The parameters of mixtures of experts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mixtures {
+    /// Blocks that have one.
+    pub blocks: u64,
+    /// `[width, count]`.
+    pub router: u64,
+    /// One expert: two matrices `[width, hidden]`, three with a gate.
+    pub expert: u64,
+    /// Experts of a block.
+    pub count: u64,
+    /// Of these, those that a token uses.
+    pub active: u64,
+}
+
+impl Mixtures {
+    /// The experts of one block.
+    fn experts(&self) -> u64 {
+        self.expert.saturating_mul(self.count)
+    }
+
+    /// Of one block.
+    pub fn block(&self) -> u64 {
+        self.experts().saturating_add(self.router)
+    }
+
+    /// Parameters that a token leaves alone, of all blocks.
+    fn idle(&self) -> u64 {
+        self.expert.saturating_mul(self.count.saturating_sub(self.active)).saturating_mul(self.blocks)
+    }
 }
 
 /// Counts the parameters of `model` with `vocab` entries in its embedding.
@@ -48,7 +83,18 @@ pub fn parameters(model: &Decoder, vocab: u64) -> Parameters {
         QkNorm::Width => queries.saturating_add(keys),
     };
     let norms = if model.norm_place == NormPlace::Both { 4 } else { 2 };
+    let mixtures = model.experts.as_ref().map(|experts| {
+        let hidden = experts.hidden.map_or(hidden, size);
+        Mixtures {
+            blocks: model.mixtures(),
+            router: width.saturating_mul(size(experts.count)),
+            expert: width.saturating_mul(hidden).saturating_mul(into + 1),
+            count: size(experts.count),
+            active: size(experts.active),
+        }
+    });
     Parameters {
+        mixtures,
         embedding: vocab.saturating_mul(width),
         positions: when(model.position == Position::Learned, size(model.context).saturating_mul(width)),
         attention,
@@ -61,28 +107,57 @@ pub fn parameters(model: &Decoder, vocab: u64) -> Parameters {
 }
 
 impl Parameters {
-    /// Of one block.
+    /// Of one block without experts.
     pub fn block(&self) -> u64 {
         self.attention.saturating_add(self.feed_forward).saturating_add(self.norms)
     }
 
+    /// Of one block with experts, in a network that has any.
+    pub fn mixed_block(&self) -> u64 {
+        let mixture = self.mixtures.map_or(self.feed_forward, |mixtures| mixtures.block());
+        self.attention.saturating_add(mixture).saturating_add(self.norms)
+    }
+
+    /// Blocks with experts.
+    pub fn mixed(&self) -> u64 {
+        self.mixtures.map_or(0, |mixtures| mixtures.blocks.min(self.layers))
+    }
+
+    /// The matrices of all blocks, with their biases.
+    pub(super) fn blocks(&self) -> u64 {
+        let dense = self.feed_forward.saturating_mul(self.layers - self.mixed());
+        let mixed = self.mixtures.map_or(0, |mixtures| mixtures.block().saturating_mul(mixtures.blocks));
+        self.attention.saturating_mul(self.layers).saturating_add(dense).saturating_add(mixed)
+    }
+
+    /// Parameters that a token uses: all but those of experts that it does not go through.
+    pub fn active(&self) -> u64 {
+        self.total().saturating_sub(self.mixtures.map_or(0, |mixtures| mixtures.idle()))
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
-        [self.block().saturating_mul(self.layers), self.positions, self.final_norm, self.output]
+        [self.blocks(), self.norms.saturating_mul(self.layers), self.positions, self.final_norm, self.output]
             .iter()
             .fold(self.embedding, |sum, part| sum.saturating_add(*part))
     }
 
-    /// Those that every token is multiplied with, the N of "6N": all but learned positions and an embedding that only
-    /// looks up (that is, one which is not also the output layer).
+    /// Those that a token is multiplied with, the N of "6N": all that it uses but learned positions and an embedding that
+    /// only looks up (that is, one which is not also the output layer).
     pub fn multiplied(&self) -> u64 {
         let looked_up = if self.output > 0 { self.embedding } else { 0 };
-        self.total().saturating_sub(self.positions).saturating_sub(looked_up)
+        self.active().saturating_sub(self.positions).saturating_sub(looked_up)
     }
 
     /// The largest single tensor: an embedding or a feed-forward matrix.
     pub fn largest(&self) -> u64 {
-        self.embedding.max(self.feed_forward / 2).max(self.attention / 2)
+        let expert = self.mixtures.map_or(0, |mixtures| mixtures.expert / 2);
+        self.embedding.max(self.feed_forward / 2).max(self.attention / 2).max(expert)
+    }
+
+    /// The most that lies together: a tensor, or the experts of a block.
+    pub fn together(&self) -> u64 {
+        self.largest().max(self.mixtures.map_or(0, |mixtures| mixtures.experts()))
     }
 }
 
@@ -124,7 +199,7 @@ pub(super) mod published {
 mod tests {
     use super::published::{gpt2, llama};
     use super::*;
-    use crate::plan::spec::Activation;
+    use crate::plan::spec::{Activation, Experts};
 
     #[test]
     fn gpt2_counts_to_the_unit() {
@@ -165,6 +240,35 @@ mod tests {
         let olmo2 = |sizes| Decoder { qk_norm: QkNorm::Width, norm_place: NormPlace::After, ..llama(sizes, false) };
         assert_eq!(count(olmo2([16, 2048, 16, 16, 128, 8192]), 100_352), 1_484_916_736, "OLMo 2 1B");
         assert_eq!(count(olmo2([32, 4096, 32, 32, 128, 11_008]), 100_352), 7_298_617_344, "OLMo 2 7B");
+    }
+
+    /// Totals are those of `transformers` for the published configurations, on its meta device; what is active is published.
+    #[test]
+    fn mixtures_count_to_the_unit() {
+        let experts = |count, active, hidden| Experts {
+            count,
+            active,
+            hidden,
+            renormalize: true,
+            every: None,
+            balance: 0.01,
+            z_loss: None,
+        };
+        let mixtral = llama([32, 4096, 32, 8, 128, 14_336], false);
+        let mixtral = parameters(&Decoder { experts: Some(experts(8, 2, None)), ..mixtral }, 32_000);
+        assert_eq!((mixtral.total(), mixtral.active()), (46_702_792_704, 12_879_925_248), "Mixtral 8x7B");
+        let qwen3 = Decoder { qk_norm: QkNorm::Head, ..llama([48, 2048, 32, 4, 128, 6144], false) };
+        let qwen3 = parameters(&Decoder { experts: Some(experts(128, 8, Some(768))), ..qwen3 }, 151_936);
+        assert_eq!((qwen3.total(), qwen3.active()), (30_532_122_624, 3_353_032_704), "Qwen3-30B-A3B");
+        let olmoe = Decoder { qk_norm: QkNorm::Width, ..llama([16, 2048, 16, 16, 128, 1024], false) };
+        let olmoe = parameters(&Decoder { experts: Some(experts(64, 8, None)), ..olmoe }, 50_304);
+        assert_eq!((olmoe.total(), olmoe.active()), (6_919_161_856, 1_282_017_280), "OLMoE 1B-7B");
+        // Every second of three blocks is one.
+        let base = llama([3, 8, 2, 1, 4, 16], true);
+        let sparse = Experts { every: Some(2), ..experts(4, 1, Some(5)) };
+        let sparse = parameters(&Decoder { experts: Some(sparse), ..base.clone() }, 10);
+        assert_eq!(sparse.total(), parameters(&base, 10).total() - 3 * 8 * 16 + 4 * 3 * 8 * 5 + 4 * 8);
+        assert_eq!(sparse.active(), sparse.total() - 3 * 3 * 8 * 5);
     }
 
     #[test]

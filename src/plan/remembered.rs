@@ -11,19 +11,20 @@ pub(super) fn remembered(model: &Decoder, parts: &Parameters, optimizer: &Optimi
         Optimizer::Sgd(spec) if spec.momentum == 0.0 => 0,
         Optimizer::Sgd(_) | Optimizer::Lion(_) => total,
         // Momentum of the matrices inside the blocks; two moments of all else.
-        Optimizer::Muon(_) => {
-            let blocks = parts.attention.saturating_add(parts.feed_forward).saturating_mul(parts.layers);
-            total.saturating_mul(2).saturating_sub(blocks.saturating_sub(biases(model)))
-        }
+        Optimizer::Muon(_) => total.saturating_mul(2).saturating_sub(parts.blocks().saturating_sub(biases(model))),
         // A number for each row and each column, of which a matrix has at most twice its numbers over its shorter side;
         // and one for each number of a vector.
         Optimizer::Adafactor(_) => {
-            let sides = [model.width, model.heads * model.head_dim, model.kv_heads * model.head_dim, model.hidden];
+            let expert = model.experts.as_ref().and_then(|experts| experts.hidden).unwrap_or(model.hidden);
+            let sides =
+                [model.width, model.heads * model.head_dim, model.kv_heads * model.head_dim, model.hidden, expert];
             let tables = [parts.embedding / size(model.width).max(1), parts.positions / size(model.width).max(1)];
             let sides = sides.map(size).into_iter().chain(tables.into_iter().filter(|rows| *rows > 0));
             let vectors = parts.norms.saturating_mul(parts.layers).saturating_add(parts.final_norm);
             let factors = total.saturating_mul(2) / sides.min().unwrap_or(1).max(1);
-            factors.saturating_add(vectors).saturating_add(biases(model))
+            // Routers have a short side of their own, one number for each expert.
+            let routers = parts.mixtures.map_or(0, |mixtures| mixtures.router.saturating_mul(2 * mixtures.blocks));
+            factors.saturating_add(routers).saturating_add(vectors).saturating_add(biases(model))
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Adapter, Group, Groups, Quantity, Schedule, Training, Unit};
+use super::spec::{Adapter, Group, Groups, LoraTarget, Precision, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -23,6 +23,29 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
         );
     }
+    let precision = common.products();
+    if model.experts.is_some() && precision != Precision::F32 {
+        let message = format!("`{}` multiplies in `{}`, which is not built for experts", item.name, precision.name());
+        problems.push(
+            Problem::new(Code::E0614, item.span_of("precision"), message)
+                .label("what is learnt of the balance of experts is not scaled")
+                .also(model_item.span_of("experts"), "the network has experts")
+                .help("leave `precision` out for f32"),
+        );
+    }
+    if model.experts.is_some() && model.mixtures() == 0 {
+        problems.push(
+            Problem::new(
+                Code::E0614,
+                model_item.span_of("experts.every"),
+                format!("no block of `{}` has experts", model_item.name),
+            )
+            .label("more than there are blocks")
+            .also(model_item.span_of("layers"), plural(model.layers.unsigned_abs(), "block", "blocks"))
+            .also(item.span, "trained here")
+            .help("let more blocks have experts, or leave `experts` out"),
+        );
+    }
     if let Some(Adapter::Lora(lora)) = &common.adapter {
         if common.init.is_none() {
             problems.push(
@@ -33,6 +56,20 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
                 )
                 .label("its own weights would stay as they were drawn")
                 .help("start from a stage with `init`, or leave `adapter` out to train the network itself"),
+            );
+        }
+        let of_experts = |target: &LoraTarget| matches!(target, LoraTarget::Gate | LoraTarget::Up | LoraTarget::Down);
+        if model.experts.is_some() && lora.on.iter().any(of_experts) {
+            problems.push(
+                Problem::new(
+                    Code::E0614,
+                    item.span_of("adapter"),
+                    format!("`{}` adapts experts, which this version cannot", item.name),
+                )
+                .label("`gate`, `up` and `down` are matrices of experts here")
+                .also(model_item.span_of("experts"), "the network has experts")
+                .note("without `on`, all matrices of a block are adapted")
+                .help("adapt attention alone: `on = [query, key, value, output]`"),
             );
         }
         let Groups { embedding, hidden: _, head, vectors } = &common.groups;

@@ -439,6 +439,8 @@ mod tests {
             tokens: step * 1600,
             supervised: step * 1600,
             z_loss: None,
+            balance_loss: None,
+            busiest_expert: None,
             skipped: false,
             loss_scale: None,
             loss: 3.25,

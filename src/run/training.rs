@@ -117,6 +117,8 @@ impl train::Observer for Reporter<'_> {
             supervised: report.supervised_tokens,
             loss: report.loss,
             z_loss: (report.z_loss != 0.0).then_some(report.z_loss),
+            balance_loss: (report.busiest_expert != 0.0).then_some(report.balance_loss),
+            busiest_expert: (report.busiest_expert != 0.0).then_some(report.busiest_expert),
             skipped: report.skipped,
             loss_scale: report.loss_scale,
             lr: report.lr,

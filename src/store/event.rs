@@ -88,6 +88,12 @@ pub enum Event {
         /// What is learnt from beside it, where that is anything.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         z_loss: Option<f64>,
+        /// What is learnt from the balance of experts, of a network that has any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        balance_loss: Option<f64>,
+        /// The share that the busiest expert has of the tokens of its block.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        busiest_expert: Option<f64>,
         /// Whether the step was left out because its loss leapt or was not finite, or its gradients overflowed f16.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         skipped: bool,

@@ -156,6 +156,8 @@ mod tests {
             tokens: step * 16,
             supervised: step * 16,
             z_loss: None,
+            balance_loss: None,
+            busiest_expert: None,
             skipped: false,
             loss_scale: None,
             loss: 3.0,

@@ -7,6 +7,7 @@ use super::observer::BatchFacts;
 use super::samples::Samples;
 use super::windows::Windows;
 use crate::plan::row_length;
+use std::ops::Range;
 
 /// Rows of one length: what goes in, what must come out, and where that counts.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -48,6 +49,25 @@ impl Batch {
         self.lengths.len()
     }
 
+    /// Which places of rows of `time` belong to each of the sequences: to a row as far as it is no padding, or to each document
+    /// of it that sees itself alone.
+    pub fn sequences(&self, time: usize) -> Vec<Range<usize>> {
+        let mut sequences: Vec<Range<usize>> = Vec::new();
+        for (row, len) in self.lengths.iter().enumerate() {
+            let (mut first, end) = (row * time, row * time + (*len).min(time));
+            for place in first + 1..end {
+                if !self.starts.is_empty() && self.starts[place] != self.starts[first] {
+                    sequences.push(first..place);
+                    first = place;
+                }
+            }
+            if first < end {
+                sequences.push(first..end);
+            }
+        }
+        sequences
+    }
+
     /// The length that rows of `sequence` tokens can be cut to without losing any.
     pub fn time(&self, sequence: usize) -> usize {
         row_length(self.lengths.iter().max().copied().unwrap_or(0) as u64, sequence as u64) as usize
@@ -66,12 +86,13 @@ impl Batch {
             supervised: cut(&self.supervised[start..end], sequence, time),
             starts: if self.starts.is_empty() { Vec::new() } else { cut(&self.starts[start..end], sequence, time) },
             tokens: 0,
-            lengths: Vec::new(),
+            lengths: self.lengths.iter().skip(from).take(to - from).copied().collect(),
         };
         let full = (to - from) * time;
         batch.inputs.resize(full, pad);
         batch.targets.resize(full, pad as i32);
         batch.supervised.resize(full, false);
+        batch.lengths.resize(to - from, 0);
         if !self.starts.is_empty() {
             batch.starts.resize(full, 0);
         }
@@ -183,6 +204,10 @@ mod tests {
         assert_eq!(cut.inputs, [1, 2, 3, 9, 5, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.targets, [2, 3, 4, 9, 6, 9, 9, 9, 9, 9, 9, 9]);
         assert_eq!(cut.weight(), batch.weight());
+        assert_eq!(cut.lengths, [3, 1, 0]);
+        assert_eq!(cut.sequences(4), [0..3, 4..5]);
+        let apart = Batch { starts: vec![0, 0, 2, 3, 0, 1, 1, 1, 0, 0, 0, 0], ..cut };
+        assert_eq!(apart.sequences(4), [0..2, 2..3, 4..5]);
         batch.push(&[7; 16], &all, 16, 9);
         assert_eq!(batch.time(16), 16);
     }

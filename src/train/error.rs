@@ -13,6 +13,8 @@ pub enum TrainError {
         "the device `{device}` does not compute with {format}, which `precision = {precision}` needs; it has {has}"
     )]
     Precision { device: String, precision: &'static str, format: &'static str, has: String },
+    #[error("`precision = {precision}` is not built for networks with experts; leave it out for f32")]
+    Experts { precision: &'static str },
     #[error("the data has {tokens} tokens, and one window of the sequence length {sequence} needs {}; use more data or a shorter `sequence`", .sequence + 1)]
     TooLittle { tokens: u64, sequence: usize },
     #[error("the validation data cannot be used: {0}")]

@@ -40,13 +40,14 @@ pub fn mixed_gradients(
         inputs: rows.iter().flat_map(|row| row[..time].to_vec()).collect(),
         targets: rows.iter().flat_map(|row| row[1..].iter().map(|id| *id as i32)).collect(),
         supervised: vec![true; rows.len() * time],
+        lengths: vec![time; rows.len()],
         ..Batch::default()
     };
     let mut decoder = decoder.clone();
     decoder.architecture.dropout = 0.0;
     let learner = Learner::bare(&decoder, precision);
     let count = rows.len() as u64;
-    let part = Part { batch: &batch, time, rows: 0..count };
+    let part = Part { batch: &batch, time, rows: 0..count, tokens: count * time as u64 };
     let (loss, flats) = learner.accumulate(None, part, count * time as u64, 0).to_host()?;
     let owned = named(&decoder.layout, &flats).into_iter().map(|weight| Named {
         name: weight.name.into_owned().into(),

@@ -13,6 +13,11 @@ pub struct StepReport {
     pub loss: f64,
     /// What was learnt from beside it: the z-loss, in the same unit.
     pub z_loss: f64,
+    /// What was learnt from the balance of experts, times its coefficient, and their routers' z-loss; 0 without experts.
+    pub balance_loss: f64,
+    /// The share that the busiest expert has of the tokens of its block, counted as often as they have experts: 1 over the
+    /// number of experts where all are busy alike; 0 without experts.
+    pub busiest_expert: f64,
     /// Whether the step was left out, because its loss leapt or was not finite, or its gradients overflowed f16.
     pub skipped: bool,
     /// What its loss was scaled with, in `mixed_f16`.

@@ -131,6 +131,9 @@ pub(super) fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainE
         let requirement = format!("the model's `context` is {}; make one fit the other", architecture.context);
         return Err(TrainError::Field { field: "sequence", value: job.sequence as u64, requirement });
     }
+    if job.precision != Precision::F32 && architecture.experts.is_some() {
+        return Err(TrainError::Experts { precision: job.precision.name() });
+    }
     if let Some(format) = crate::model::format(job.precision)
         && !job.device.formats.contains(&format)
     {
@@ -339,7 +342,7 @@ impl<'a> Run<'a> {
             let to = job.rows_through(from, count);
             // All parts of a step have one length, so that where it is cut changes no mask of dropout.
             let rows = batch.rows(from, to, job.sequence, time, job.pad);
-            let part = Part { batch: &rows, time, rows: from as u64..to as u64 };
+            let part = Part { batch: &rows, time, rows: from as u64..to as u64, tokens: batch.tokens };
             gradients = Some(self.learner.accumulate(gradients, part, weight, step));
         }
         let repeats = self.repeats(&batch, weight)?;
@@ -360,6 +363,8 @@ impl<'a> Run<'a> {
                 steps: job.steps,
                 loss: 0.0,
                 z_loss: 0.0,
+                balance_loss: 0.0,
+                busiest_expert: 0.0,
                 skipped: false,
                 loss_scale: None,
                 lr,
@@ -394,7 +399,7 @@ impl<'a> Run<'a> {
         let to = job.rows_through(0, batch.count());
         let rows = batch.rows(0, to, job.sequence, time, job.pad);
         let gradient = || {
-            let part = Part { batch: &rows, time, rows: 0..to as u64 };
+            let part = Part { batch: &rows, time, rows: 0..to as u64, tokens: batch.tokens };
             self.learner.accumulate(None, part, weight, step).to_host()
         };
         let failed = |e: ModelError| TrainError::Device { step, message: e.to_string() };
@@ -495,9 +500,11 @@ impl<'a> Run<'a> {
         self.clock = Instant::now();
         self.clocked_tokens = self.state.tokens;
         for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(NUMBERS)) {
-            let [loss, z_loss, grad_norm, counted, scale] = [0, 1, 2, 3, 4].map(|i| f64::from(numbers[i]));
+            let [loss, z_loss, grad_norm, counted, balance_loss, busiest, scale] =
+                [0, 1, 2, 3, 4, 5, 6].map(|i| f64::from(numbers[i]));
             report.loss_scale = (self.job.precision == Precision::MixedF16).then_some(scale);
             (report.loss, report.z_loss, report.grad_norm) = (loss, z_loss, grad_norm);
+            (report.balance_loss, report.busiest_expert) = (balance_loss, busiest);
             report.tokens_per_second = rate;
             match watch::judge(self.job.on_spike, &mut self.state, report, counted != 0.0, self.last_finite)? {
                 Verdict::Good => {

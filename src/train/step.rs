@@ -7,8 +7,8 @@ use super::scaler::{Scale, Scaler};
 use crate::device::Format;
 use crate::model::head_gradient;
 use crate::model::{
-    Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients, ModelError,
-    Params, Pass, Scaled, Squeeze, Tape, change_on_host, load_segments, save_segments,
+    Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
+    ModelError, Params, Pass, Scaled, Squeeze, Tape, change_on_host, load_segments, save_segments,
 };
 use crate::plan::spec::{self, Groups, Optimizer as Spec, Precision, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
@@ -69,6 +69,8 @@ pub(crate) struct Part<'a> {
     pub time: usize,
     /// Which of the step's rows they are.
     pub rows: Range<u64>,
+    /// Tokens of the whole step that are no padding.
+    pub tokens: u64,
 }
 
 /// What micro-batches have added up to. All tensors stay on the device.
@@ -78,6 +80,25 @@ pub(crate) struct Gradients {
     loss: Tensor<2>,
     /// What is learnt from beside it, `[1, 1]`.
     penalty: Tensor<2>,
+    /// Of a network with experts.
+    experts: Option<Busy>,
+}
+
+/// How busy experts were.
+struct Busy {
+    /// What is learnt from that, `[1, 1]`.
+    loss: Tensor<2>,
+    /// How often each expert of each block was chosen, `[blocks, count]`.
+    counts: Tensor<2>,
+}
+
+impl Busy {
+    fn together(first: Option<Busy>, second: Option<Busy>) -> Option<Busy> {
+        match (first, second) {
+            (Some(a), Some(b)) => Some(Busy { loss: a.loss + b.loss, counts: a.counts + b.counts }),
+            (one, other) => one.or(other),
+        }
+    }
 }
 
 /// How to step.
@@ -91,9 +112,10 @@ pub(crate) struct Stride {
     pub limit: Option<f32>,
 }
 
-/// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, 1 if it
-/// changed anything, and what the loss was scaled with.
-pub(crate) const NUMBERS: usize = 5;
+/// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, 1 if it changed
+/// anything, what is learnt of the balance of experts, the share that the busiest expert of a block has of its block's, and
+/// what the loss was scaled with.
+pub(crate) const NUMBERS: usize = 7;
 
 impl Gradients {
     /// The mean loss and the gradients on the host, one vector a segment.
@@ -187,12 +209,13 @@ impl Learner {
     /// Adds the gradient of one micro-batch, each of its supervised tokens weighing `1 / total`: micro-batches whose
     /// supervised tokens are `total` together give the gradient of their mean loss.
     pub fn accumulate(&self, sum: Option<Gradients>, part: Part<'_>, total: u64, step: u64) -> Gradients {
-        let Part { batch, time, rows } = part;
+        let Part { batch, time, ref rows, .. } = part;
         let share = 1.0 / total.max(1) as f32;
         let weights: Vec<f32> = batch.supervised.iter().map(|on| if *on { share } else { 0.0 }).collect();
         let roles = &self.network.roles;
         let leaves = self.leaves();
-        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows);
+        let dropout = Dropout::new(self.architecture.dropout, self.seed, step, rows.clone());
+        let sequences = batch.sequences(time);
         let pass = Pass {
             architecture: &self.architecture,
             layout: &self.network,
@@ -201,6 +224,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
             format: self.format,
+            account: Some(Account { sequences: &sequences, total: part.tokens }),
         };
         let input = self.input(batch, time);
         let mut tape = Tape::default();
@@ -211,6 +235,8 @@ impl Learner {
         let scaled = Scaled { format: self.format, scale: self.scaler.as_ref().map(|scaler| &scaler.scale) };
         let HeadGradient { loss, penalty, hidden, weight } =
             head_gradient(hidden, head, squeeze, (&batch.targets, &weights), whole, scaled);
+        let experts = tape.balance.as_ref();
+        let experts = experts.map(|balance| Busy { loss: balance.loss.clone(), counts: balance.counts.clone() });
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
         if let Some(weight) = weight {
             by_leaf[roles.head.unwrap_or(roles.embedding)] = Some(weight);
@@ -225,11 +251,12 @@ impl Learner {
         }
         let flats = self.flatten(by_leaf);
         match sum {
-            None => Gradients { flats, loss, penalty },
+            None => Gradients { flats, loss, penalty, experts },
             Some(sum) => Gradients {
                 flats: sum.flats.into_iter().zip(flats).map(|(a, b)| a + b).collect(),
                 loss: sum.loss + loss,
                 penalty: sum.penalty + penalty,
+                experts: Busy::together(sum.experts, experts),
             },
         }
     }
@@ -251,14 +278,25 @@ impl Learner {
     /// # Errors
     /// When the device fails.
     pub fn step(&mut self, gradients: Gradients, stride: Stride) -> Result<Tensor<2>, ModelError> {
-        let Gradients { flats, loss, penalty } = gradients;
+        let Gradients { flats, loss, penalty, experts } = gradients;
+        let (balance, busiest) = match experts {
+            None => (loss.zeros_like(), loss.zeros_like()),
+            Some(Busy { loss, counts }) => {
+                let shares = counts.clone() / counts.sum_dim(1);
+                (loss, shares.max_dim(1).max_dim(0))
+            }
+        };
         let flats = self.unscaled(flats)?;
         // What is never moved has no part in the norm, as PyTorch leaves out what needs no gradient.
         let moved = self.layout.segments.iter().zip(&flats).filter(|(segment, _)| self.optimizer.moves(segment.part));
         let norm = norm(&moved.map(|(_, flat)| flat).collect::<Vec<_>>(), &loss);
         let finite = norm.clone().lower_equal_elem(f32::MAX).float();
         let scale = self.scaler.as_ref().map_or_else(|| loss.ones_like(), |scaler| scaler.scale.clone());
-        let numbers = |good| Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good, scale.clone()], 1);
+        let numbers = |good| {
+            let known = [&loss, &penalty, &norm].map(Tensor::clone);
+            let others = [&balance, &busiest, &scale].map(Tensor::clone);
+            Tensor::cat(known.into_iter().chain([good]).chain(others).collect(), 1)
+        };
         if let Some(scaler) = &mut self.scaler {
             scaler.update(&finite);
         }
@@ -438,6 +476,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: false,
             format: None,
+            account: None,
         };
         let input = self.input(batch, time);
         let hidden = pass.blocks(pass.embed(&input), &input, None, None);

@@ -39,7 +39,7 @@ impl Lab {
         let tiny = json!({"is": "decoder", "layers": 6, "heads": 6, "kv_heads": 6, "width": 384, "head_dim": 64,
             "hidden": 1024, "context": 256, "vocab": null, "norm": "rms", "norm_place": "before",
             "norm_epsilon": 1e-5, "qk_norm": "absent", "position": "rotary", "rope_theta": 10000.0, "rope_scaling": null,
-            "nope_every": null, "window": null, "global_every": null, "activation": "swiglu", "bias": false,
+            "nope_every": null, "window": null, "global_every": null, "activation": "swiglu", "experts": null, "bias": false,
             "qkv_bias": false, "logit_cap": null, "tied": true, "dropout": 0.0,
             "init_std": 0.02, "init_scaled": true});
         let pretrain = json!({"is": "next_token", "training": stage(json!({

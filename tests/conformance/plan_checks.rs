@@ -169,6 +169,33 @@ fn settings_of_training_fit_the_network_and_the_length() {
            matrices of blocks\n  [adapter.rank] only these are trained",
         ],
     );
+    let experts = |every| {
+        json!({"count": 4, "active": 2, "hidden": null, "renormalize": true, "every": every, "balance": 0.01,
+            "z_loss": null})
+    };
+    let mut adapted = lora();
+    adapted["on"] = json!(["query", "up"]);
+    refused(
+        |lab| {
+            lab.item("teller")["experts"] = experts(json!(2));
+            lab.common("tuned")["adapter"] = adapted;
+        },
+        &[
+            "E0614 `tuned` adapts experts, which this version cannot\n  [adapter.rank] `gate`, `up` and `down` are matrices of \
+           experts here\n  [experts.count] the network has experts",
+        ],
+    );
+    refused(
+        |lab| {
+            lab.item("teller")["experts"] = experts(json!(2));
+            lab.common("tuned")["adapter"] = lora();
+        },
+        &[],
+    );
+    let mut lab = Lab::storyteller();
+    lab.item("teller")["experts"] = experts(json!(7));
+    let told = lab.problems();
+    assert!(told[0].starts_with("E0614 no block of `teller` has experts\n  [experts.every]"), "{told:?}");
     let grows = |lab: &mut Lab, from, over| {
         lab.common("pretrain")["growth"] = json!({"from": amount(from, "documents"), "over": amount(over, "steps")});
     };

@@ -395,6 +395,7 @@ fn mutate(value: &Json) -> Vec<Json> {
             amount(3.0, "steps"),
             reference("pretrain"),
             json!({"is": "rope_linear", "factor": 2.0}),
+            json!({"count": 4, "active": 2, "hidden": 64, "renormalize": true, "every": 2, "balance": 0.01, "z_loss": 0.1}),
             json!({"is": "lora", "rank": 4, "alpha": 8.0, "on": ["value"], "rank_stabilized": false, "magnitude": true}),
             json!({"from": amount(2.0, "documents"), "over": amount(5.0, "steps")}),
             json!({"factor": 3.0, "window": 20, "action": "skip"}),

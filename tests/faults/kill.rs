@@ -92,6 +92,8 @@ fn step(n: u64) -> Event {
         tokens: n,
         supervised: n,
         z_loss: None,
+        balance_loss: None,
+        busiest_expert: None,
         skipped: false,
         loss_scale: None,
         loss: 1.0 / n as f64,

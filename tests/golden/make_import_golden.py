@@ -12,6 +12,8 @@ llama-chat    bf16, tied, a chat template in tokenizer_config.json, grouped quer
 llama-rescaled  bf16, Llama 3's rescaled angles, in the fields of `transformers` 4
 mistral       bf16, a head size of its own, a chat template in a file
 mistral-window, qwen2, qwen3-yarn, olmo2, smollm3   bf16, what each family has of its own
+mixtral, qwen3_moe, olmoe   bf16, experts one by one; in the second, of every second block
+mixtral-together   the experts of a block in one tensor, as `transformers` 5 writes them when told to
 """
 
 import json
@@ -30,13 +32,19 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     Olmo2Config,
     Olmo2ForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
     SmolLM3Config,
     SmolLM3ForCausalLM,
 )
@@ -213,6 +221,15 @@ expected(other("qwen2", Qwen2Config, Qwen2ForCausalLM, tie_word_embeddings=True)
 angles = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16)
 expected(other("qwen3-yarn", Qwen3Config, Qwen3ForCausalLM, head_dim=16, rope_parameters=angles))
 expected(other("olmo2", Olmo2Config, Olmo2ForCausalLM))
+moe = dict(num_experts_per_tok=2, num_experts=4, intermediate_size=24)
+mixtral = dict(num_experts_per_tok=2, num_local_experts=4, intermediate_size=24)
+expected(other("mixtral", MixtralConfig, MixtralForCausalLM, **mixtral))
+folder = other("mixtral-together", MixtralConfig, MixtralForCausalLM, **mixtral)
+MixtralForCausalLM.from_pretrained(folder).to(torch.bfloat16).save_pretrained(folder, save_original_format=False)
+expected(folder)
+sparse = dict(moe, moe_intermediate_size=16, decoder_sparse_step=2, norm_topk_prob=True, head_dim=12)
+expected(other("qwen3_moe", Qwen3MoeConfig, Qwen3MoeForCausalLM, **sparse))
+expected(other("olmoe", OlmoeConfig, OlmoeForCausalLM, **moe))
 expected(other("smollm3", SmolLM3Config, SmolLM3ForCausalLM, num_hidden_layers=4))
 for folder in sorted(HERE.iterdir()):
     print(folder.name, sum(file.stat().st_size for file in folder.iterdir()))

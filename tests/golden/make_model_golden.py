@@ -7,7 +7,8 @@ The published families are those of transformers; `free` is a combination that n
 
 For each network: NAME.safetensors has the weights (under Emberlab's names, matrices [out, in]), the logits of the first
 batch and the weights after ten AdamW steps; NAME.json has the configuration, the tokens, and the losses, gradient norms
-and learning rates of the ten steps. The versions are in the JSON.
+and learning rates of the ten steps. Of networks with experts it also has what their routers' balance adds to the loss, and the
+gradients and steps are those of both together. The versions are in the JSON.
 """
 
 import json
@@ -27,7 +28,7 @@ DECAY, CLIP, WARMUP, FLOOR = 0.1, 1.0, 3, 0.1
 DEFAULT = dict(
     layers=LAYERS, heads=4, kv_heads=2, width=WIDTH, head_dim=6, hidden=40, context=16, vocab=VOCAB, norm="rms",
     norm_place="before", norm_epsilon=1e-6, qk_norm="absent", position="rotary", rope_theta=10000.0, rope_scaling=None,
-    nope_every=None, window=None, global_every=None, activation="swiglu", bias=False, qkv_bias=False, logit_cap=None,
+    nope_every=None, window=None, global_every=None, activation="swiglu", experts=None, bias=False, qkv_bias=False, logit_cap=None,
     tied=False, dropout=0.0, init_std=0.02, init_scaled=True,
 )
 
@@ -49,7 +50,7 @@ def llama_like(family, config=None, scaling=None, **changes):
     def make():
         spec = dict(DEFAULT, **changes)
         theirs = dict(
-            vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=40, num_hidden_layers=LAYERS, num_attention_heads=4,
+            vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=spec["hidden"], num_hidden_layers=LAYERS, num_attention_heads=4,
             num_key_value_heads=spec["kv_heads"], head_dim=spec["head_dim"], max_position_embeddings=16,
             rms_norm_eps=1e-6, tie_word_embeddings=spec["tied"],
             rope_parameters=dict(dict(rope_type="default"), **(scaling or {}), rope_theta=spec["rope_theta"]),
@@ -132,6 +133,56 @@ def free():
     return Free(spec), spec, names
 
 
+def mixture(family, config=None, every=None, renormalize=True, z_loss=None, **changes):
+    """A family with experts, four of which a token uses two."""
+    hidden = 12 if family == "Qwen3Moe" else None
+    spec = dict(
+        experts=dict(count=4, active=2, hidden=hidden, renormalize=renormalize, every=every, balance=0.1, z_loss=z_loss), **changes
+    )
+    if hidden is None:
+        spec["hidden"] = 12
+    config = dict(config or {}, num_experts_per_tok=2)
+    config["num_local_experts" if family == "Mixtral" else "num_experts"] = 4
+    make = llama_like(family, config=config, **spec)
+
+    def made():
+        model, spec, _ = make()
+        return model, spec, mixture_names
+    return made
+
+
+def balance(model, spec, inputs):
+    """The balance loss and the z-loss of routers, times their coefficients: the mean over sequences that transformers sees alone."""
+    experts = spec["experts"]
+    if experts is None:
+        return torch.zeros(())
+    total = 0.0
+    for row in inputs:
+        out = model(row[None], output_router_logits=True)
+        total = total + experts["balance"] * out.aux_loss
+        if experts["z_loss"]:
+            logits = torch.stack(out.router_logits)
+            total = total + experts["z_loss"] * logits.logsumexp(-1).square().mean()
+    return total / len(inputs)
+
+
+def mixture_names(model):
+    """transformers 5 holds the experts of a block in one tensor; files and Emberlab have them one by one."""
+    out = {}
+    for name, value in llama_names(model).items():
+        at, _, part = name.partition(".mlp.experts.")
+        for expert, matrix in enumerate(value if part else []):
+            pieces = {"gate_proj": matrix}
+            if part == "gate_up_proj":
+                pieces = dict(zip(("gate_proj", "up_proj"), matrix.chunk(2, dim=0)))
+            elif part == "down_proj":
+                pieces = {"down_proj": matrix}
+            out.update({f"{at}.mlp.experts.{expert}.{key}.weight": piece.contiguous() for key, piece in pieces.items()})
+        if not part:
+            out[name] = value
+    return out
+
+
 def llama_names(model):
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
     return weights
@@ -183,7 +234,7 @@ def make(name, network, folder):
     tensors = {f"before/{key}": value for key, value in names(model).items()}
     tensors["logits"] = model(inputs).logits.detach().clone()
     loss = torch.nn.functional.cross_entropy(model(inputs).logits.reshape(-1, VOCAB), targets.reshape(-1))
-    loss.backward()
+    (loss + balance(model, spec, inputs)).backward()
     gradients = {p: p.grad.clone() for p in model.parameters()}
     # The gradients under the names of the weights: the same renaming, of a network that has them for its weights.
     with torch.no_grad():
@@ -199,16 +250,18 @@ def make(name, network, folder):
     vectors = [p for p in model.parameters() if p.dim() < 2]
     groups = [dict(params=matrices, weight_decay=DECAY), dict(params=vectors, weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, **ADAMW)
-    losses, norms, rates = [], [], []
+    losses, norms, rates, balances = [], [], [], []
     for step in range(STEPS):
         rate = ADAMW["lr"] * share(step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(inputs).logits.reshape(-1, VOCAB), targets.reshape(-1))
-        loss.backward()
+        held = balance(model, spec, inputs)
+        (loss + held).backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
+        balances.append(held.item())
         losses.append(loss.item()), norms.append(norm.item()), rates.append(rate)
     tensors.update({f"after/{key}": value for key, value in names(model).items()})
     save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors")
@@ -218,6 +271,8 @@ def make(name, network, folder):
         optimizer=dict(lr=ADAMW["lr"], beta1=0.9, beta2=0.95, epsilon=1e-8, weight_decay=DECAY),
         clip=CLIP, warmup=WARMUP, floor=FLOOR,
     )
+    if spec["experts"]:
+        facts["balances"] = balances
     (folder / f"{name}.json").write_text(json.dumps(facts) + "\n")
     print(name, losses[0], losses[-1], norms[0])
 
@@ -225,6 +280,10 @@ def make(name, network, folder):
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    make("mixtral", mixture("Mixtral"), folder)
+    make("qwen3-moe", mixture("Qwen3Moe", config=dict(
+        norm_topk_prob=True, moe_intermediate_size=12, decoder_sparse_step=2), every=2, qk_norm="head"), folder)
+    make("olmoe", mixture("Olmoe", config=dict(norm_topk_prob=False), renormalize=False, z_loss=0.05, qk_norm="width"), folder)
     make("gpt2", gpt2, folder)
     make("llama", llama_like("Llama"), folder)
     make("llama-tied", llama_like("Llama", tied=True, rope_theta=500000.0, kv_heads=1, head_dim=8), folder)

@@ -11,6 +11,7 @@
 mod adapters;
 mod chat;
 mod data;
+mod experts;
 mod export;
 mod failures;
 mod generate;

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 /// An experiment of one short stage.
 fn stage(model: &str, stage: &str) -> String {
     format!(
-        "use std.models.gpt2\n\nmodel large from {model}\n\nstage large_stage : next_token {{\n  model = large\n  \
+        "use std.models.gpt2\nuse std.models.mixtral\n\nmodel large from {model}\n\nstage large_stage : next_token {{\n  model = large\n  \
          tokenizer = pieces\n  data = stories.train\n  budget = 3 steps\n  {stage}\n}}\n"
     )
 }
@@ -50,6 +50,9 @@ fn check(cases: &[(&str, &str, &str)]) {
 
 const TINY: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 128, hidden = 384, context = 64 tokens }";
 
+const MIXED: &str =
+    "mixtral.tiny { layers = 2, hidden = 192, context = 64 tokens, experts = experts(count = 8, active = 2) }";
+
 #[test]
 fn a_small_run_stays_within_its_bound() {
     check(&[
@@ -57,6 +60,7 @@ fn a_small_run_stays_within_its_bound() {
         ("llama 2×128 in pieces", TINY, "batch = 16 documents\n  micro_batch = 4"),
         ("llama 2×128 in f16", TINY, "batch = 16 documents\n  precision = mixed_f16"),
         ("llama 2×128 in bf16", TINY, "batch = 16 documents\n  precision = mixed_bf16"),
+        ("mixtral 2×128", MIXED, "batch = 16 documents"),
     ]);
 }
 

@@ -10,7 +10,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/import").join(name)
 }
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 15] = [
     "gpt2",
     "gpt2-old",
     "llama-shards",
@@ -22,6 +22,10 @@ const MODELS: [&str; 11] = [
     "qwen3-yarn",
     "olmo2",
     "smollm3",
+    "mixtral",
+    "mixtral-together",
+    "qwen3_moe",
+    "olmoe",
 ];
 
 /// A folder with the model `name` at `models/m` and this experiment.
@@ -60,7 +64,7 @@ eval answers { of = [base, tuned], on = questions.test, metrics = [token_f1], li
 eval fluency { of = [base, more], on = stories.valid, metrics = [perplexity] }
 ";
 
-fn with_input(at: &Path, words: &[&str], input: &str) -> Ran {
+pub fn with_input(at: &Path, words: &[&str], input: &str) -> Ran {
     let mut command = command(at, words);
     command.stdin(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -88,6 +88,30 @@ pub fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     to
 }
 
+/// The same into `to`, which has room for exactly the result.
+///
+/// # Panics
+/// When the columns of one are not the rows of the other, or `to` has another size.
+pub(crate) fn matmul_into(to: &mut [f32], left: Matrix<'_>, right: Matrix<'_>) {
+    let ((rows, inner), (other, columns)) = (left.dims(), right.dims());
+    assert_eq!(inner, other, "columns of the left and rows of the right");
+    assert_eq!(to.len(), rows * columns, "{rows} × {columns}");
+    if rows <= FEW && !left.turned && right.turned {
+        to.copy_from_slice(&crate::decode::few_rows(left.numbers, right.numbers, inner, rows, columns));
+        return;
+    }
+    if inner == 0 {
+        to.fill(0.0);
+        return;
+    }
+    let work = rows.saturating_mul(columns).saturating_mul(inner);
+    let threads = if work < ALONE { 1 } else { rayon::current_num_threads() };
+    // SAFETY: both matrices lie within their slices, and `to` has the size of the result.
+    unsafe {
+        product(to.as_mut_ptr(), columns, left.part(), right.part(), (rows, columns, inner), 1.0, false, threads);
+    }
+}
+
 /// `to` `[rows, columns]` = `factor` · `left` `[rows, inner]` · `right` `[inner, columns]`, plus what it held if `adds`.
 ///
 /// # Safety

@@ -1,6 +1,7 @@
 //! `config.json` as a [`Decoder`]: every field that is known to change what is computed is understood or refused; one that is
 //! set and that nobody here knows is handed on, to be told.
 
+mod experts;
 mod rope;
 
 use super::names::{FAMILIES, Family};
@@ -76,7 +77,7 @@ const HARMLESS: &[&str] = &[
     "num_beams",
 ];
 
-/// Fields of other networks (Gemma, Granite, Cohere, MiniCPM, Falcon, mixtures of experts …) that change what is computed
+/// Fields of other networks (Gemma, Granite, Cohere, MiniCPM, Falcon, other mixtures of experts …) that change what is computed
 /// wherever their code reads them, and the value at which they do nothing; `false` counts as 0.
 const ACTING: &[(&str, f64)] = &[
     ("alibi", 0.0),
@@ -87,8 +88,7 @@ const ACTING: &[(&str, f64)] = &[
     ("logit_scale", 1.0),
     ("logits_scaling", 1.0),
     ("n_routed_experts", 0.0),
-    ("num_experts", 0.0),
-    ("num_local_experts", 0.0),
+    ("n_shared_experts", 0.0),
     ("parallel_attn", 0.0),
     ("partial_rotary_factor", 1.0),
     ("qk_layernorm", 0.0),
@@ -96,6 +96,9 @@ const ACTING: &[(&str, f64)] = &[
     ("scale_emb", 1.0),
     ("use_parallel_residual", 0.0),
 ];
+
+/// Fields that give a network experts; those that have any understand them.
+const EXPERTS: &[&str] = &["num_experts", "num_local_experts"];
 
 /// The network that a configuration describes.
 ///
@@ -153,6 +156,9 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
             fields.no_window(&network, false, None);
             Decoder { nope_every: fields.nope(network.layers), ..network }
         }
+        Family::Mixtral => fields.mixtral(),
+        Family::Qwen3Moe => fields.qwen3_moe(),
+        Family::Olmoe => fields.olmoe(),
     };
     fields.acting(&decoder);
     fields.shapes(&decoder);
@@ -369,6 +375,9 @@ impl<'a> Fields<'a> {
     fn acting(&mut self, d: &Decoder) {
         for (name, idle) in ACTING {
             self.idle(name, *idle);
+        }
+        if d.experts.is_none() {
+            EXPERTS.iter().for_each(|name| self.idle(name, 0.0));
         }
         let (head_dim, width, layers) = (d.head_dim as f64, d.width as f64, d.layers as f64);
         // What ours does anyway, written as a field.

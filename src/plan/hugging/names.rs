@@ -18,11 +18,24 @@ pub enum Family {
     Qwen3,
     Olmo2,
     Smollm3,
+    Mixtral,
+    Qwen3Moe,
+    Olmoe,
 }
 
 /// The families that can be read and written.
-pub const FAMILIES: [Family; 7] =
-    [Family::Gpt2, Family::Llama, Family::Mistral, Family::Qwen2, Family::Qwen3, Family::Olmo2, Family::Smollm3];
+pub const FAMILIES: [Family; 10] = [
+    Family::Gpt2,
+    Family::Llama,
+    Family::Mistral,
+    Family::Qwen2,
+    Family::Qwen3,
+    Family::Olmo2,
+    Family::Smollm3,
+    Family::Mixtral,
+    Family::Qwen3Moe,
+    Family::Olmoe,
+];
 
 impl Family {
     /// As `config.json` says it: `model_type`.
@@ -35,6 +48,9 @@ impl Family {
             Family::Qwen3 => "qwen3",
             Family::Olmo2 => "olmo2",
             Family::Smollm3 => "smollm3",
+            Family::Mixtral => "mixtral",
+            Family::Qwen3Moe => "qwen3_moe",
+            Family::Olmoe => "olmoe",
         }
     }
 
@@ -48,6 +64,9 @@ impl Family {
             Family::Qwen3 => "Qwen 3",
             Family::Olmo2 => "OLMo 2",
             Family::Smollm3 => "SmolLM 3",
+            Family::Mixtral => "Mixtral",
+            Family::Qwen3Moe => "Qwen 3 MoE",
+            Family::Olmoe => "OLMoE",
         }
     }
 }
@@ -115,7 +134,21 @@ const OURS: Table = Table {
 
 const HEAD: &str = "lm_head.weight";
 
+/// What [`Family::Mixtral`] calls the parts of its feed-forward layers: ours, theirs.
+const MIXTRAL: [(&str, &str); 5] = [
+    (".mlp.gate.", ".block_sparse_moe.gate."),
+    (".mlp.experts.", ".block_sparse_moe.experts."),
+    (".gate_proj.", ".w1."),
+    (".up_proj.", ".w3."),
+    (".down_proj.", ".w2."),
+];
+
 impl Family {
+    /// Mixtral's name of a weight of ours.
+    pub fn mixtral(name: &str) -> String {
+        MIXTRAL.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+    }
+
     fn table(self) -> &'static Table {
         match self {
             Family::Gpt2 => &GPT2,
@@ -137,17 +170,27 @@ pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
         }
         all.insert(format!("{name}.weight"), vec![outputs, inputs]);
     };
-    for layer in 0..d.layers {
+    for (index, layer) in (0..d.layers).enumerate() {
         let at = |part: &str| format!("model.layers.{layer}.{part}");
         linear(at("self_attn.q_proj"), d.qkv_bias, queries, width);
         linear(at("self_attn.k_proj"), d.qkv_bias, keys, width);
         linear(at("self_attn.v_proj"), d.qkv_bias, keys, width);
         linear(at("self_attn.o_proj"), d.bias, width, queries);
-        if d.activation.gated() {
-            linear(at("mlp.gate_proj"), d.bias, hidden, width);
+        let mut layers = |at: &str, hidden: u64| {
+            if d.activation.gated() {
+                linear(format!("{at}.gate_proj"), d.bias, hidden, width);
+            }
+            linear(format!("{at}.up_proj"), d.bias, hidden, width);
+            linear(format!("{at}.down_proj"), d.bias, width, hidden);
+        };
+        match d.mixture(index) {
+            None => layers(&at("mlp"), hidden),
+            Some(experts) => {
+                let hidden = experts.hidden.map_or(hidden, size);
+                (0..experts.count).for_each(|expert| layers(&at(&format!("mlp.experts.{expert}")), hidden));
+                linear(at("mlp.gate"), false, size(experts.count), width);
+            }
         }
-        linear(at("mlp.up_proj"), d.bias, hidden, width);
-        linear(at("mlp.down_proj"), d.bias, width, hidden);
     }
     let of_heads = match d.qk_norm {
         QkNorm::Absent => None,
@@ -206,12 +249,20 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
     // Several weights may lie in one tensor, which is told of once.
     let mut faulty: BTreeSet<String> = BTreeSet::new();
     for (name, shape) in &ours {
-        let Some((theirs, first, outputs)) = theirs(table, name, &ours) else {
+        let together = together(d, name, shape).filter(|(theirs, ..)| there.contains_key(theirs));
+        let stacked = together.as_ref().map(|(_, _, experts)| *experts);
+        let own = together.map(|(theirs, first, experts)| (theirs, first, experts.iter().take(2).product()));
+        // Beside experts that lie together, Mixtral's router has our name.
+        let plain = bare(name);
+        let router = plain.ends_with(".mlp.gate.weight") && there.contains_key(&plain);
+        let own = own.or_else(|| router.then(|| (plain, 0, shape.first().copied().unwrap_or(0))));
+        let Some((theirs, first, outputs)) = own.or_else(|| theirs(family, name, &ours)) else {
             problems.push(format!("`{name}` has no name in a {}", family.model_type()));
             continue;
         };
         let turned = table.turned && shape.len() == 2 && name.starts_with("model.layers.");
         let wanted = match shape.as_slice() {
+            _ if stacked.is_some() => stacked.unwrap_or_default().to_vec(),
             [_, inputs] if turned => vec![*inputs, outputs],
             [_, inputs] => vec![outputs, *inputs],
             _ => vec![outputs],
@@ -262,14 +313,34 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
     Err(fault)
 }
 
+/// Where the matrix of an expert lies if all of its block lie in one tensor, as `transformers` 5 holds them and writes them when
+/// told to: the tensor's name (without prefix), the first of its outputs that are ours, and its shape.
+fn together(d: &Decoder, name: &str, shape: &[u64]) -> Option<(String, u64, [u64; 3])> {
+    let (block, rest) = name.strip_prefix("model.")?.split_once(".mlp.experts.")?;
+    let (expert, part) = rest.split_once('.')?;
+    let (expert, count) = (expert.parse::<u64>().ok()?, u64::try_from(d.experts.as_ref()?.count).ok()?);
+    let [outputs, inputs] = shape else { return None };
+    let (module, before, rows) = match part {
+        "gate_proj.weight" => ("gate_up_proj", 0, outputs.saturating_mul(2)),
+        "up_proj.weight" => ("gate_up_proj", *outputs, outputs.saturating_mul(2)),
+        _ => ("down_proj", 0, *outputs),
+    };
+    let first = expert.saturating_mul(rows).saturating_add(before);
+    Some((format!("{block}.mlp.experts.{module}"), first, [count, rows, *inputs]))
+}
+
 /// Their name (without prefix) of the tensor that holds our weight, the first of its outputs that are ours, and how many
 /// outputs it has.
-fn theirs(table: &Table, name: &str, ours: &BTreeMap<String, Vec<u64>>) -> Option<(String, u64, u64)> {
+fn theirs(family: Family, name: &str, ours: &BTreeMap<String, Vec<u64>>) -> Option<(String, u64, u64)> {
+    let table = family.table();
     let outputs = |name: &str| ours.get(name).and_then(|shape| shape.first()).copied().unwrap_or(0);
     if name == HEAD {
         return Some((HEAD.to_owned(), 0, outputs(HEAD)));
     }
     let own = name.strip_prefix("model.")?;
+    if family == Family::Mixtral {
+        return Some((Family::mixtral(own), 0, outputs(name)));
+    }
     if table.outer.is_empty() {
         return Some((own.to_owned(), 0, outputs(name)));
     }

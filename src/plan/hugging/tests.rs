@@ -48,11 +48,43 @@ fn published_configurations_are_understood() {
         "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.36.0", "use_cache": true,
         "vocab_size": 32_000,
     });
+    let mixtral = json!({
+        "architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+        "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14_336,
+        "max_position_embeddings": 32_768, "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2,
+        "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8, "output_router_logits": false,
+        "rms_norm_eps": 1e-5, "rope_theta": 1_000_000.0, "router_aux_loss_coef": 0.02, "sliding_window": null,
+        "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.36.0.dev0", "use_cache": true,
+        "vocab_size": 32_000,
+    });
+    let qwen = json!({
+        "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 151_643,
+        "decoder_sparse_step": 1, "eos_token_id": 151_645, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2048,
+        "initializer_range": 0.02, "intermediate_size": 6144, "max_position_embeddings": 40_960, "max_window_layers": 48,
+        "mlp_only_layers": [], "model_type": "qwen3_moe", "moe_intermediate_size": 768, "norm_topk_prob": true,
+        "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8, "num_hidden_layers": 48,
+        "num_key_value_heads": 4, "output_router_logits": false, "rms_norm_eps": 1e-6, "rope_scaling": null,
+        "rope_theta": 1_000_000.0, "router_aux_loss_coef": 0.001, "sliding_window": null, "tie_word_embeddings": false,
+        "torch_dtype": "bfloat16", "transformers_version": "4.51.0", "use_cache": true, "use_sliding_window": false,
+        "vocab_size": 151_936,
+    });
+    let olmoe = json!({
+        "architectures": ["OlmoeForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "clip_qkv": null,
+        "eos_token_id": 50_279, "hidden_act": "silu", "hidden_size": 2048, "initializer_range": 0.02,
+        "intermediate_size": 1024, "max_position_embeddings": 4096, "model_type": "olmoe", "norm_topk_prob": false,
+        "num_attention_heads": 16, "num_experts": 64, "num_experts_per_tok": 8, "num_hidden_layers": 16,
+        "num_key_value_heads": 16, "output_router_logits": false, "pad_token_id": 1, "rms_norm_eps": 1e-5,
+        "rope_scaling": null, "rope_theta": 10_000.0, "router_aux_loss_coef": 0.01, "tie_word_embeddings": false,
+        "torch_dtype": "bfloat16", "transformers_version": "4.43.0.dev0", "use_cache": true, "vocab_size": 50_304,
+    });
     for (config, family, total) in [
         (&smollm, Family::Llama, 134_515_008),
         (&tiny, Family::Llama, 1_100_048_384),
         (&gpt2, Family::Gpt2, 124_439_808),
         (&mistral, Family::Mistral, 7_241_732_096),
+        (&mixtral, Family::Mixtral, 46_702_792_704),
+        (&qwen, Family::Qwen3Moe, 30_532_122_624),
+        (&olmoe, Family::Olmoe, 6_919_161_856),
     ] {
         let found = read(config);
         assert_eq!((found.family, found.unknown.as_slice()), (family, &[][..]), "{config}");
@@ -66,6 +98,32 @@ fn published_configurations_are_understood() {
     assert!(gpt2.bias && gpt2.tied && gpt2.dropout == 0.1 && gpt2.hidden == 3072);
     let mistral = read(&mistral).decoder;
     assert_eq!((mistral.kv_heads, mistral.head_dim, mistral.rope_theta), (8, 128, 1e6));
+}
+
+#[test]
+fn experts_are_read_or_refused() {
+    let experts = |family: &str, more: &Json| {
+        let found = config::decoder(&small(family, more), "m").unwrap_or_else(|f| panic!("{f}"));
+        assert!(found.unknown.is_empty(), "{:?}", found.unknown);
+        found.decoder.experts.unwrap()
+    };
+    // What `transformers` assumes of a configuration that does not say, and either name of the number.
+    let mixtral = experts("mixtral", &json!({"router_jitter_noise": 0.0}));
+    assert_eq!((mixtral.count, mixtral.active, mixtral.renormalize, mixtral.balance), (8, 2, true, 0.001));
+    let qwen = experts("qwen3_moe", &json!({"num_local_experts": 16, "decoder_sparse_step": 2}));
+    assert_eq!((qwen.count, qwen.active, qwen.hidden, qwen.every), (16, 8, Some(768), Some(2)));
+    let olmoe = experts("olmoe", &json!({"num_experts": 9, "output_router_logits": true}));
+    assert_eq!((olmoe.count, olmoe.active, olmoe.renormalize, olmoe.balance), (9, 8, false, 0.01));
+    for (family, more, part) in [
+        ("mixtral", json!({"router_jitter_noise": 0.1}), "`router_jitter_noise` is 0.1"),
+        ("mixtral", json!({"num_local_experts": 1}), "`num_experts_per_tok` is 2, of 1 experts"),
+        ("qwen3_moe", json!({"mlp_only_layers": [0]}), "`mlp_only_layers` is [0]"),
+        ("olmoe", json!({"clip_qkv": 8.0}), "`clip_qkv` is 8.0"),
+        ("olmoe", json!({"head_dim": 4}), "its heads do not add up to `hidden_size`"),
+    ] {
+        let said = refusal(&small(family, &more));
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ pub enum Model {
     Decoder(Decoder),
 }
 
-/// A decoder-only transformer: GPT-2, Llama, Qwen 2 and 3, OLMo 2, and what can be combined of their parts.
+/// A decoder-only transformer: GPT-2, Llama, Qwen 2 and 3, OLMo 2, mixtures of experts, and what can be combined of their
+/// parts.
 ///
 /// The default is the library's (`stdlib/prelude/model.exp`) for the smallest of networks.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub struct Decoder {
     /// With a window: every so many blocks, one sees everything; absent: none.
     pub global_every: Option<i64>,
     pub activation: Activation,
+    /// Feed-forward layers of which a token uses some; absent: one layer that all use.
+    pub experts: Option<Experts>,
     /// Bias vectors in linear layers and layer norms.
     pub bias: bool,
     /// Bias vectors of queries, keys and values.
@@ -91,6 +94,26 @@ pub enum QkNorm {
     Head,
     /// All heads together (OLMo 2).
     Width,
+}
+
+/// A mixture of experts in the place of a feed-forward layer (Shazeer et al. 2017; Mixtral, Jiang et al. 2024).
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experts {
+    /// How many there are.
+    pub count: i64,
+    /// How many of them a token uses.
+    pub active: i64,
+    /// Size of an expert's hidden layer; absent: the network's `hidden`.
+    pub hidden: Option<i64>,
+    /// Whether the probabilities of a token's experts are divided by their sum.
+    pub renormalize: bool,
+    /// Every so many blocks, one has experts; absent: all.
+    pub every: Option<i64>,
+    /// What the balance loss counts.
+    pub balance: f64,
+    /// What the squared logarithm of the router's normaliser counts; absent: nothing.
+    pub z_loss: Option<f64>,
 }
 
 /// How rotary angles are changed for contexts longer than those of the training.
@@ -178,6 +201,21 @@ impl Decoder {
     pub fn window_of(&self, layer: usize) -> Option<i64> {
         self.window.filter(|_| !every(self.global_every, layer))
     }
+
+    /// The experts of the block `layer`, if it has any.
+    pub fn mixture(&self, layer: usize) -> Option<&Experts> {
+        self.experts.as_ref().filter(|experts| experts.every.is_none() || every(experts.every, layer))
+    }
+
+    /// Blocks that have experts.
+    pub fn mixtures(&self) -> u64 {
+        let layers = u64::try_from(self.layers).unwrap_or(0);
+        match &self.experts {
+            None => 0,
+            Some(Experts { every: Some(every), .. }) => layers / u64::try_from(*every).unwrap_or(1).max(1),
+            Some(_) => layers,
+        }
+    }
 }
 
 /// Whether a block is the last of `period`.
@@ -209,6 +247,7 @@ impl Default for Decoder {
             window: None,
             global_every: None,
             activation: Activation::Swiglu,
+            experts: None,
             bias: false,
             qkv_bias: false,
             logit_cap: None,

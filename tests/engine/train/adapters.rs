@@ -1,6 +1,6 @@
 //! Adapters learn, and nothing else does; computing blocks again changes no bit; documents are kept apart.
 
-use crate::common::{Log, Setting, corpus, gpt2, llama, lora};
+use crate::common::{Log, Setting, corpus, gpt2, llama, lora, mixture};
 use crate::golden::worst;
 use crate::resume::StopAt;
 use emberlab::model::{Named, read_weights};
@@ -198,7 +198,7 @@ fn micro_batches_of_adapters_add_up_to_their_batch() {
 
 #[test]
 fn blocks_that_are_computed_again_change_no_bit() {
-    for model in [llama(), gpt2()] {
+    for model in [llama(), gpt2(), mixture()] {
         let folder = tempfile::tempdir().unwrap();
         let init = base(model.clone(), &folder.path().join("base"));
         let adapter = Adapter::Lora(Lora { magnitude: true, ..lora() });

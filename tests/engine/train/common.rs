@@ -2,7 +2,7 @@
 
 use emberlab::device::{Chosen, choose};
 use emberlab::plan::spec::{
-    Activation, Adamw, Decoder, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision,
+    Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision,
 };
 use emberlab::random::Stream;
 use emberlab::train::{
@@ -27,6 +27,20 @@ pub fn gpt2() -> Decoder {
         dropout: 0.1,
         ..llama()
     }
+}
+
+/// Mixtral-shaped, with a balance loss that weighs.
+pub fn mixture() -> Decoder {
+    let experts = Experts {
+        count: 4,
+        active: 2,
+        hidden: Some(24),
+        renormalize: true,
+        every: None,
+        balance: 0.1,
+        z_loss: Some(0.01),
+    };
+    Decoder { experts: Some(experts), ..llama() }
 }
 
 /// Adapters of every matrix.

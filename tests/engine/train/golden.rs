@@ -14,6 +14,9 @@ pub struct Golden {
     losses: Vec<f64>,
     grad_norms: Vec<f64>,
     rates: Vec<f64>,
+    /// What the balance of experts adds to the loss, in networks that have any.
+    #[serde(default)]
+    balances: Vec<f64>,
     optimizer: spec::Adamw,
     clip: f64,
     warmup: u64,
@@ -116,6 +119,9 @@ fn check(name: &str, device: &Chosen) {
     for (i, step) in log.steps.iter().enumerate() {
         assert!((step.lr - golden.rates[i]).abs() < 1e-12, "{name}: rate {} and {}", step.lr, golden.rates[i]);
         assert!((step.loss - golden.losses[i]).abs() < 2e-5, "{name}: loss {} and {}", step.loss, golden.losses[i]);
+        let balance = golden.balances.get(i).copied().unwrap_or_default();
+        assert!((step.balance_loss - balance).abs() < 1e-5, "{name}: balance {} and {balance}", step.balance_loss);
+        assert_eq!(step.busiest_expert > 0.0, golden.model.experts.is_some(), "{name}");
         let (norm, expected) = (step.grad_norm, golden.grad_norms[i]);
         assert!((norm - expected).abs() < 1e-4 * expected, "{name}: norm {norm} and {expected}");
     }
@@ -164,6 +170,13 @@ fn olmo_2_is_the_one_of_transformers() {
 #[test]
 fn smollm_3_with_blocks_without_positions_is_the_one_of_transformers() {
     check("smollm3", &cpu());
+}
+
+/// With their balance: that of each sequence by itself, as `transformers` computes it of one.
+#[test]
+fn mixtures_of_experts_are_those_of_transformers() {
+    // Shares renormalised; every second block; shares as they are, with a z-loss of the router.
+    ["mixtral", "qwen3-moe", "olmoe"].iter().for_each(|name| check(name, &cpu()));
 }
 
 #[test]

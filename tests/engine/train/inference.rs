@@ -1,6 +1,6 @@
 //! Generation and likelihoods agree with the plain forward pass.
 
-use crate::common::{cpu, gpt2, llama};
+use crate::common::{cpu, gpt2, llama, mixture};
 use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError, Next};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
@@ -31,7 +31,7 @@ fn greedy_text_with_a_cache_is_greedy_text_without() {
     let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(6), global_every: Some(2), ..llama() };
     let absent = spec::Decoder { position: spec::Position::Absent, kv_heads: 1, ..llama() };
     let normed = spec::Decoder { qk_norm: spec::QkNorm::Head, logit_cap: Some(3.0), ..llama() };
-    for spec in [llama(), gpt2(), absent, windowed, alibi, normed] {
+    for spec in [llama(), gpt2(), absent, windowed, alibi, normed, mixture()] {
         let decoder = decoder(&spec);
         // Different lengths in one batch, so that padding matters.
         let prompts: Vec<Vec<u32>> = [1, 3, 7, 8].iter().map(|len| tokens(*len as u64, *len)).collect();

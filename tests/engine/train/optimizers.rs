@@ -1,6 +1,6 @@
 //! Optimisers against PyTorch, and stopped and resumed; see `tests/golden/make_optimizer_golden.py`.
 
-use crate::common::{Log, Setting, adamw, gpt2, llama};
+use crate::common::{Log, Setting, adamw, gpt2, llama, mixture};
 use crate::golden::{Case, worst};
 use emberlab::model::{read_weights, write_weights};
 use emberlab::plan::spec::{Adafactor, Adamw, Decoder, Group, Groups, Lion, Muon, MuonScale, Optimizer, Rest, Sgd};
@@ -153,7 +153,7 @@ fn stopped_at(model: &Decoder, optimizer: &Optimizer, steps: &[u64], folder: &Pa
 #[test]
 fn every_optimizer_goes_on_as_if_it_had_not_stopped_and_learns() {
     for optimizer in all() {
-        for model in [Decoder { tied: false, ..llama() }, gpt2()] {
+        for model in [Decoder { tied: false, ..llama() }, gpt2(), mixture()] {
             let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let whole = stopped_at(&model, &optimizer, &[], one.path());
             assert_eq!(stopped_at(&model, &optimizer, &[1, 6, 13], two.path()), whole, "{optimizer:?}");

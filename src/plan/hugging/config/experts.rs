@@ -1,0 +1,72 @@
+//! The experts of Mixtral, Qwen 3 and OLMoE.
+
+use super::{Assumed, Fields, LLAMA};
+use crate::plan::spec::{Decoder, Experts, QkNorm};
+use serde_json::Value as Json;
+
+impl Fields<'_> {
+    /// Mistral with experts in every block (Jiang et al. 2024).
+    pub(super) fn mixtral(&mut self) -> Decoder {
+        self.must_be("attention_bias", &[Json::Bool(false)]);
+        let assumed = Assumed { epsilon: 1e-5, theta: 1_000_000.0, kv_heads: Some(8), ..LLAMA };
+        let network = self.llama(assumed);
+        // Noise that its training may add to what the router sees.
+        self.idle("router_jitter_noise", 0.0);
+        let experts =
+            Experts { renormalize: true, ..self.experts("num_local_experts", "num_local_experts", 8, 2, 0.001) };
+        Decoder { window: self.window(network.context, None), experts: Some(experts), ..network }
+    }
+
+    /// Qwen 3 with experts in every block or in some (Yang et al. 2025).
+    pub(super) fn qwen3_moe(&mut self) -> Decoder {
+        self.must_be("attention_bias", &[Json::Bool(false)]);
+        self.must_be("mlp_only_layers", &[Json::Array(Vec::new())]);
+        let network = self.llama(Assumed { kv_heads: Some(4), ..LLAMA });
+        self.no_window(&network, false, None);
+        let every = if self.is_set("decoder_sparse_step") { self.size("decoder_sparse_step", 512) } else { 1 };
+        // Its `transformers` class calls them one way and its files another.
+        let hidden =
+            if self.is_set("moe_intermediate_size") { self.size("moe_intermediate_size", 1_048_576) } else { 768 };
+        let experts = Experts {
+            hidden: Some(hidden),
+            renormalize: self.flag("norm_topk_prob", false),
+            every: Some(every).filter(|every| *every > 1),
+            ..self.experts("num_experts", "num_local_experts", 128, 8, 0.001)
+        };
+        Decoder { qk_norm: QkNorm::Head, experts: Some(experts), ..network }
+    }
+
+    /// OLMo with experts in every block (Muennighoff et al. 2024).
+    pub(super) fn olmoe(&mut self) -> Decoder {
+        self.must_be("attention_bias", &[Json::Bool(false)]);
+        let network = self.llama(Assumed { epsilon: 1e-5, ..LLAMA });
+        if network.heads.saturating_mul(network.head_dim) != network.width {
+            self.wrong
+                .push(format!("`head_dim` is {}, and its heads do not add up to `hidden_size`", network.head_dim));
+        }
+        let experts = Experts {
+            renormalize: self.flag("norm_topk_prob", false),
+            ..self.experts("num_experts", "num_local_experts", 64, 8, 0.01)
+        };
+        Decoder { qk_norm: QkNorm::Width, experts: Some(experts), ..network }
+    }
+
+    /// What the three have in common: sizes, by either name of their number, and what their balance counts.
+    fn experts(&mut self, name: &'static str, other: &'static str, count: i64, active: i64, balance: f64) -> Experts {
+        let count = match [name, other].into_iter().find(|name| self.is_set(name)) {
+            Some(name) => self.size(name, 4_096),
+            None => count,
+        };
+        let active = if self.is_set("num_experts_per_tok") { self.size("num_experts_per_tok", 4_096) } else { active };
+        if active > count {
+            self.wrong.push(format!("`num_experts_per_tok` is {active}, of {count} experts"));
+        }
+        // Whether `transformers` shows what routers say, and adds to the loss what is learnt of it.
+        self.used.insert("output_router_logits");
+        let balance = self.number("router_aux_loss_coef", balance);
+        if !(0.0..=10.0).contains(&balance) {
+            self.wrong.push(format!("`router_aux_loss_coef` is {balance}"));
+        }
+        Experts { count, active, hidden: None, renormalize: true, every: None, balance, z_loss: None }
+    }
+}
