@@ -12,7 +12,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use emberlab::device::choose;
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Norm, Optimizer, Position};
+use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Norm, Optimizer, Position, Precision};
 use emberlab::plan::{parameters, training_flops_per_token};
 use emberlab::random::Stream;
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
@@ -110,6 +110,7 @@ fn main() {
             steps,
             adapter: None,
             recompute: false,
+            precision: Precision::F32,
             optimizer: &optimizer,
             groups: &Default::default(),
             schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },

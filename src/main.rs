@@ -1,5 +1,10 @@
 //! The binary `exp`.
 
+/// Says what would fit when the memory does not suffice.
+#[cfg(feature = "engine")]
+#[global_allocator]
+static HEAP: emberlab::device::Heap = emberlab::device::Heap;
+
 fn main() -> std::process::ExitCode {
     #[cfg(all(feature = "wgpu", target_os = "linux"))]
     without_a_desktop();

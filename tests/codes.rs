@@ -24,6 +24,7 @@ const COMMANDS: &[Code] = &[
     Code::E0616,
     Code::E0617,
     Code::E0618,
+    Code::E0619,
     Code::W1011,
     Code::W1012,
     Code::W1013,

@@ -27,6 +27,39 @@ pub(super) fn known_as(name: &str) -> impl Iterator<Item = Known> + use<'_> {
         .map(|row| Known { ours: row.ours, instead: row.instead })
 }
 
+/// Why there is no field for what `name` asks for.
+pub(super) fn not_built(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    DEVICES.contains(&name.as_str()).then_some(
+        "one device per run: data parallel training is not built; `exp run --device` names the device, and `exp sweep --jobs` \
+         runs points beside each other",
+    )
+}
+
+/// What other tools call the number of devices that train together.
+const DEVICES: [&str; 20] = [
+    "devices",
+    "num_devices",
+    "n_devices",
+    "device_count",
+    "gpus",
+    "num_gpus",
+    "n_gpu",
+    "n_gpus",
+    "ngpu",
+    "gpus_per_node",
+    "nproc_per_node",
+    "world_size",
+    "num_nodes",
+    "nnodes",
+    "data_parallel",
+    "data_parallel_size",
+    "dp_size",
+    "ddp",
+    "fsdp",
+    "tensor_parallel_size",
+];
+
 const fn same(ours: &'static str, theirs: &'static [&'static str]) -> Row {
     Row { ours, theirs, instead: None }
 }
@@ -106,6 +139,22 @@ const TABLE: &[Row] = &[
         "sequence",
         &["block_size", "seq_len", "seq_length", "sequence_len", "max_length", "max_seq_length", "cutoff_len"],
         "`sequence = 512 tokens`",
+    ),
+    other(
+        "precision",
+        &[
+            "fp16",
+            "bf16",
+            "amp",
+            "use_amp",
+            "use_fp16",
+            "mixed_precision",
+            "dtype",
+            "torch_dtype",
+            "precision_type",
+            "autocast",
+        ],
+        "`precision = mixed_f16` or `precision = mixed_bf16`",
     ),
     // Optimisers and schedules.
     same("lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),

@@ -248,6 +248,9 @@ impl Checker<'_> {
         if let Some(way) = self.known_elsewhere(&fields, head, setting, env, taken) {
             return way;
         }
+        if let Some(why) = foreign::not_built(&head.value) {
+            return WayOut { help: Some(why.to_owned()), ..WayOut::default() };
+        }
         let near: Vec<String> =
             suggest::similar(&head.value, fields.iter().map(|f| &*f.name)).into_iter().map(str::to_owned).collect();
         let mut fixes = Vec::new();

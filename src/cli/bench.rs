@@ -3,11 +3,13 @@
 use super::files::{Files, single};
 use super::{Exit, Failure, Screen};
 use crate::check::{Checked, Options, check_file};
-use crate::device::{self, Chosen};
+use crate::device::{self, Chosen, DeviceError};
+use crate::diagnostics::{Code, Problem, Problems};
 use crate::plan::{Plan, Selection, plan_told};
-use crate::run::LabCounts;
 use crate::run::signals::{Interrupt, Stop};
+use crate::run::{self, LabCounts};
 use crate::store::{Lab, RunFolder, StoreError};
+use crate::syntax::ast::Kind;
 use std::path::{Path, PathBuf};
 
 /// A checked and planned experiment.
@@ -89,9 +91,37 @@ pub fn lab_here(given: Option<&Path>) -> Result<Lab, Failure> {
 /// The device asked for, or the first that works.
 pub fn device(asked: Option<&str>) -> Result<Chosen, Failure> {
     device::choose(asked).map_err(|e| Failure::Usage {
+        help: Some(match e {
+            DeviceError::Several { .. } => {
+                "points of a sweep run beside each other: `exp sweep --jobs N`, or `exp run` on each device".to_owned()
+            }
+            _ => "`exp devices` lists what this machine has".to_owned(),
+        }),
         message: e.to_string(),
-        help: Some("`exp devices` lists what this machine has".to_owned()),
     })
+}
+
+/// The stages whose precision a device does not have, as problems of the experiment.
+pub fn imprecise(planned: &Planned, chosen: &Chosen) -> Problems {
+    let mut problems = Problems::default();
+    for (name, precision) in run::imprecise(&planned.plan, chosen) {
+        let format = precision.half().unwrap_or_default();
+        let has = run::formats_of(chosen);
+        let message = format!("`{name}` multiplies {format}, which `{}` does not compute with", chosen.name);
+        let item = planned.checked.items.iter().find(|item| item.kind == Kind::Stage && item.name == name);
+        let Some(item) = item else { continue };
+        let other = chosen.formats.first().map(|format| format!("write `precision = mixed_{}`, or ", format.name()));
+        problems.push(
+            Problem::new(Code::E0619, item.span_of("precision"), message)
+                .label(format!("needs {format}"))
+                .note(format!("`{}` ({}) has {has}; nothing has been started", chosen.name, chosen.adapter))
+                .help(format!(
+                    "{}leave `precision` out for f32; `--device cpu` computes with every format, more slowly than with f32",
+                    other.unwrap_or_default()
+                )),
+        );
+    }
+    problems
 }
 
 /// A request to stop that signals make.

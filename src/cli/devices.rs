@@ -19,6 +19,7 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         ("device", Align::Left),
         ("adapter", Align::Left),
         ("driver", Align::Left),
+        ("computes with", Align::Left),
         ("reproducible", Align::Left),
         ("why", Align::Left),
     ];
@@ -31,11 +32,18 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             d.name.clone(),
             d.adapter.clone(),
             d.driver.clone(),
+            match device::formats(d) {
+                Ok(formats) => precisions(&formats).join(", "),
+                Err(_) => "does not start".to_owned(),
+            },
             level.to_owned(),
             d.reason.clone(),
         ]);
     }
     screen.result(&table.render(None));
+    screen.result(
+        "\nWith f16 a stage may have `precision = mixed_f16`, with bf16 `mixed_bf16`; the CPU is slower with them.\n",
+    );
     screen.result(
         "\n→ is taken unless `--device` names another. Two runs of a plan on a device give the same weights: bitwise, or up \
          to rounding.\n",
@@ -43,12 +51,21 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A device in JSON, with what is promised of it.
+/// What a device computes with.
+fn precisions(formats: &[device::Format]) -> Vec<&'static str> {
+    std::iter::once("f32").chain(formats.iter().map(|format| format.name())).collect()
+}
+
+/// A device in JSON, with what is promised of it and what it computes with.
 fn described(found: &device::Found) -> serde_json::Value {
     let mut json = serde_json::to_value(found).unwrap_or_default();
     let promise = device::promise(found.kind);
     json["reproducible"] = serde_json::json!({
         "level": promise.level.name(), "why": promise.why, "pinned": promise.pinned,
     });
+    match device::formats(found) {
+        Ok(formats) => json["formats"] = serde_json::json!(precisions(&formats)),
+        Err(error) => json["fault"] = serde_json::json!(error.to_string()),
+    }
     json
 }

@@ -47,10 +47,16 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             let sweeps = if args.until.is_some() { Vec::new() } else { sweeps(args, &world, &checked, &lab, &*counts) };
             if screen.is_json() {
                 let mut document = json::json(&plan, device.as_deref(), &now);
+                if let Some(device) = precise(&plan) {
+                    document["computes"] = device.json;
+                }
                 document["sweeps"] = sweeps.iter().map(PricedSweep::json).collect();
                 screen.document(&document);
             } else {
                 screen.result(&display::text(&plan, device.as_deref(), &now));
+                if let Some(device) = precise(&plan) {
+                    screen.result(&device.text);
+                }
                 for (i, sweep) in sweeps.iter().enumerate() {
                     screen.result(if i == 0 { "\nSweeps\n" } else { "\n" });
                     screen.result(&sweep.text());
@@ -59,6 +65,46 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             Ok(Exit::Done)
         }
     }
+}
+
+/// What the device that a run would take computes with, for a plan that has more than f32.
+struct Computes {
+    text: String,
+    json: serde_json::Value,
+}
+
+/// Nothing computes without the engine.
+#[cfg(not(feature = "engine"))]
+fn precise(_plan: &Plan) -> Option<Computes> {
+    None
+}
+
+/// What a run without `--device` would compute with. Asked only of plans that need to know: a GPU is started for it.
+#[cfg(feature = "engine")]
+fn precise(plan: &Plan) -> Option<Computes> {
+    use crate::run;
+    let mixed =
+        |stage: &crate::plan::PlannedStage| stage.spec.training().is_some_and(|t| t.products().half().is_some());
+    if !plan.stages.iter().any(mixed) {
+        return None;
+    }
+    let chosen = crate::device::choose(None).ok()?;
+    let lacking: Vec<String> = run::imprecise(plan, &chosen).into_iter().map(|(name, _)| name).collect();
+    let verdict = match lacking.as_slice() {
+        [] if chosen.kind == crate::device::Kind::Cpu => {
+            "enough for every stage, and slower than f32: the CPU rounds as a GPU does".to_owned()
+        }
+        [] => "enough for every stage".to_owned(),
+        names => format!("not enough for {}; `exp devices` lists others", names.join(", ")),
+    };
+    let has = run::formats_of(&chosen);
+    let text = format!(
+        "\nPrecision\n    a run takes `{}` ({}), which computes with {has}: {verdict}\n",
+        chosen.name, chosen.adapter
+    );
+    let formats: Vec<&str> = has.split(", ").collect();
+    let json = serde_json::json!({ "device": chosen.name, "formats": formats, "lacking": lacking });
+    Some(Computes { text, json })
 }
 
 /// What each sweep of the experiment would cost.

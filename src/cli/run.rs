@@ -54,10 +54,16 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Ok(planned) => planned,
         Err(exit) => return Ok(exit),
     };
+    let imprecise = bench::imprecise(&planned, &chosen);
+    if imprecise.any_error() {
+        screen.problems(&imprecise, &planned.checked.sources);
+        return Ok(Exit::Problems);
+    }
     if args.locked {
         super::lock::locked(file, &planned.plan, args.lab.lab.as_deref())?;
     }
-    screen.note(&format!("device: {device}: {}", chosen.reason));
+    let computing = run::device_of(&chosen).computing(&run::precisions(&planned.plan));
+    screen.note(&format!("device: {computing}: {}", chosen.reason));
     let promise = crate::device::promise(chosen.kind);
     screen.note(&format!("reproducible: {}: {}", promise.level.name(), promise.why));
     let stop = bench::stop()?;

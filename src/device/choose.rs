@@ -1,5 +1,6 @@
 //! The ladder: a named device if one was asked for, else a GPU, else the CPU.
 
+use super::Format;
 use burn::tensor::Device;
 
 /// What a device is.
@@ -38,8 +39,8 @@ pub struct Chosen {
     pub kind: Kind,
     pub adapter: String,
     pub driver: String,
-    /// The number format of weights and arithmetic.
-    pub dtype: &'static str,
+    /// The formats of 16 bits it computes with, besides f32.
+    pub formats: Vec<Format>,
     /// Why this one.
     pub reason: String,
     /// Without autodiff; training adds it.
@@ -57,6 +58,10 @@ pub enum DeviceError {
     NotBuilt { asked: String },
     #[error("`{asked}` asks for a GPU and this machine shows none; it has {}", names(.found))]
     NoGpu { asked: String, found: Vec<String> },
+    #[error(
+        "one device per run: data parallel training is not built, so `{asked}` cannot be used together; name one of them"
+    )]
+    Several { asked: String },
     #[error("the device `{name}` ({adapter}) did not start: {cause}; `--device cpu` always works")]
     Start { name: String, adapter: String, cause: String },
 }
@@ -91,6 +96,10 @@ pub fn list() -> Vec<Found> {
 pub fn choose(request: Option<&str>) -> Result<Chosen, DeviceError> {
     super::record_panics();
     let asked = request.unwrap_or("auto").trim().to_ascii_lowercase();
+    let several = |c: char| matches!(c, ',' | ';' | '+' | ' ');
+    if asked.contains(several) || asked.parse::<u64>().is_ok_and(|count| count > 1) {
+        return Err(DeviceError::Several { asked });
+    }
     if asked == "cpu" {
         return Ok(start_cpu("asked for by name"));
     }
@@ -122,16 +131,24 @@ pub fn choose(request: Option<&str>) -> Result<Chosen, DeviceError> {
     start_gpu(pick, &reason)
 }
 
+/// The formats of 16 bits that a device of [`list`] computes with, besides f32. A GPU is started for it.
+///
+/// # Errors
+/// When it does not start.
+pub fn formats(found: &Found) -> Result<Vec<Format>, DeviceError> {
+    choose(Some(&found.name)).map(|chosen| chosen.formats)
+}
+
 fn start_cpu(reason: &str) -> Chosen {
-    let found = cpu();
+    let (found, device) = (cpu(), super::cpu_device());
     Chosen {
         name: found.name,
         kind: Kind::Cpu,
         adapter: found.adapter,
         driver: found.driver,
-        dtype: "f32",
+        formats: Format::of(&device),
         reason: reason.to_owned(),
-        device: super::cpu_device(),
+        device,
     }
 }
 
@@ -181,6 +198,20 @@ mod tests {
     fn an_unknown_name_is_answered_with_those_that_exist() {
         let error = choose(Some("abacus")).unwrap_err().to_string();
         assert!(error.contains("no device named `abacus`") && error.contains("`cpu`"), "{error}");
+    }
+
+    #[test]
+    fn several_devices_are_told_from_unknown_ones() {
+        for asked in ["vulkan:0,vulkan:1", "cpu+cpu", "cpu, vulkan:0", "2"] {
+            let error = choose(Some(asked)).unwrap_err().to_string();
+            assert!(error.contains("one device per run: data parallel training is not built"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_computes_with_both_formats() {
+        let cpu = list().into_iter().find(|device| device.kind == Kind::Cpu).unwrap();
+        assert_eq!(formats(&cpu).unwrap(), Format::ALL);
     }
 
     #[cfg(not(feature = "wgpu"))]

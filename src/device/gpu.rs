@@ -1,5 +1,6 @@
 //! GPUs through wgpu: Vulkan, Metal, DX12.
 
+use super::Format;
 use super::choose::{Chosen, DeviceError, Found, Kind};
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
@@ -29,7 +30,7 @@ pub(super) fn start(found: &Found, reason: &str) -> Result<Chosen, DeviceError> 
         kind: found.kind,
         adapter: found.adapter.clone(),
         driver: found.driver.clone(),
-        dtype: "f32",
+        formats: Format::of(&device),
         reason: reason.to_owned(),
         device,
     };

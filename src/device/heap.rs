@@ -1,5 +1,74 @@
 //! The memory that tensors on the CPU are made in.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// The system's allocator. Where there is no memory left, it writes what would fit before it ends the process, instead of the
+/// number of bytes alone. What was computed since the last checkpoint is lost, as it is when the system ends a process.
+///
+/// A process that has been told nothing by [`advise`] is ended as Rust would end it.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap;
+
+/// What to write; never freed, since a thread may be about to.
+static ADVICE: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
+
+/// What to say from now on when there is no memory left.
+pub fn advise(text: &str) {
+    ADVICE.store(Box::into_raw(Box::new(format!("\nerror: {text}\n"))), Ordering::Release);
+}
+
+/// The exit code of a run that failed; see `cli::Exit`.
+#[cfg(unix)]
+const FAILED: i32 = 3;
+
+// SAFETY: every call goes to the system's allocator as it came; what it returns is returned, or the process ends.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`, which is that of `System`.
+        given(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        given(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        given(unsafe { System.realloc(old, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+fn given(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() {
+        tell_and_end();
+    }
+    memory
+}
+
+#[cold]
+fn tell_and_end() {
+    // SAFETY: what is stored here came from a box and is never freed.
+    let advice = unsafe { ADVICE.load(Ordering::Acquire).as_ref() };
+    #[cfg(unix)]
+    if let Some(advice) = advice {
+        // Nothing may allocate here, and other threads may hold any lock.
+        // SAFETY: the bytes live as long as the process.
+        unsafe {
+            libc::write(2, advice.as_ptr().cast(), advice.len());
+            libc::_exit(FAILED);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = advice;
+}
+
 /// Makes the allocator keep the memory of freed tensors for the next ones.
 ///
 /// By default glibc gives large pieces back to the system at once, and every tensor of a step then begins with a page fault

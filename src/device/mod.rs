@@ -5,13 +5,16 @@
 //! (lavapipe, llvmpipe, WARP) is listed and can be named, but `auto` never takes it: the native CPU backend is faster.
 
 mod choose;
+mod format;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod heap;
 mod panics;
 mod repeat;
 
-pub use choose::{Chosen, DeviceError, Found, Kind, choose, list};
+pub use choose::{Chosen, DeviceError, Found, Kind, choose, formats, list};
+pub use format::Format;
+pub use heap::{Heap, advise};
 pub use panics::{record_panics, take_panic};
 pub use repeat::{Level, Promise, promise};
 

@@ -122,6 +122,7 @@ catalogue! {
     E0616 Error "network of a published model cannot be computed"
     E0617 Error "weights do not fit the network"
     E0618 Error "tokenizer of a published model cannot be used"
+    E0619 Error "device does not compute with this precision"
     // E08: sweeps.
     E0801 Error "sweep has no axes"
     E0802 Error "axis does not name a field"

@@ -7,6 +7,8 @@
 use super::architecture::Architecture;
 use super::host::product;
 use super::layout::{FeedForwardRoles, Init, Layout, LayoutBuilder, LeafId};
+use super::precision::round;
+use crate::device::Format;
 use crate::plan::spec;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -161,15 +163,23 @@ impl Adapter {
         }
     }
 
-    /// The output of a leaf whose own weights gave `y`, of the input `x`.
-    pub(super) fn forward(&self, leaf: LeafId, x: &Tensor<2>, y: Tensor<2>, leaves: &[Tensor<2>]) -> Tensor<2> {
+    /// The output of a leaf whose own weights gave `y`, of the input `x`, which is rounded to the `format` of products.
+    pub(super) fn forward(
+        &self,
+        leaf: LeafId,
+        x: &Tensor<2>,
+        y: Tensor<2>,
+        leaves: &[Tensor<2>],
+        format: Option<Format>,
+    ) -> Tensor<2> {
+        let rounded = |x: &Tensor<2>| round(format, x.clone());
         let width = y.dims()[1];
         let parts = self.of(leaf);
         let mut pieces = self.pieces(parts, width, |part, first, rows| {
             let y = if rows == width { y.clone() } else { y.clone().narrow(1, first, rows) };
             let Some(part) = part else { return y };
-            let inner = product(x, false, &leaves[part.down], true);
-            let y = y + product(&inner, false, &leaves[part.up], true).mul_scalar(self.scale);
+            let inner = product(x, false, &rounded(&leaves[part.down]), true);
+            let y = y + product(&rounded(&inner), false, &rounded(&leaves[part.up]), true).mul_scalar(self.scale);
             match part.magnitude {
                 None => y,
                 Some(magnitude) => {
@@ -183,8 +193,16 @@ impl Adapter {
     }
 
     /// The way back: `y` is the gradient of what [`Adapter::forward`] gave. As PEFT and the paper do, the length of DoRA's rows
-    /// counts as a constant.
-    pub(super) fn back(&self, leaf: LeafId, x: &Tensor<2>, y: &Tensor<2>, leaves: &[Tensor<2>]) -> AdapterGradients {
+    /// counts as a constant. Products of weights alone have f32 in any `format`.
+    pub(super) fn back(
+        &self,
+        leaf: LeafId,
+        x: &Tensor<2>,
+        y: &Tensor<2>,
+        leaves: &[Tensor<2>],
+        format: Option<Format>,
+    ) -> AdapterGradients {
+        let rounded = |x: &Tensor<2>| round(format, x.clone());
         let weight = &leaves[leaf];
         let width = weight.dims()[0];
         let mut gradients = Vec::new();
@@ -194,27 +212,28 @@ impl Adapter {
             let y = if whole { y.clone() } else { y.clone().narrow(1, first, rows) };
             let weight = if whole { weight.clone() } else { weight.clone().narrow(0, first, rows) };
             let Some(part) = part else {
-                inputs.push(product(&y, false, &weight, false));
+                inputs.push(product(&rounded(&y), false, &rounded(&weight), false));
                 return;
             };
             let (down, up) = (&leaves[part.down], &leaves[part.up]);
             match part.magnitude {
                 None => {
-                    let inner = product(x, false, down, true);
-                    let through = product(&y, false, up, false).mul_scalar(self.scale);
-                    gradients.push((part.up, product(&y, true, &inner, false).mul_scalar(self.scale)));
+                    let (y, down) = (rounded(&y), rounded(down));
+                    let inner = product(x, false, &down, true);
+                    let through = rounded(&product(&y, false, &rounded(up), false).mul_scalar(self.scale));
+                    gradients.push((part.up, product(&y, true, &rounded(&inner), false).mul_scalar(self.scale)));
                     gradients.push((part.down, product(&through, true, x, false)));
-                    inputs.push(product(&y, false, &weight, false) + product(&through, false, down, false));
+                    inputs.push(product(&y, false, &rounded(&weight), false) + product(&through, false, &down, false));
                 }
                 Some(magnitude) => {
                     let sum = weight + product(up, false, down, false).mul_scalar(self.scale);
                     let (ratio, lengths) = (ratio(&leaves[magnitude], &sum), lengths(&sum));
-                    let by_weight = product(&y, true, x, false);
+                    let by_weight = product(&rounded(&y), true, x, false);
                     gradients.push((magnitude, (by_weight.clone() * sum.clone()).sum_dim(1).transpose() / lengths));
                     let by_weight = by_weight * ratio.clone().transpose().mul_scalar(self.scale);
                     gradients.push((part.up, product(&by_weight, false, down, true)));
                     gradients.push((part.down, product(up, true, &by_weight, false)));
-                    inputs.push(product(&(y * ratio), false, &sum, false));
+                    inputs.push(product(&rounded(&(y * ratio)), false, &rounded(&sum), false));
                 }
             }
         });

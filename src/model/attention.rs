@@ -4,6 +4,8 @@ use super::architecture::Architecture;
 use super::decoder::Input;
 use super::host::{Host, change, tensor};
 use super::position::alibi_slopes;
+use super::precision::{round, widen};
+use crate::device::Format;
 use crate::plan::spec::Position;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use emberlab_kernels as kernels;
@@ -66,7 +68,8 @@ fn alibi(a: &Architecture, keys: usize, device: &Device) -> Option<Tensor<4>> {
     Some(Tensor::from_data(TensorData::new(gains, [1, a.heads, 1, keys]), device))
 }
 
-/// What going back through attention needs. Queries are scaled, and grouped as described at [`attention`].
+/// What going back through attention needs. Queries are scaled, and grouped as described at [`attention`]; queries, keys and
+/// values are rounded to the format of products.
 #[derive(Clone, Debug)]
 pub(super) struct AttentionTape {
     query: Tensor<4>,
@@ -77,37 +80,40 @@ pub(super) struct AttentionTape {
     drop: Option<Tensor<4>>,
     output: Tensor<4>,
     scale: f64,
+    format: Option<Format>,
 }
 
-/// Attention of `query` `[batch, heads, time, head_dim]` over `key` and `value` `[batch, kv_heads, keys, head_dim]`,
+/// Attention of a query `[batch, heads, time, head_dim]` over a key and a value `[batch, kv_heads, keys, head_dim]`,
 /// with scores multiplied with `scale`, `mask` (`[1 or batch, 1, time, keys]`) and `alibi` (`[1, heads, 1, keys]`) added to
-/// them, and the weights multiplied with `drop`, the mask of a dropout.
+/// them, and the weights multiplied with `drop`, the mask of a dropout. Both products take numbers of the `format`; the
+/// softmax is of f32.
 ///
 /// Several query heads share a key/value head when there are fewer of those (Ainslie et al. 2023): their queries become
 /// more rows of one product, so keys and values are never repeated.
 pub(super) fn attention(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
+    [query, key, value]: [Tensor<4>; 3],
     scale: f64,
     mask: Tensor<4>,
     alibi: Option<Tensor<4>>,
     drop: impl FnOnce([usize; 4]) -> Option<Tensor<4>>,
+    format: Option<Format>,
 ) -> (Tensor<4>, AttentionTape) {
     let [batch, heads, time, head_dim] = query.dims();
     let [_, kv_heads, keys, _] = key.dims();
     let rows = heads / kv_heads * time;
     let query = query.mul_scalar(scale).reshape([batch, kv_heads, rows, head_dim]);
-    let scores = query.clone().matmul(key.clone().swap_dims(2, 3)).reshape([batch, heads, time, keys]) + mask;
+    let (query, key, value) = (round(format, query), round(format, key), round(format, value));
+    let scores = widen(format, query.clone().matmul(key.clone().swap_dims(2, 3)));
+    let scores = scores.reshape([batch, heads, time, keys]) + mask;
     let scores = match alibi {
         Some(alibi) => scores + alibi,
         None => scores,
     };
     let weights = activation::softmax(scores, 3);
     let drop = drop([batch, heads, time, keys]);
-    let dropped = dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]);
-    let output = dropped.matmul(value.clone()).reshape([batch, heads, time, head_dim]);
-    (output.clone(), AttentionTape { query, key, value, weights, drop, output, scale })
+    let dropped = round(format, dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]));
+    let output = widen(format, dropped.matmul(value.clone())).reshape([batch, heads, time, head_dim]);
+    (output.clone(), AttentionTape { query, key, value, weights, drop, output, scale, format })
 }
 
 /// The scores of every query with every key, before masks: `[batch · kv_heads · rows, keys]`.
@@ -122,21 +128,23 @@ pub(super) fn scores(query: Tensor<4>, key: Tensor<4>, scale: f64) -> Tensor<2> 
 /// The softmax needs the sum over keys of weight times gradient; it equals the sum over `head_dim` of output times
 /// gradient (Dao et al. 2022), which is a much smaller product.
 pub(super) fn attention_back(tape: AttentionTape, output: Tensor<4>) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-    let AttentionTape { query, key, value, weights, drop, output: y, scale } = tape;
+    let AttentionTape { query, key, value, weights, drop, output: y, scale, format } = tape;
     let [batch, heads, time, keys] = weights.dims();
     let [_, kv_heads, rows, head_dim] = query.dims();
-    let along = (output.clone() * y).sum_dim(3);
+    // Of the gradient as the products below see it, so that what a softmax cannot change cancels.
+    let output = round(format, output);
+    let along = (widen(format, output.clone()) * y).sum_dim(3);
     let output = output.reshape([batch, kv_heads, rows, head_dim]);
-    let shared = dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]);
-    let value_gradient = shared.swap_dims(2, 3).matmul(output.clone());
-    let through = output.matmul(value.swap_dims(2, 3)).reshape([batch, heads, time, keys]);
+    let shared = round(format, dropped(&weights, &drop).reshape([batch, kv_heads, rows, keys]));
+    let value_gradient = widen(format, shared.swap_dims(2, 3).matmul(output.clone()));
+    let through = widen(format, output.matmul(value.swap_dims(2, 3))).reshape([batch, heads, time, keys]);
     let through = match drop {
         Some(drop) => through * drop,
         None => through,
     };
-    let scores = ((through - along) * weights).reshape([batch, kv_heads, rows, keys]);
-    let key_gradient = scores.clone().swap_dims(2, 3).matmul(query);
-    let query = scores.matmul(key).mul_scalar(scale).reshape([batch, heads, time, head_dim]);
+    let scores = round(format, ((through - along) * weights).reshape([batch, kv_heads, rows, keys]));
+    let key_gradient = widen(format, scores.clone().swap_dims(2, 3).matmul(query));
+    let query = widen(format, scores.matmul(key)).mul_scalar(scale).reshape([batch, heads, time, head_dim]);
     (query, key_gradient, value_gradient)
 }
 
@@ -185,11 +193,10 @@ impl KernelTape {
         let kernels::Heads { batch, time, heads, kv_heads, head_dim } = self.sight.sizes;
         let all = self.qkv.reshape([batch, time, heads + 2 * kv_heads, head_dim]).swap_dims(1, 2);
         let part = |from: usize, count: usize| all.clone().narrow(1, from, count);
-        let (query, key) = (part(0, heads), part(heads, kv_heads));
+        let parts = [part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads)];
         let mask = masks.get(self.sight.window.is_some());
-        let value = part(heads + kv_heads, kv_heads);
         let scale = self.sight.sharpness / (head_dim as f64).sqrt();
-        attention(query, key, value, scale, mask, masks.alibi.clone(), |_| None).1
+        attention(parts, scale, mask, masks.alibi.clone(), |_| None, None).1
     }
 }
 

@@ -120,6 +120,7 @@ impl Decoder {
             adapter: None,
             recompute: false,
             probe: None,
+            format: None,
             account: None,
         };
         let angles = self.rotary(time).map(|rotary| rotary.prefix(time));

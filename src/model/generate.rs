@@ -212,6 +212,7 @@ impl Decoder {
             adapter: None,
             recompute: false,
             probe: None,
+            format: None,
             account: None,
         };
         let mut cache = Cache::new(self, time + steps, pads.clone());

@@ -4,6 +4,8 @@
 //! rows only: loss and gradient of a block are computed together, by hand, and the block is dropped.
 
 use super::host::{change, product, tensor};
+use super::precision::round;
+use crate::device::Format;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use emberlab_kernels as kernels;
 
@@ -31,6 +33,15 @@ pub(crate) struct Squeeze {
     pub z_loss: f64,
 }
 
+/// What the products of the output layer take, and how large their gradients are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Scaled<'a> {
+    /// Nothing: f32.
+    pub format: Option<Format>,
+    /// What gradients, and not losses, are multiplied with, `[1, 1]`: small ones would vanish in f16.
+    pub scale: Option<&'a Tensor<2>>,
+}
+
 /// Logits squeezed to within plus and minus `cap` (Gemma 2): `cap · tanh(logits / cap)`.
 pub(crate) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
     match cap {
@@ -40,17 +51,18 @@ pub(crate) fn capped(logits: Tensor<2>, cap: Option<f64>) -> Tensor<2> {
 }
 
 /// Cross-entropy of `hidden` `[rows, width]` times `weight` `[vocab, width]` transposed against `targets` (row-major, one a
-/// row), each row counting `weights` times, with its `squeeze`; and the gradients, that of the matrix only if it is `trained`. All
-/// tensors are without autodiff.
+/// row), each row counting `weights` times, with its `squeeze`; and the gradients, `scaled`, that of the matrix only if it is
+/// `trained`. All tensors are without autodiff.
 pub(crate) fn head_gradient(
     hidden: Tensor<2>,
     weight: Tensor<2>,
     squeeze: Squeeze,
-    targets: &[i32],
-    weights: &[f32],
+    (targets, weights): (&[i32], &[f32]),
     trained: bool,
+    scaled: Scaled<'_>,
 ) -> HeadGradient {
-    let Squeeze { cap, z_loss: z } = squeeze;
+    let (Squeeze { cap, z_loss: z }, Scaled { format, scale }) = (squeeze, scaled);
+    let (hidden, weight) = (round(format, hidden), round(format, weight));
     let [rows, _] = hidden.dims();
     let device = hidden.device();
     let (mut losses, mut penalties) = (Vec::new(), Vec::new());
@@ -83,6 +95,10 @@ pub(crate) fn head_gradient(
         if let Some(slope) = slope {
             logits = logits * slope;
         }
+        if let Some(scale) = scale {
+            logits = logits * scale.clone();
+        }
+        let logits = round(format, logits);
         if trained {
             let step = product(&logits, true, &h, false);
             sum = Some(match sum {
@@ -174,7 +190,8 @@ mod tests {
         let (targets, weights) = ([3, 0, 10, 7, 7], [0.25, 0.0, 0.5, 0.125, 0.125]);
         for (cap, z) in [(None, 0.0), (None, 0.3), (Some(2.0), 0.0), (Some(2.0), 0.3)] {
             let squeeze = Squeeze { cap, z_loss: z };
-            let by_hand = head_gradient(hidden.clone(), weight.clone(), squeeze, &targets, &weights, true);
+            let by_hand =
+                head_gradient(hidden.clone(), weight.clone(), squeeze, (&targets, &weights), true, Scaled::default());
             let (h, w) = (hidden.clone().autodiff().require_grad(), weight.clone().autodiff().require_grad());
             let logits = capped(h.clone().matmul(w.clone().transpose()), cap);
             let normaliser = logits.clone().exp().sum_dim(1).log();

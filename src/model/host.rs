@@ -4,7 +4,7 @@
 //! operations.
 
 use burn::backend::{BackendTypes, Flex};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use emberlab_kernels::{self as kernels, Matrix};
 
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
@@ -35,7 +35,8 @@ pub(super) fn tensor<const D: usize, const E: usize>(
     Tensor::from_data(TensorData::new(numbers, dims), &like.device())
 }
 
-/// `left` times `right`, each the other way round if said so.
+/// `left` times `right`, each the other way round if said so. The product of numbers of 16 bits is rounded to that once, and
+/// comes out as f32.
 pub(crate) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
     if let (Some(a), Some(b)) = (Host::of(left), Host::of(right)) {
         fn matrix(host: &Host, [rows, columns]: [usize; 2], turned: bool) -> (Matrix<'_>, usize) {
@@ -47,7 +48,8 @@ pub(crate) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, ri
         return tensor(kernels::matmul(a, b), [rows, columns], left);
     }
     let turn = |x: &Tensor<2>, turned: bool| if turned { x.clone().transpose() } else { x.clone() };
-    turn(left, left_turned).matmul(turn(right, right_turned))
+    let product = turn(left, left_turned).matmul(turn(right, right_turned));
+    if left.dtype() == DType::F32 { product } else { product.cast(FloatDType::F32) }
 }
 
 /// Changes the numbers of a tensor on the CPU, in place if nobody else holds it; one that lies elsewhere comes back as it was.

@@ -15,10 +15,12 @@ use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
 use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
+use super::precision::round;
 use super::probe::{Probe, Seen};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use super::table::table_gradient;
 use super::values::{ValuesTape, add_values, add_values_back};
+use crate::device::Format;
 use burn::tensor::Tensor;
 
 /// One pass over a batch.
@@ -34,6 +36,8 @@ pub(crate) struct Pass<'a> {
     pub recompute: bool,
     /// What looks at the numbers on their way; almost always nothing.
     pub probe: Option<&'a Probe>,
+    /// What goes into matrix products; nothing: f32.
+    pub format: Option<Format>,
     /// How a step holds routers to account; absent outside of training, where nothing is learnt of their balance.
     pub account: Option<Account<'a>>,
 }
@@ -58,7 +62,7 @@ enum Kept {
 
 struct BlockTape {
     attention_norm: Option<NormTape>,
-    /// Input of the query, key and value projection.
+    /// Input of the query, key and value projection, rounded to the format of products as the other inputs are.
     attention_input: Tensor<2>,
     qk_norm: Option<QkNormTape>,
     values: Option<ValuesTape>,
@@ -179,16 +183,23 @@ impl Pass<'_> {
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, BlockTape) {
         let (attention_input, attention_norm) = self.maybe_norm(x.clone(), roles.attention_norm.before);
-        let qkv = self.linear(attention_input.clone(), roles.qkv);
+        let attention_input = self.round(attention_input);
+        let qkv = self.linear(&attention_input, roles.qkv);
         let (qkv, qk_norm) = self.qk_norm(qkv, roles);
         let (qkv, values) = self.add_values(qkv, &attention_input, input, roles);
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
-        let y = self.linear(attention_output.clone(), roles.out);
+        let attention_output = self.round(attention_output);
+        let y = self.linear(&attention_output, roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
         self.look(Seen::Attention, &y);
         let (y, attention_drop) = self.drop(y);
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
+        let mlp_input = match roles.feed_forward {
+            FeedForwardRoles::Dense { .. } => self.round(mlp_input),
+            // Experts multiply in f32.
+            FeedForwardRoles::Experts(_) => mlp_input,
+        };
         let (y, feed_forward) = self.feed_forward(&mlp_input, roles.feed_forward);
         let (y, mlp_after) = self.maybe_norm(y, roles.mlp_norm.after);
         self.look(Seen::FeedForward, &y);
@@ -220,8 +231,9 @@ impl Pass<'_> {
                 (y, FeedForwardTape::Experts(roles, tape))
             }
             FeedForwardRoles::Dense { up, down } => {
-                let (output, activation) = activate(kind, self.linear(x.clone(), up));
-                let y = self.linear(output.clone(), down);
+                let (output, activation) = activate(kind, self.linear(x, up));
+                let output = self.round(output);
+                let y = self.linear(&output, down);
                 (y, FeedForwardTape::Dense(Box::new(DenseTape { up, activation, output, down })))
             }
         }
@@ -245,7 +257,9 @@ impl Pass<'_> {
             let (query, key, _) = self.heads(qkv.clone(), input, layer);
             probe.see(Seen::Scores, &attention::scores(query, key, a.attention_scale()));
         }
-        if let (Some(sight), None, None) = (Sight::of(a, input, layer), self.dropout, &cache) {
+        // The kernel computes in f32.
+        let sight = Sight::of(a, input, layer).filter(|_| self.format.is_none());
+        if let (Some(sight), None, None) = (sight, self.dropout, &cache) {
             match attention::on_host(sight, qkv, input) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
                 Err(elsewhere) => qkv = elsewhere,
@@ -262,7 +276,8 @@ impl Pass<'_> {
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
         let mask = input.masks.get(a.window_of(layer).is_some());
-        let (y, tape) = attention(query, key, value, a.attention_scale(), mask, input.masks.alibi.clone(), drop);
+        let alibi = input.masks.alibi.clone();
+        let (y, tape) = attention([query, key, value], a.attention_scale(), mask, alibi, drop, self.format);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }
@@ -384,10 +399,16 @@ impl Pass<'_> {
         Tensor::cat(vec![turned, value], 1).swap_dims(1, 2).reshape([input.batch * input.time, all])
     }
 
-    fn linear(&self, x: Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let mut y = product(&x, false, &self.leaves[roles.weight], true);
+    /// `x` as it goes into a product.
+    fn round(&self, x: Tensor<2>) -> Tensor<2> {
+        round(self.format, x)
+    }
+
+    /// A linear layer of an input that is rounded already.
+    fn linear(&self, x: &Tensor<2>, roles: LinearRoles) -> Tensor<2> {
+        let mut y = product(x, false, &self.round(self.leaves[roles.weight].clone()), true);
         if let Some(adapter) = self.adapter_of(roles.weight) {
-            y = adapter.forward(roles.weight, &x, y, self.leaves);
+            y = adapter.forward(roles.weight, x, y, self.leaves, self.format);
         }
         match roles.bias {
             Some(bias) => y + self.leaves[bias].clone(),
@@ -395,21 +416,23 @@ impl Pass<'_> {
         }
     }
 
-    /// The gradient of a linear layer's input `x`, given that of its output; the weights' go to `grads`.
+    /// The gradient of a linear layer's input `x`, as it was rounded, given that of its output; the weights' go to `grads`.
     fn linear_back(&self, y: Tensor<2>, x: Tensor<2>, roles: LinearRoles, grads: &mut LeafGradients) -> Tensor<2> {
         if let Some(adapter) = self.adapter_of(roles.weight) {
-            let gradients = adapter.back(roles.weight, &x, &y, self.leaves);
+            let gradients = adapter.back(roles.weight, &x, &y, self.leaves, self.format);
             gradients.leaves.into_iter().for_each(|(leaf, gradient)| grads[leaf] = Some(gradient));
             return gradients.x;
         }
+        let weight = self.round(self.leaves[roles.weight].clone());
         if self.adapter.is_some() {
-            return product(&y, false, &self.leaves[roles.weight], false);
+            return product(&self.round(y), false, &weight, false);
         }
-        grads[roles.weight] = Some(product(&y, true, &x, false));
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
-        product(&y, false, &self.leaves[roles.weight], false)
+        let y = self.round(y);
+        grads[roles.weight] = Some(product(&y, true, &x, false));
+        product(&y, false, &weight, false)
     }
 
     /// The adapters, if this leaf has any.
@@ -633,6 +656,7 @@ mod tests {
                 adapter: None,
                 recompute: false,
                 probe: None,
+                format: None,
                 // The second row has two sequences, and padding.
                 account: Some(Account { sequences: &[0..8, 8..10, 10..13], total: 20 }),
             };
@@ -679,6 +703,83 @@ mod tests {
         }
     }
 
+    /// As [`the_way_back_is_the_one_of_autodiff`], with products of 16 bits. burn's autodiff rounds gradients where it goes back
+    /// through a rounding; only the softmax sums in another order.
+    #[test]
+    fn the_way_back_is_the_one_of_autodiff_in_16_bits() {
+        use crate::plan::spec::{Lora, LoraTarget};
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let on = vec![LoraTarget::Query, LoraTarget::Value, LoraTarget::Up, LoraTarget::Down];
+        for (format, within) in [(Format::F16, 4e-3), (Format::Bf16, 4e-2)] {
+            let cases = architectures().into_iter().flat_map(|a| [(a.clone(), None), (a, Some(on.clone()))]);
+            let dense = |a: &Architecture| a.experts.is_none();
+            for (architecture, on) in cases.filter(|(a, on)| dense(a) && (on.is_none() || a.dropout == 0.0)) {
+                let layout = Layout::new(&architecture);
+                let mut host = Params::fresh(&layout, 1, &device).leaves(&layout);
+                let adapter = on.map(|on| {
+                    let spec = Lora { rank: 3, alpha: 6.0, on, rank_stabilized: false, magnitude: false };
+                    Adapter::new(&spec, &architecture, &layout)
+                });
+                if let Some(adapter) = &adapter {
+                    let mut fresh = Params::fresh_host(&adapter.layout, 2);
+                    fresh.iter_mut().flatten().enumerate().for_each(|(i, x)| *x += 0.3 * (i as f32 * 0.7).sin());
+                    host.extend(Params::from_host(fresh, &device).leaves(&adapter.layout));
+                }
+                let draw = |purpose: &str| {
+                    let mut draws = Stream::new(1, purpose).at(0);
+                    let numbers: Vec<f32> = (0..16 * 12).map(|_| draws.normal() as f32).collect();
+                    Tensor::<2>::from_data(TensorData::new(numbers, [16, 12]), &device)
+                };
+                let (x, seed) = (draw("input"), draw("seed"));
+                let input = InputShape::new(&architecture, 8, &device).input(&[0; 16], &device);
+                let drop = Dropout::new(architecture.dropout, 1, 0, 0..2);
+                let pass = Pass {
+                    architecture: &architecture,
+                    layout: &layout,
+                    leaves: &host,
+                    dropout: drop.as_ref(),
+                    adapter: adapter.as_ref(),
+                    recompute: false,
+                    probe: None,
+                    format: Some(format),
+                    account: None,
+                };
+                let mut tape = Tape::default();
+                let by_hand = pass.blocks(x.clone(), &input, None, Some(&mut tape));
+                let (x_by_hand, leaves_by_hand) = pass.back(seed.clone(), &input, tape);
+                let exact = Pass { format: None, adapter: None, ..pass }.blocks(x.clone(), &input, None, None);
+                if adapter.is_none() && drop.is_none() {
+                    assert!(distance(&by_hand, &exact) > within / 1e3, "products are rounded");
+                }
+
+                let leaves: Vec<Tensor<2>> = host.iter().map(|leaf| leaf.clone().autodiff().require_grad()).collect();
+                let drop = Dropout::new(architecture.dropout, 1, 0, 0..2);
+                let pass = Pass { leaves: &leaves, dropout: drop.as_ref(), ..pass };
+                let x = x.autodiff().require_grad();
+                let hidden = pass.blocks(x.clone(), &input, None, None);
+                let grads = (hidden.clone() * seed).sum().backward();
+                let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
+                    let apart = distance(&a, &b);
+                    assert!(apart < within, "{what}: {apart:.1e} for {format:?} of {architecture:?}");
+                };
+                close(by_hand, hidden.inner(), "hidden");
+                close(x_by_hand, x.grad(&grads).unwrap(), "input");
+                for (id, (leaf, by_hand)) in leaves.iter().zip(leaves_by_hand).enumerate() {
+                    // A shift of all keys changes no softmax: the gradient of their bias is rounding alone.
+                    let biased = layout.roles.blocks.iter().any(|block| block.qkv.bias == Some(id));
+                    let Some(by_hand) = by_hand.filter(|_| !biased) else { continue };
+                    close(by_hand, leaf.grad(&grads).unwrap(), &format!("leaf {id}"));
+                }
+            }
+        }
+    }
+
+    /// The norm of a difference over that of what it is from.
+    fn distance(a: &Tensor<2>, b: &Tensor<2>) -> f64 {
+        let norm = |x: Tensor<2>| x.to_data().iter::<f64>().map(|x| x * x).sum::<f64>().sqrt();
+        norm(a.clone() - b.clone()) / norm(b.clone()).max(1e-9)
+    }
+
     #[test]
     fn adapters_go_back_as_autodiff_does_and_merge_into_the_same_network() {
         use crate::plan::spec::{Lora, LoraTarget};
@@ -719,6 +820,7 @@ mod tests {
                     adapter: Some(&adapter),
                     recompute: false,
                     probe: None,
+                    format: None,
                     account: None,
                 };
                 let mut tape = Tape::default();
@@ -768,6 +870,7 @@ mod tests {
                     adapter: None,
                     recompute: false,
                     probe: None,
+                    format: None,
                     account: None,
                 };
                 base.blocks(base.embed(input), input, None, None)

@@ -1,6 +1,6 @@
 //! What earlier runs have counted and measured, as far as anyone knows.
 
-use super::spec::Decoder;
+use super::spec::{Decoder, Precision};
 use super::{Digest, Known};
 
 /// Memory that the activations of one forward and backward pass may take when nothing is known of the device.
@@ -27,6 +27,7 @@ pub struct Workload<'a> {
     pub micro_batch: u64,
     /// That a device computes, blocks that are computed again among them.
     pub flops_per_token: f64,
+    pub precision: Precision,
     /// Identity of the stage, for a store that has seen it before.
     pub stage: Option<&'a Digest>,
 }

@@ -4,7 +4,7 @@ use super::datasets::{called, summary};
 use super::figures::{bytes, duration, flops, number, plural, thousands};
 use super::graph::{Estimate, Known, Plan, PlannedStage};
 use super::memory::adapters;
-use super::spec::{Decoder, Keeping, Metric, Tokenizer};
+use super::spec::{Decoder, Keeping, Metric, Precision, Tokenizer};
 use super::status::Statuses;
 use super::totals::{Price, totals};
 use std::fmt::Write;
@@ -164,6 +164,16 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
                     thousands(*all)
                 )
             }),
+        );
+    }
+    if let Some(format) = common.products().half() {
+        let scaled = if common.products() == Precision::MixedF16 { "; the loss is scaled" } else { "" };
+        out.field(
+            "precision",
+            &format!(
+                "{}: {format} into matrix products; weights, sums, norms, losses and the optimiser in f32{scaled}",
+                common.products().name()
+            ),
         );
     }
     let mut from = format!("{} through {}", called(&common.data), stage.tokenizer);

@@ -61,6 +61,7 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
             sequence,
             micro_batch,
             flops_per_token: each.hardware,
+            precision: common.products(),
             stage: of.hash.value(),
         })
     });

@@ -3,6 +3,7 @@
 use super::figures::plural;
 use super::inputs::Found;
 use super::items::Items;
+use super::spec::Precision;
 use super::{Digest, Fact};
 use crate::check::{CheckedItem, Leaf};
 use crate::source::{Sources, Span};
@@ -22,6 +23,8 @@ pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, witho
     };
     (item.leaves.iter().map(|leaf| (path(leaf), leaf)))
         .filter(|(path, _)| lies_in(path, within) && !without.iter().any(|w| lies_in(path, w)))
+        // Said or not, f32 is the same.
+        .filter(|(path, leaf)| path != "precision" || leaf.shown != Precision::F32.name())
         .filter(|(path, _)| !LEFT_OUT.contains(&path.rsplit('.').next().unwrap_or(path)))
         .map(|(path, leaf)| Fact {
             path: format!("{}.{path}", item.name),

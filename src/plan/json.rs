@@ -43,6 +43,7 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                         })
                     }),
                 )
+                .put_some("precision", stage.spec.training().map(|t| json!(t.products())))
                 .known("tokens", &e.tokens)
                 .known("steps", &e.steps)
                 .known("epochs", &e.epochs)

@@ -6,7 +6,7 @@
 
 use super::canonical::digest;
 use super::hugging::Folder;
-use super::spec::{self, Dataset, Decoder, OnSpike, Quantity, Unit};
+use super::spec::{self, Dataset, Decoder, OnSpike, Precision, Quantity, Unit};
 use super::{Digest, version};
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
@@ -110,6 +110,10 @@ pub(super) fn stage(stage: &spec::Stage, from: &StageFrom<'_>, measured: &dyn Fn
     // Such a stage once took each token for a third dearer than it is, so a budget of operations buys more steps now.
     if stage.training().is_some_and(|t| t.adapter.is_some() && t.budget.unit == Unit::Flops) {
         common.insert("operations".into(), json!("of adapters"));
+    }
+    // Said or not, f32 is the same.
+    if stage.training().is_some_and(|t| t.products() == Precision::F32) {
+        common.insert("precision".into(), Json::Null);
     }
     for condition in ["keep", "until"] {
         if let Some(value) = common.get_mut(condition) {

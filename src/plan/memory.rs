@@ -1,6 +1,6 @@
 //! An upper bound on memory, and the micro-batch that fits.
 //!
-//! The bound follows this engine: f32 throughout, attention written out (scores of every pair of positions), automatic
+//! The bound follows this engine: f32 throughout but for what goes into products of 16 bits, attention written out (scores of every pair of positions), automatic
 //! differentiation that keeps the result of every operation of the blocks until the backward pass, logits made and
 //! differentiated in pieces, weights and moments in long segments. It counts tensors that the network, read literally,
 //! makes; an engine that fuses, frees early or recomputes uses less. Allocators round up and devices hold kernels and
@@ -9,7 +9,9 @@
 use super::Memory;
 use super::parameters::{parameters, size};
 use super::remembered::{matrices_at_once, remembered};
-use super::spec::{Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, QkNorm};
+use super::spec::{
+    Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, Precision, QkNorm,
+};
 use std::collections::BTreeSet;
 
 const F32: u64 = 4;
@@ -43,6 +45,8 @@ pub struct Training<'a> {
     pub skips: bool,
     /// Whether blocks are computed again on the way back.
     pub recompute: bool,
+    /// Whether matrix products take numbers of 16 bits.
+    pub half: bool,
     /// What is trained in the place of the network's own weights.
     pub adapter: Option<&'a Adapter>,
 }
@@ -55,6 +59,7 @@ impl<'a> From<&'a super::spec::Training> for Training<'a> {
             averages: stage.ema.is_some(),
             skips,
             recompute: stage.recompute,
+            half: stage.products() != Precision::F32,
             adapter: stage.adapter.as_ref(),
         }
     }
@@ -91,12 +96,14 @@ pub fn memory(
     let embedded = parts.embedding.saturating_mul(2).saturating_add(parts.values);
     let tables = if training.adapter.is_some() { 0 } else { embedded.saturating_mul(F32) };
     let segment = trained.min(UPDATED_AT_ONCE.max(parts.together()).saturating_mul(F32));
+    // Matrices are rounded as they are used: the one of a product, in both directions, and that of the logits beside it.
+    let rounded = if training.half { parts.largest().saturating_mul(2 * F32) } else { 0 };
     // What is handed on has the adapters worked in.
     let merged = if training.adapter.is_some() { trained.saturating_add(weights.saturating_mul(2)) } else { 0 };
     // What an update that may have to be undone holds on to: weights, two moments and the average.
     let undone = if training.skips { 4 } else { 0 };
     Memory {
-        weights: weights.saturating_add(merged).saturating_add(average),
+        weights: weights.saturating_add(merged).saturating_add(average).saturating_add(rounded),
         gradients: trained.saturating_mul(layouts).saturating_add(tables),
         optimizer: moments.saturating_add(segment.saturating_mul(UPDATE_COPIES + undone)).saturating_add(matrices),
         activations: activations(model, vocab, sequence, micro_batch, training),
@@ -109,16 +116,24 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64,
     let width = size(model.width);
     let block = block(model, sequence).saturating_add(training.adapter.map_or(0, |adapter| beside(model, adapter)));
     // The forward pass keeps every block, or what goes into each and the one it is in; the backward pass adds gradients of
-    // the one it is in.
+    // the one it is in. With products of 16 bits the inputs of products are kept as those, and everything of the block that
+    // a pass is in may have a copy of 16 bits beside it.
+    let queries = size(model.heads).saturating_mul(size(model.head_dim));
+    let inputs = width.saturating_mul(2).saturating_add(queries).saturating_add(size(model.hidden));
+    let (kept, copies) = match training.half {
+        false => (block, 0),
+        true => (block.saturating_sub(inputs / 2), block / 2),
+    };
     let blocks = match training.recompute {
-        false => block.saturating_mul(size(model.layers).saturating_add(1)),
+        false => kept.saturating_mul(size(model.layers)).saturating_add(block),
         true => block.saturating_mul(2).saturating_add(width.saturating_mul(size(model.layers))),
     };
+    let blocks = blocks.saturating_add(copies);
     // Embedding, position, their sum and dropout; the last norm; gradients of the same.
     let ends = width.saturating_mul(4 + norm(model) + 6);
     let tokens = sequence.saturating_mul(micro_batch);
     // A cap keeps the tangents beside the logits, and makes their slopes.
-    let copies = LOGIT_COPIES + if model.logit_cap.is_some() { 3 } else { 0 };
+    let copies = LOGIT_COPIES + if model.logit_cap.is_some() { 3 } else { 0 } + u64::from(training.half);
     let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(copies);
     blocks.saturating_add(ends).saturating_mul(tokens).saturating_add(logits).saturating_mul(F32)
 }
@@ -282,7 +297,8 @@ mod tests {
     #[test]
     fn the_parts_of_gpt2() {
         let adamw = adamw();
-        let plain = Training { optimizer: &adamw, averages: false, skips: false, recompute: false, adapter: None };
+        let plain =
+            Training { optimizer: &adamw, averages: false, skips: false, recompute: false, half: false, adapter: None };
         let m = memory(&gpt2(true), 50_257, 1024, 1, 1, &plain);
         let (weights, table) = (4 * 124_439_808, 4 * 38_597_376);
         assert_eq!(m.weights, weights);
@@ -337,7 +353,7 @@ mod tests {
     }
 
     fn plain(optimizer: &Optimizer) -> Training<'_> {
-        Training { optimizer, averages: false, skips: false, recompute: false, adapter: None }
+        Training { optimizer, averages: false, skips: false, recompute: false, half: false, adapter: None }
     }
 
     #[test]
@@ -359,6 +375,20 @@ mod tests {
         let lora = lora(false);
         let adapted = of(Training { adapter: Some(&lora), ..plain(&adamw) });
         assert!(adapted.gradients * 50 < whole.gradients && adapted.optimizer * 10 < whole.optimizer);
+    }
+
+    #[test]
+    fn products_of_16_bits_keep_less_and_copy_more() {
+        let adamw = adamw();
+        let of = |layers, half, recompute| {
+            let model = llama([layers, 768, 12, 4, 64, 2048], true);
+            memory(&model, 32_000, 512, 4, 4, &Training { half, recompute, ..plain(&adamw) })
+        };
+        let (whole, mixed) = (of(24, false, false), of(24, true, false));
+        assert!(mixed.activations < whole.activations, "many blocks are kept");
+        assert!(of(1, true, false).activations > of(1, false, false).activations, "one block is copied");
+        assert_eq!((mixed.gradients, mixed.optimizer), (whole.gradients, whole.optimizer), "masters have f32");
+        assert!(mixed.weights > whole.weights && mixed.weights < whole.weights * 2, "matrices are rounded one by one");
     }
 
     #[test]

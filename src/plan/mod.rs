@@ -44,6 +44,7 @@ pub use build::{look, plan, plan_told, plan_with};
 pub use canonical::{VERSION as CANONICAL_VERSION, digest};
 pub use counts::{ACTIVATION_BYTES, DataCount, KnownCounts, Uncounted, Workload};
 pub use explain::{Change, explain, nearest, why};
+pub use figures::{bytes, plural};
 pub use flops::{Flops, forward_flops, stage_flops_per_token, training_flops_per_token};
 pub use graph::*;
 pub use length::{Amounts, Budget, Length, Rows, length, row_length, row_lengths};

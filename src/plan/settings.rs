@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Adapter, Group, Groups, LoraTarget, Quantity, Schedule, Training, Unit};
+use super::spec::{Adapter, Group, Groups, LoraTarget, Precision, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -21,6 +21,16 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
             .label("for an output matrix of its own")
             .also(model_item.span_of("tied"), "the output shares the embedding")
             .help("set `groups.embedding` instead, or `tied = false` in the model"),
+        );
+    }
+    let precision = common.products();
+    if model.experts.is_some() && precision != Precision::F32 {
+        let message = format!("`{}` multiplies in `{}`, which is not built for experts", item.name, precision.name());
+        problems.push(
+            Problem::new(Code::E0614, item.span_of("precision"), message)
+                .label("what is learnt of the balance of experts is not scaled")
+                .also(model_item.span_of("experts"), "the network has experts")
+                .help("leave `precision` out for f32"),
         );
     }
     if model.experts.is_some() && model.mixtures() == 0 {

@@ -1,6 +1,7 @@
 //! What finished objects have counted and measured, for planning.
 
 use super::stage::StageFacts;
+use crate::plan::spec::Precision;
 use crate::plan::{DataCount, Digest, Known, KnownCounts, Workload, digest, split_digest};
 use crate::store::{Check, Lab, ObjectKind};
 use std::collections::BTreeMap;
@@ -22,7 +23,9 @@ pub struct LabCounts {
 /// How fast a stage was trained.
 #[derive(Clone, Debug)]
 struct Rate {
+    /// As if it had computed in f32, which is how devices are asked for.
     device: String,
+    precision: Precision,
     stage: Digest,
     /// Padding included: a device computes it like any other token.
     flops_per_second: f64,
@@ -33,13 +36,15 @@ struct Rate {
 
 impl Rate {
     fn of(stage: Digest, facts: StageFacts) -> Rate {
+        let precision = facts.precision.unwrap_or_default();
         let tokens_per_second = match facts.positions {
             Some(positions) => positions as f64 / facts.seconds.max(1e-9),
             None => facts.tokens_per_second,
         };
         let flops_per_token = facts.hardware_flops_per_token.unwrap_or(facts.flops_per_token);
         Rate {
-            device: facts.device,
+            device: in_f32(&facts.device, precision),
+            precision,
             stage,
             flops_per_second: tokens_per_second * flops_per_token,
             flops_per_token,
@@ -54,6 +59,14 @@ impl Rate {
         // A stage of an earlier version, whose pass is not known, may be a few times longer or shorter.
         let pass = self.pass.map_or(2.0, |pass| apart(pass, work.sequence as f64 * work.micro_batch as f64));
         apart(self.flops_per_token, work.flops_per_token) + pass
+    }
+}
+
+/// What a device is called that is called `device` where it computes with a precision.
+fn in_f32(device: &str, precision: Precision) -> String {
+    match device.strip_suffix(&format!("{})", precision.name())) {
+        Some(rest) => format!("{rest}{})", Precision::F32.name()),
+        None => device.to_owned(),
     }
 }
 
@@ -158,7 +171,8 @@ impl KnownCounts for LabCounts {
     }
 
     fn tokens_per_second(&self, work: &Workload<'_>) -> Known<f64> {
-        let here = || self.rates.iter().rev().filter(|r| self.device.as_ref().is_none_or(|d| *d == r.device));
+        let of = |r: &&Rate| r.precision == work.precision && self.device.as_ref().is_none_or(|d| *d == r.device);
+        let here = || self.rates.iter().rev().filter(of);
         let same = here().find(|rate| Some(&rate.stage) == work.stage);
         // The first of equals is the latest.
         let nearest = || here().min_by(|a, b| a.distance(work).total_cmp(&b.distance(work)));
@@ -194,6 +208,8 @@ mod tests {
             shape: Some(shape),
             warnings: Vec::new(),
             start: None,
+            precision: None,
+            scaling: None,
         }
     }
 
@@ -216,9 +232,25 @@ mod tests {
         let rate = Rate::of("a".into(), facts(1_000, Some(3_000), 1e6, (64, 8)));
         let counts = LabCounts { rates: vec![rate], device: Some("cpu".into()), ..LabCounts::default() };
         let model = model();
-        let work =
-            Workload { model: &model, vocab: 8, sequence: 64, micro_batch: 8, flops_per_token: 2e6, stage: None };
+        let work = Workload {
+            model: &model,
+            vocab: 8,
+            sequence: 64,
+            micro_batch: 8,
+            flops_per_token: 2e6,
+            stage: None,
+            precision: Precision::F32,
+        };
         assert_eq!(counts.tokens_per_second(&work), Known::Value(150.0));
+        let mixed = Workload { precision: Precision::MixedF16, ..work };
+        assert!(matches!(counts.tokens_per_second(&mixed), Known::Unknown(_)), "another precision has another speed");
+        let mut given = facts(1_000, Some(3_000), 1e6, (64, 8));
+        (given.device, given.precision) = ("cpu (two, mixed_f16)".into(), Some(Precision::MixedF16));
+        let rate = Rate::of("a".into(), given);
+        assert_eq!(rate.device, "cpu (two, f32)");
+        let counts_mixed =
+            LabCounts { rates: vec![rate], device: Some("cpu (two, f32)".into()), ..LabCounts::default() };
+        assert_eq!(counts_mixed.tokens_per_second(&mixed), Known::Value(150.0));
         let elsewhere = LabCounts { device: Some("vulkan".into()), ..counts.clone() };
         assert!(matches!(elsewhere.tokens_per_second(&work), Known::Unknown(_)));
         let again = StageFacts { hardware_flops_per_token: Some(2e6), ..facts(1_000, Some(3_000), 1e6, (64, 8)) };
@@ -238,8 +270,15 @@ mod tests {
         let model = model();
         let speed = |flops_per_token, (sequence, micro_batch), stage: Option<&str>| {
             let stage = stage.map(str::to_owned);
-            let work =
-                Workload { model: &model, vocab: 8, sequence, micro_batch, flops_per_token, stage: stage.as_ref() };
+            let work = Workload {
+                model: &model,
+                vocab: 8,
+                sequence,
+                micro_batch,
+                flops_per_token,
+                stage: stage.as_ref(),
+                precision: Precision::F32,
+            };
             counts.tokens_per_second(&work).value().copied().map(f64::round)
         };
         assert_eq!(speed(1e6, (16, 4), None), Some(20.0), "of equals the latest");

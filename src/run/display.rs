@@ -442,6 +442,7 @@ mod tests {
             balance_loss: None,
             busiest_expert: None,
             skipped: false,
+            loss_scale: None,
             loss: 3.25,
             lr: 1e-3,
             grad_norm: 1.0,

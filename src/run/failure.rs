@@ -23,6 +23,9 @@ pub enum Failure {
     Tokens { data: String, tokenizer: String, why: TokenizerError },
     #[error("stage `{name}`: {why}")]
     Train { name: String, why: TrainError },
+    /// Of the device. What the message names changes no result, so the run goes on from its last checkpoint with it.
+    #[error("stage `{name}`: the memory of the device `{device}` does not suffice: {why}. {advice}")]
+    Memory { name: String, device: String, why: String, advice: String },
     #[error("stage `{name}`: {why}")]
     Stage { name: String, why: String },
     #[error("stage `{name}`: {why}")]

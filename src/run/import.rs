@@ -67,6 +67,8 @@ impl Walk<'_> {
             positions: None,
             shape: None,
             start: None,
+            precision: None,
+            scaling: None,
             warnings,
         };
         let facts = serde_json::to_value(&facts).map_err(|e| failed(format!("cannot note what was read: {e}")))?;

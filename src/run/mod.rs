@@ -11,6 +11,7 @@
 mod counts;
 pub mod display;
 mod failure;
+mod fits;
 mod gates;
 mod growing;
 mod import;
@@ -36,6 +37,7 @@ pub use write::{Reply, Show, Written};
 
 use crate::device::Chosen;
 use crate::plan::Plan;
+use crate::plan::spec::{Precision, Training};
 use crate::store::{
     Check, Device, Environment, Event, Lab, Object, Observer, Record, Reproducible, Run, RunFolder, Status,
 };
@@ -71,10 +73,10 @@ pub struct Ran {
 /// When the plan has a part that this version cannot execute, which is found before anything starts; when anything cannot
 /// be made, with the reason; [`Failure::Stopped`] when a stop was requested. Whatever was finished stays.
 pub fn run(plan: &Plan, bench: &Bench<'_>, observer: &mut dyn Observer) -> Result<Ran, Failure> {
-    executable(plan)?;
+    executable(plan, bench.device)?;
     let environment = Environment {
         reproducible: Some(reproducible(bench.device)),
-        ..Environment::of(bench.home, plan.experiment.language, device_of(bench.device))
+        ..Environment::of(bench.home, plan.experiment.language, device_of(bench.device).computing(&precisions(plan)))
     };
     let run = bench.lab.begin(plan, &environment)?;
     let started = Instant::now();
@@ -107,8 +109,21 @@ pub fn run(plan: &Plan, bench: &Bench<'_>, observer: &mut dyn Observer) -> Resul
     walk.finish(outcome, started)
 }
 
+/// The stages whose precision a device does not have.
+pub fn imprecise(plan: &Plan, device: &Chosen) -> Vec<(String, Precision)> {
+    let has = |precision| crate::model::format(precision).is_none_or(|format| device.formats.contains(&format));
+    let stages = plan.stages.iter().filter_map(|s| Some((s.name.clone(), s.spec.training()?.products())));
+    stages.filter(|(_, precision)| !has(*precision)).collect()
+}
+
+/// The number formats that a device computes with, `f32, f16`.
+pub fn formats_of(device: &Chosen) -> String {
+    let all: Vec<&str> = ["f32"].into_iter().chain(device.formats.iter().map(|format| format.name())).collect();
+    all.join(", ")
+}
+
 /// Refuses a plan with parts that cannot be executed, all of them at once.
-fn executable(plan: &Plan) -> Result<(), Failure> {
+fn executable(plan: &Plan, device: &Chosen) -> Result<(), Failure> {
     let mut missing: Vec<(String, String)> = Vec::new();
     let mut note = |name: &str, why: &Option<String>| {
         if let Some(why) = why {
@@ -120,18 +135,38 @@ fn executable(plan: &Plan) -> Result<(), Failure> {
     plan.stages.iter().for_each(|s| note(&s.name, &stage::unsupported(s)));
     plan.evals.iter().for_each(|e| note(&e.name, &e.unsupported));
     plan.reviews.iter().for_each(|r| note(&r.name, &r.unsupported));
+    for (name, precision) in imprecise(plan, device) {
+        let why = format!(
+            "`precision = {}` needs {}, and the device `{}` has {}",
+            precision.name(),
+            precision.half().unwrap_or_default(),
+            device.name,
+            formats_of(device)
+        );
+        missing.push((name, why));
+    }
     if missing.is_empty() { Ok(()) } else { Err(Failure::Unsupported(missing)) }
 }
 
-/// The device as the store writes it down.
+/// The device as the store writes it down, computing in f32.
 pub fn device_of(chosen: &Chosen) -> Device {
     Device {
         name: chosen.name.clone(),
         backend: if chosen.kind == crate::device::Kind::Cpu { "flex" } else { "wgpu" }.to_owned(),
         adapter: chosen.adapter.clone(),
         driver: if chosen.kind == crate::device::Kind::Cpu { String::new() } else { chosen.driver.clone() },
-        dtype: chosen.dtype.to_owned(),
+        dtype: Precision::F32.name().to_owned(),
     }
+}
+
+/// The precisions that a plan's stages are trained with, each once.
+pub fn precisions(plan: &Plan) -> String {
+    let trained = plan.stages.iter().filter_map(|stage| stage.spec.training());
+    let used: BTreeSet<Precision> = trained.map(Training::products).collect();
+    if used.is_empty() {
+        return Precision::F32.name().to_owned();
+    }
+    used.into_iter().map(Precision::name).collect::<Vec<_>>().join(", ")
 }
 
 /// What is promised of the device, as the store writes it down.

@@ -1,11 +1,13 @@
 //! A training stage: from its spec, its data and what it starts from to finished weights.
 
+use super::fits::Sizes;
 use super::making::data_name;
 use super::training::{Reported, Reporter};
 use super::{Failure, Walk};
-use crate::plan::spec::{Keeping, Quantity, Stage, Training, Unit};
+use crate::device::Kind as DeviceKind;
+use crate::plan::spec::{Keeping, Precision, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
-use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, StageResult, Start};
+use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, Scaling, StageResult, Start};
 use crate::tokenizer::Shards;
 use crate::train::{self, Adapting, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
@@ -55,6 +57,12 @@ pub struct StageFacts {
     /// Objects of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
+    /// What went into its matrix products. Absent where nothing was trained; those of earlier versions had f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// Of `mixed_f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -140,9 +148,32 @@ impl Walk<'_> {
                 data_order: order(&facts),
                 warnings: facts.warnings,
                 start: facts.start,
+                precision: facts.precision,
+                scaling: facts.scaling,
             },
         );
         self.stages.insert(planned.name.clone(), object);
+        Ok(())
+    }
+
+    /// Bytes that the device has left, where that is memory of the machine. A graphics interface does not tell of its own.
+    fn free(&self) -> Option<u64> {
+        let host = matches!(self.bench.device.kind, DeviceKind::Cpu | DeviceKind::SoftwareGpu);
+        super::memory::available().filter(|_| host)
+    }
+
+    /// Says before a stage begins on the CPU that its memory may not suffice, and what would: no process is told when the
+    /// system ends it.
+    fn warn_of_memory(&mut self, name: &str, sizes: &Sizes<'_>) -> Result<(), Failure> {
+        let Some(available) = self.free() else { return Ok(()) };
+        let advice = sizes.advice(Some(available));
+        crate::device::advise(&format!("stage `{name}`: the memory of this machine does not suffice: {advice}"));
+        if sizes.bound() > available {
+            let bound = plan::bytes(sizes.bound());
+            self.tell(Event::warning(format!(
+                "`{name}` may need as much as {bound}, which this machine does not have: {advice}"
+            )))?;
+        }
         Ok(())
     }
 
@@ -212,6 +243,7 @@ impl Walk<'_> {
             steps: amounts.steps,
             adapter: common.adapter.as_ref().map(|spec| Adapting { spec, init: None }),
             recompute: common.recompute,
+            precision: common.products(),
             optimizer: &common.optimizer,
             groups: &common.groups,
             schedule: Schedule::resolve(&common.schedule, amounts.steps, |tokens| amounts.steps_for(tokens))
@@ -229,6 +261,15 @@ impl Walk<'_> {
             identity: hash,
             device: self.bench.device,
         };
+        let sizes = Sizes {
+            model: &planned.model,
+            vocab: embeddings(planned, vocab),
+            sequence: amounts.sequence as u64,
+            micro_batch: amounts.micro_batch as u64,
+            sequences: amounts.batch as u64,
+            training: common,
+        };
+        self.warn_of_memory(name, &sizes)?;
         let size = (amounts.steps, amounts.batch as u64);
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
@@ -237,7 +278,20 @@ impl Walk<'_> {
         if let Some(failure) = failure {
             return Err(failure.into());
         }
-        let trained = match outcome.map_err(|why| Failure::Train { name: name.to_owned(), why })? {
+        let (device, free) = (self.bench.device.name.clone(), self.free());
+        let failed = |why: train::TrainError| match super::fits::out_of_memory(&why) {
+            Some(said) => Failure::Memory {
+                name: name.to_owned(),
+                device: device.clone(),
+                why: said,
+                advice: format!(
+                    "{}; with another `micro_batch` or `recompute` the run goes on from its last checkpoint",
+                    sizes.advice(free)
+                ),
+            },
+            None => Failure::Train { name: name.to_owned(), why },
+        };
+        let trained = match outcome.map_err(failed)? {
             Outcome::Stopped { .. } => return Err(Failure::Stopped),
             Outcome::Finished(trained) => trained,
         };
@@ -280,7 +334,7 @@ impl Walk<'_> {
             data_order,
             flops_per_token: flops.model,
             hardware_flops_per_token: (flops.hardware > flops.model).then_some(flops.hardware),
-            device: super::device_of(self.bench.device).to_string(),
+            device: super::device_of(self.bench.device).computing(common.products().name()).to_string(),
             positions: Some(trained.positions),
             shape: Some((amounts.sequence as u64, amounts.micro_batch as u64)),
             warnings,
@@ -289,6 +343,8 @@ impl Walk<'_> {
                 compile_seconds: start.compile_seconds,
                 repeats: start.repeats,
             }),
+            precision: Some(common.products()),
+            scaling: trained.loss_scale.map(|scale| Scaling { loss_scale: scale, left_out: trained.overflows }),
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),

@@ -120,6 +120,7 @@ impl train::Observer for Reporter<'_> {
             balance_loss: (report.busiest_expert != 0.0).then_some(report.balance_loss),
             busiest_expert: (report.busiest_expert != 0.0).then_some(report.busiest_expert),
             skipped: report.skipped,
+            loss_scale: report.loss_scale,
             lr: report.lr,
             grad_norm: report.grad_norm,
             tokens_per_second: report.tokens_per_second,
@@ -192,6 +193,13 @@ pub(super) fn troubles(stage: &str, trained: &train::Trained) -> Vec<String> {
     if trained.skipped > 0 {
         let steps = times(trained.skipped, "step was", "steps were");
         warnings.push(format!("`{stage}`: {steps} left out because the loss leapt or was not finite"));
+    }
+    if let (Some(scale), 1..) = (trained.loss_scale, trained.overflows) {
+        let steps = times(trained.overflows, "step was", "steps were");
+        warnings.push(format!(
+            "`{stage}`: {steps} left out because gradients overflowed f16, as now and then they do; the loss was scaled with \
+             {scale} in the end"
+        ));
     }
     if trained.rolled_back > 0 {
         let times = times(trained.rolled_back, "time", "times");

@@ -16,8 +16,15 @@ pub struct Device {
     pub adapter: String,
     /// Driver and its version; empty on the CPU.
     pub driver: String,
-    /// Type of numbers that it computes with: `f32`, `bf16`.
+    /// Precisions that it computed with, as the language writes them: `f32`, `mixed_f16`.
     pub dtype: String,
+}
+
+impl Device {
+    /// The same device with another precision.
+    pub fn computing(self, dtype: &str) -> Device {
+        Device { dtype: dtype.to_owned(), ..self }
+    }
 }
 
 impl std::fmt::Display for Device {

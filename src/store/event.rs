@@ -94,9 +94,12 @@ pub enum Event {
         /// The share that the busiest expert has of the tokens of its block.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         busiest_expert: Option<f64>,
-        /// Whether the step was left out because its loss leapt or was not finite.
+        /// Whether the step was left out because its loss leapt or was not finite, or its gradients overflowed f16.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         skipped: bool,
+        /// What its loss was scaled with, in `mixed_f16`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss_scale: Option<f64>,
         #[serde(with = "finite")]
         lr: f64,
         /// Global gradient norm before clipping.

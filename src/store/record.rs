@@ -2,6 +2,7 @@
 
 use super::environment::{Device, Reproducible};
 use super::event::finite;
+use crate::plan::spec::Precision;
 use crate::types::core::{Constant, CoreError, Leaves};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,22 @@ pub struct StageResult {
     /// How its training began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
+    /// What went into its matrix products. Absent where nothing was trained; stages of earlier versions had f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+    /// Of `mixed_f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+}
+
+/// How the loss was scaled, so that gradients in f16 did not vanish.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Scaling {
+    /// What the loss was multiplied with in the end.
+    #[serde(with = "finite")]
+    pub loss_scale: f64,
+    /// Steps that changed nothing because their gradients overflowed, after which the scale was halved.
+    pub left_out: u64,
 }
 
 /// How training began, in the process that finished it.
@@ -264,6 +281,8 @@ pub(crate) mod tests {
                 weights_hash: "ef".repeat(32),
                 warnings: Vec::new(),
                 start: None,
+                precision: None,
+                scaling: None,
                 data_order: Some("01".repeat(32)),
             },
         );

@@ -66,6 +66,15 @@ pub(crate) struct State {
     /// Times that the stage went back to a checkpoint.
     #[serde(default)]
     pub rolled_back: u64,
+    /// What the loss of the next step is scaled with, where it is, and the good steps since that changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<(f32, f32)>,
+    /// Steps left out because their gradients overflowed f16.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overflows: u64,
+    /// Of those, the latest, without one between them that was not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overflows_in_a_row: u64,
     /// See [`Observer::met`](super::Observer::met).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub met: Option<u64>,
@@ -74,6 +83,10 @@ pub(crate) struct State {
     pub ended: bool,
     /// blake3 of each file.
     pub files: BTreeMap<String, String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// `state.json`: the state and its hash.

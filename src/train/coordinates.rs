@@ -13,7 +13,7 @@ use super::step::{Learner, Part, Stride};
 use super::{Corpus, MemoryCorpus};
 use crate::device::Chosen;
 use crate::model::{Architecture, Layout, ModelError, Params, Seen};
-use crate::plan::spec::{Decoder, Groups, Optimizer};
+use crate::plan::spec::{Decoder, Groups, Optimizer, Precision};
 use crate::random::Stream;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -236,6 +236,8 @@ fn job<'a>(model: &'a Decoder, trial: &'a Trial<'_>, corpus: &'a MemoryCorpus, s
         keep: Keep::Last,
         checkpoint: 0,
         checkpoints: 1,
+        // Sizes are looked at, which rounding does not change.
+        precision: Precision::F32,
         seed,
         pad: 0,
         folder: Path::new(""),

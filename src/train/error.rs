@@ -9,6 +9,12 @@ pub enum TrainError {
     Model(#[from] ModelError),
     #[error("the stage's `{field}` is {value}, but {requirement}")]
     Field { field: &'static str, value: u64, requirement: String },
+    #[error(
+        "the device `{device}` does not compute with {format}, which `precision = {precision}` needs; it has {has}"
+    )]
+    Precision { device: String, precision: &'static str, format: &'static str, has: String },
+    #[error("`precision = {precision}` is not built for networks with experts; leave it out for f32")]
+    Experts { precision: &'static str },
     #[error("the data has {tokens} tokens, and one window of the sequence length {sequence} needs {}; use more data or a shorter `sequence`", .sequence + 1)]
     TooLittle { tokens: u64, sequence: usize },
     #[error("the validation data cannot be used: {0}")]
@@ -22,6 +28,15 @@ pub enum TrainError {
         last_finite(.last)
     )]
     NonFinite { what: &'static str, value: f64, step: u64, last: Option<(u64, f64)> },
+    #[error(
+        "the loss is {value} at step {step}; {}. In `mixed_f16` that also happens where a number of the network passes the 65 504 that f16 ends at, which no scale of the loss repairs: write `precision = mixed_bf16` or `f32`, or try a lower learning rate; the last checkpoint is kept",
+        last_finite(.last)
+    )]
+    Overflow { value: f64, step: u64, last: Option<(u64, f64)> },
+    #[error(
+        "the gradients of the last {steps} steps up to step {step} overflow f16, down to a loss scale of {scale:e}: no scale helps. Write `precision = mixed_bf16` or `f32`, or try a lower learning rate; the last checkpoint is kept"
+    )]
+    Scale { steps: u64, step: u64, scale: f64 },
     #[error(
         "the loss leaps to {loss:.4} at step {step}, more than {factor} times the median of {median:.4} before it. Try a lower learning rate or a longer warm-up, or go on with `action = skip` or `action = roll_back`; the last checkpoint is kept"
     )]

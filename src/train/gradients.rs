@@ -4,14 +4,27 @@ use super::batch::Batch;
 use super::error::TrainError;
 use super::step::{Learner, Part};
 use crate::model::{Decoder, ModelError, Named, named};
+use crate::plan::spec::Precision;
 
 /// The mean loss of predicting each token of `rows` but the first from those before it, and its gradient by every weight,
-/// under the weights' names. Without dropout.
+/// under the weights' names. Without dropout, and in f32.
 ///
 /// # Errors
 /// Rows that are shorter than two tokens, of different lengths, or longer than the context; a token outside the vocabulary; a
 /// failing device.
 pub fn gradients(decoder: &Decoder, rows: &[Vec<u32>]) -> Result<(f64, Vec<Named<'static>>), TrainError> {
+    mixed_gradients(decoder, rows, Precision::F32)
+}
+
+/// The same with matrix products of another precision, and without scaling the loss.
+///
+/// # Errors
+/// As [`gradients`].
+pub fn mixed_gradients(
+    decoder: &Decoder,
+    rows: &[Vec<u32>],
+    precision: Precision,
+) -> Result<(f64, Vec<Named<'static>>), TrainError> {
     let time = rows.first().map_or(0, Vec::len).saturating_sub(1);
     let longest = decoder.architecture.context;
     if let Some(row) = rows.iter().find(|row| row.len() != time + 1 || time == 0 || time > longest) {
@@ -32,7 +45,7 @@ pub fn gradients(decoder: &Decoder, rows: &[Vec<u32>]) -> Result<(f64, Vec<Named
     };
     let mut decoder = decoder.clone();
     decoder.architecture.dropout = 0.0;
-    let learner = Learner::bare(&decoder);
+    let learner = Learner::bare(&decoder, precision);
     let count = rows.len() as u64;
     let part = Part { batch: &batch, time, rows: 0..count, tokens: count * time as u64 };
     let (loss, flats) = learner.accumulate(None, part, count * time as u64, 0).to_host()?;

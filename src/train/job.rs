@@ -4,7 +4,7 @@ use super::corpus::Corpus;
 use super::schedule::Schedule;
 use crate::device::Chosen;
 use crate::plan::Growth;
-use crate::plan::spec::{Adapter, Decoder, Groups, Optimizer, Spike};
+use crate::plan::spec::{Adapter, Decoder, Groups, Optimizer, Precision, Spike};
 use std::path::Path;
 
 /// One training stage, with every amount resolved to steps, sequences and tokens.
@@ -30,6 +30,8 @@ pub struct Job<'a> {
     pub adapter: Option<Adapting<'a>>,
     /// Whether blocks are computed again on the way back instead of kept. It changes no number.
     pub recompute: bool,
+    /// What goes into matrix products of training; validation has f32.
+    pub precision: Precision,
     pub optimizer: &'a Optimizer,
     /// What parts of the network do differently.
     pub groups: &'a Groups,

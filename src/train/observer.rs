@@ -18,8 +18,10 @@ pub struct StepReport {
     /// The share that the busiest expert has of the tokens of its block, counted as often as they have experts: 1 over the
     /// number of experts where all are busy alike; 0 without experts.
     pub busiest_expert: f64,
-    /// Whether the step was left out, because its loss leapt or was not finite.
+    /// Whether the step was left out, because its loss leapt or was not finite, or its gradients overflowed f16.
     pub skipped: bool,
+    /// What its loss was scaled with, in `mixed_f16`.
+    pub loss_scale: Option<f64>,
     /// The peak of the optimiser times the share of the schedule.
     pub lr: f64,
     /// Global norm of the gradient before clipping.

@@ -7,6 +7,7 @@ use super::job::{Adapting, Job, Keep};
 use super::observer::{BatchFacts, Heard, Observer, StepReport, ValidReport};
 use super::order::Order;
 use super::saver::Saver;
+use super::scaler::Scale;
 use super::step::{Learner, NUMBERS, Part, Stride};
 use super::stop::Stop;
 use super::validate::validate;
@@ -14,7 +15,7 @@ use super::watch::{self, Verdict};
 use crate::device::Kind;
 use crate::model::{Architecture, Layout, ModelError, Params, read_weights, weights_hash};
 use crate::plan::Step;
-use crate::plan::spec::OnSpike;
+use crate::plan::spec::{OnSpike, Precision};
 use burn::tensor::Tensor;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,10 @@ pub struct Trained {
     pub skipped: u64,
     /// Times that the stage went back to a checkpoint for the same reason.
     pub rolled_back: u64,
+    /// Steps that were left out because their gradients overflowed f16.
+    pub overflows: u64,
+    /// What the loss was scaled with in the end, in `mixed_f16`.
+    pub loss_scale: Option<f64>,
     /// Step a checkpoint was resumed at, if one was.
     pub resumed_at: Option<u64>,
     /// How training began in this process; absent where no step was left.
@@ -126,6 +131,20 @@ pub(super) fn check(job: &Job, architecture: &Architecture) -> Result<(), TrainE
         let requirement = format!("the model's `context` is {}; make one fit the other", architecture.context);
         return Err(TrainError::Field { field: "sequence", value: job.sequence as u64, requirement });
     }
+    if job.precision != Precision::F32 && architecture.experts.is_some() {
+        return Err(TrainError::Experts { precision: job.precision.name() });
+    }
+    if let Some(format) = crate::model::format(job.precision)
+        && !job.device.formats.contains(&format)
+    {
+        let has: Vec<&str> = ["f32"].into_iter().chain(job.device.formats.iter().map(|format| format.name())).collect();
+        return Err(TrainError::Precision {
+            device: job.device.name.clone(),
+            precision: job.precision.name(),
+            format: format.name(),
+            has: has.join(", "),
+        });
+    }
     if job.pad as usize >= architecture.vocab {
         let requirement = format!("the model's `vocab` is {}", architecture.vocab);
         return Err(TrainError::Field { field: "pad", value: u64::from(job.pad), requirement });
@@ -143,6 +162,8 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Re
         Some(Adapting { spec, init: None }) => json!(spec),
         Some(Adapting { spec, init: Some(path) }) => json!([spec, weights_hash(&read_weights(path)?)]),
     };
+    // Named only where it is not f32, so that checkpoints of earlier versions stay what they are.
+    let precision = (job.precision != Precision::F32).then(|| ("precision", json!(job.precision)));
     let fields = [
         ("model", json!(architecture)),
         ("init", json!(init)),
@@ -165,7 +186,7 @@ fn fingerprint(job: &Job, architecture: &Architecture, init: Option<&str>) -> Re
         ("seed", json!(job.seed)),
         ("identity", json!(job.identity)),
     ];
-    Ok(fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())).collect())
+    Ok(fields.into_iter().chain(precision).map(|(name, value)| (name.to_owned(), value.to_string())).collect())
 }
 
 /// Steps between the checkpoints that a stage may go back to; nothing where it never does.
@@ -251,6 +272,7 @@ impl<'a> Run<'a> {
         let (state, resumed_at) = match restored {
             Some(Restored { state, numbers }) => {
                 learner.restore(numbers);
+                learner.set_scale(state.scale.map(|(scale, good)| Scale { scale, good }).unwrap_or_default());
                 let step = state.step;
                 (state, Some(step))
             }
@@ -347,6 +369,7 @@ impl<'a> Run<'a> {
                 balance_loss: 0.0,
                 busiest_expert: 0.0,
                 skipped: false,
+                loss_scale: None,
                 lr,
                 grad_norm: 0.0,
                 tokens: self.state.tokens,
@@ -480,8 +503,9 @@ impl<'a> Run<'a> {
         self.clock = Instant::now();
         self.clocked_tokens = self.state.tokens;
         for (report, numbers) in reports.iter_mut().zip(numbers.chunks_exact(NUMBERS)) {
-            let [loss, z_loss, grad_norm, counted, balance_loss, busiest] =
-                [0, 1, 2, 3, 4, 5].map(|i| f64::from(numbers[i]));
+            let [loss, z_loss, grad_norm, counted, balance_loss, busiest, scale] =
+                [0, 1, 2, 3, 4, 5, 6].map(|i| f64::from(numbers[i]));
+            report.loss_scale = (self.job.precision == Precision::MixedF16).then_some(scale);
             (report.loss, report.z_loss, report.grad_norm) = (loss, z_loss, grad_norm);
             (report.balance_loss, report.busiest_expert) = (balance_loss, busiest);
             report.tokens_per_second = rate;
@@ -494,6 +518,7 @@ impl<'a> Run<'a> {
                     report.skipped = true;
                     observer.notice(&why);
                 }
+                Verdict::Overflowed => report.skipped = true,
                 Verdict::RollBack(why) => {
                     self.fallen = Some(why);
                     break;
@@ -533,6 +558,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::Unstable { checkpoint: state.step, times: watch::RETURNS, step });
         }
         self.learner.restore(numbers);
+        self.learner.set_scale(state.scale.map(|(scale, good)| Scale { scale, good }).unwrap_or_default());
         // What was saved after it is undone too.
         checkpoint::remove_after(self.job.folder, state.step)?;
         self.saved = state.step;
@@ -587,6 +613,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.state.met = observer.met();
+        self.state.scale = self.learner.scale()?.map(|at| (at.scale, at.good));
         if self.kept().returns(self.state.step) && self.saved != self.state.step {
             self.state.returns = 0;
         }
@@ -635,6 +662,8 @@ impl<'a> Run<'a> {
             seconds: self.state.seconds,
             skipped: self.state.skipped,
             rolled_back: self.state.rolled_back,
+            overflows: self.state.overflows,
+            loss_scale: self.learner.scale()?.map(|at| f64::from(at.scale)),
             resumed_at: self.resumed_at,
             start: self.first,
         }))

@@ -3,13 +3,15 @@
 use super::batch::Batch;
 use super::job::Job;
 use super::optimizer::Optimizer;
+use super::scaler::{Scale, Scaler};
+use crate::device::Format;
 use crate::model::head_gradient;
 use crate::model::{
     Account, Adapter, Architecture, Decoder, Dropout, HeadGradient, Host, Input, InputShape, Layout, LeafGradients,
-    ModelError, Params, Pass, Probe, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product,
+    ModelError, Params, Pass, Probe, Scaled, Seen, Squeeze, Tape, capped, change_on_host, load_segments, product,
     save_segments, table_gradient,
 };
-use crate::plan::spec::{self, Groups, Optimizer as Spec, Sgd};
+use crate::plan::spec::{self, Groups, Optimizer as Spec, Precision, Sgd};
 use burn::tensor::{Bool, Device, IndexingUpdateOp, Tensor, TensorData};
 use emberlab_kernels as kernels;
 use std::borrow::Cow;
@@ -37,6 +39,10 @@ pub(crate) struct Learner {
     frozen: Option<Params>,
     adapter: Option<Adapter>,
     recompute: bool,
+    /// What goes into matrix products; nothing: f32.
+    format: Option<Format>,
+    /// Of f16.
+    scaler: Option<Scaler>,
     pub optimizer: Optimizer,
     /// The weights as matrices; absent while they change, so that the update can be made in place.
     leaves: Option<Vec<Tensor<2>>>,
@@ -105,8 +111,9 @@ pub(crate) struct Stride {
 }
 
 /// Numbers that a step leaves on the device: the loss, what is learnt from beside it, the gradient's norm, 1 if it changed
-/// anything, what is learnt of the balance of experts, and the share that the busiest expert of a block has of its block's.
-pub(crate) const NUMBERS: usize = 6;
+/// anything, what is learnt of the balance of experts, the share that the busiest expert of a block has of its block's, and
+/// what the loss was scaled with.
+pub(crate) const NUMBERS: usize = 7;
 
 impl Gradients {
     /// The mean loss and the gradients on the host, one vector a segment.
@@ -154,6 +161,8 @@ impl Learner {
             frozen,
             adapter,
             recompute: job.recompute,
+            format: crate::model::format(job.precision),
+            scaler: (job.precision == Precision::MixedF16).then(|| Scaler::new(Scale::default(), &device)),
             optimizer: Optimizer::new(job.optimizer, job.groups, &layout, widening, &device),
             host: job.device.kind == crate::device::Kind::Cpu,
             clip: job.clip,
@@ -171,7 +180,7 @@ impl Learner {
     }
 
     /// One that only computes gradients.
-    pub fn bare(decoder: &Decoder) -> Learner {
+    pub fn bare(decoder: &Decoder, precision: Precision) -> Learner {
         let spec = Spec::Sgd(Sgd { lr: 0.0, momentum: 0.0, weight_decay: 0.0 });
         let (layout, params) = (decoder.layout.clone(), decoder.params.clone());
         Learner {
@@ -181,6 +190,8 @@ impl Learner {
             frozen: None,
             adapter: None,
             recompute: false,
+            format: crate::model::format(precision),
+            scaler: None,
             optimizer: Optimizer::new(&spec, &Groups::default(), &layout, 1.0, &decoder.device),
             host: params.flats.first().is_some_and(|flat| Host::of(flat).is_some()),
             clip: None,
@@ -213,6 +224,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: self.recompute,
             probe: None,
+            format: self.format,
             account: Some(Account { sequences: &sequences, total: part.tokens }),
         };
         let input = self.input(batch, time);
@@ -220,8 +232,10 @@ impl Learner {
         let hidden = pass.blocks(pass.embed(&input), &input, None, Some(&mut tape));
         let head = leaves[roles.head.unwrap_or(roles.embedding)].clone();
         let (cap, whole) = (self.architecture.logit_cap, self.adapter.is_none());
+        let squeeze = Squeeze { cap, z_loss: self.z_loss };
+        let scaled = Scaled { format: self.format, scale: self.scaler.as_ref().map(|scaler| &scaler.scale) };
         let HeadGradient { loss, penalty, hidden, weight } =
-            head_gradient(hidden, head, Squeeze { cap, z_loss: self.z_loss }, &batch.targets, &weights, whole);
+            head_gradient(hidden, head, squeeze, (&batch.targets, &weights), whole, scaled);
         let experts = tape.balance.as_ref();
         let experts = experts.map(|balance| Busy { loss: balance.loss.clone(), counts: balance.counts.clone() });
         let (embedded, mut by_leaf) = pass.back(hidden, &input, tape);
@@ -259,7 +273,7 @@ impl Learner {
         }
     }
 
-    /// Clips, steps, and returns [`NUMBERS`] as `[1, 6]`. On a GPU they stay there, and whether the step counts is decided
+    /// Clips, steps, and returns [`NUMBERS`] as a row. On a GPU they stay there, and whether the step counts is decided
     /// there; the CPU is asked at once.
     ///
     /// # Errors
@@ -273,16 +287,25 @@ impl Learner {
                 (loss, shares.max_dim(1).max_dim(0))
             }
         };
+        let flats = self.unscaled(flats)?;
         // What is never moved has no part in the norm, as PyTorch leaves out what needs no gradient.
         let moved = self.layout.segments.iter().zip(&flats).filter(|(segment, _)| self.optimizer.moves(segment.part));
         let norm = norm(&moved.map(|(_, flat)| flat).collect::<Vec<_>>(), &loss);
+        let finite = norm.clone().lower_equal_elem(f32::MAX).float();
+        let scale = self.scaler.as_ref().map_or_else(|| loss.ones_like(), |scaler| scaler.scale.clone());
         let numbers = |good| {
-            Tensor::cat(vec![loss.clone(), penalty.clone(), norm.clone(), good, balance.clone(), busiest.clone()], 1)
+            let known = [&loss, &penalty, &norm].map(Tensor::clone);
+            let others = [&balance, &busiest, &scale].map(Tensor::clone);
+            Tensor::cat(known.into_iter().chain([good]).chain(others).collect(), 1)
         };
+        if let Some(scaler) = &mut self.scaler {
+            scaler.update(&finite);
+        }
         let mut good = None;
         let mut flag = loss.ones_like();
-        if let Some(limit) = stride.limit {
-            let holds = loss.clone().lower_equal_elem(limit).float() * norm.clone().lower_equal_elem(f32::MAX).float();
+        // Gradients that overflow f16 are expected, now and then.
+        if let Some(limit) = stride.limit.or_else(|| self.scaler.as_ref().map(|_| f32::MAX)) {
+            let holds = loss.clone().lower_equal_elem(limit).float() * finite;
             if self.host {
                 let held = holds.clone().try_into_vec_as::<f32>();
                 if held.map_err(|e| ModelError::Device(e.to_string()))? != [1.0] {
@@ -307,6 +330,35 @@ impl Learner {
         self.leaves = Some(self.leaves_of(&self.params));
         self.take_average(stride.step, good.as_ref());
         Ok(numbers)
+    }
+
+    /// Gradients of the loss itself.
+    fn unscaled(&self, mut flats: Vec<Tensor<1>>) -> Result<Vec<Tensor<1>>, ModelError> {
+        let Some(scaler) = &self.scaler else { return Ok(flats) };
+        if self.host {
+            let factor = 1.0 / scaler.read()?.scale;
+            for flat in &mut flats {
+                change_on_host(flat, |gradient| kernels::scale(gradient, factor));
+            }
+            return Ok(flats);
+        }
+        let inverse = scaler.inverse.clone().reshape([1]);
+        Ok(flats.into_iter().map(|flat| flat * inverse.clone()).collect())
+    }
+
+    /// What the loss of the next step is scaled with, where it is; waits for the device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn scale(&self) -> Result<Option<Scale>, ModelError> {
+        self.scaler.as_ref().map(Scaler::read).transpose()
+    }
+
+    /// Goes on from a scale.
+    pub fn set_scale(&mut self, scale: Scale) {
+        if self.scaler.is_some() {
+            self.scaler = Some(Scaler::new(scale, &self.device));
+        }
     }
 
     /// Moves the average of the weights towards them; after the first step it is them, as PyTorch's `AveragedModel` has it.
@@ -399,7 +451,8 @@ impl Learner {
         segments.collect()
     }
 
-    /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout, with the weights in `leaves`.
+    /// Sum of the losses of the supervised tokens of a batch, `[1, 1]`, without dropout and in f32, with the weights in
+    /// `leaves`.
     pub fn loss(&self, leaves: &[Tensor<2>], batch: &Batch, time: usize) -> Tensor<2> {
         let pass = Pass {
             architecture: &self.architecture,
@@ -409,6 +462,7 @@ impl Learner {
             adapter: self.adapter.as_ref(),
             recompute: false,
             probe: None,
+            format: None,
             account: None,
         };
         let input = self.input(batch, time);
@@ -432,6 +486,7 @@ impl Learner {
             dropout: None,
             adapter: self.adapter.as_ref(),
             recompute: false,
+            format: None,
             probe: Some(&probe),
             account: None,
         };

@@ -8,12 +8,17 @@ use crate::plan::spec::{OnSpike, Spike};
 /// Times that a stage may go back to the same checkpoint.
 pub(super) const RETURNS: u64 = 3;
 
+/// Steps in a row that may overflow f16: the scale of the loss is then 2⁻²⁴ of where it began.
+const OVERFLOWS: u64 = 40;
+
 /// What becomes of a step.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
     Good,
     /// It was left out, for this reason.
     Skipped(String),
+    /// It was left out because its gradients overflowed f16, as happens now and then.
+    Overflowed,
     /// It undoes what came since the last checkpoint, for this reason.
     RollBack(String),
 }
@@ -31,6 +36,20 @@ pub(super) fn judge(
     last: Option<(u64, f64)>,
 ) -> Result<Verdict, TrainError> {
     let step = report.step;
+    if let Some(scale) = report.loss_scale {
+        if report.loss.is_finite() && !report.grad_norm.is_finite() {
+            state.overflows += 1;
+            state.overflows_in_a_row += 1;
+            return match state.overflows_in_a_row >= OVERFLOWS {
+                true => Err(TrainError::Scale { steps: state.overflows_in_a_row, step, scale }),
+                false => Ok(Verdict::Overflowed),
+            };
+        }
+        state.overflows_in_a_row = 0;
+        if !report.loss.is_finite() && spike.is_none_or(|spike| spike.action == OnSpike::Stop) {
+            return Err(TrainError::Overflow { value: report.loss, step, last });
+        }
+    }
     let numbers = [("loss", report.loss), ("gradient norm", report.grad_norm)];
     let infinite = numbers.into_iter().find(|(_, value)| !value.is_finite());
     let stop = |(what, value)| Err(TrainError::NonFinite { what, value, step, last });

@@ -257,7 +257,7 @@ pub fn amount(amount: f64, unit: &str) -> Json {
 /// What every training stage has: defaults, and `fields` over them.
 pub fn stage(fields: Json) -> Json {
     let mut all = json!({"model": null, "init": null, "tokenizer": null, "data": null, "budget": null, "batch": null,
-        "micro_batch": null, "recompute": false, "adapter": null, "sequence": null,
+        "micro_batch": null, "recompute": false, "precision": null, "adapter": null, "sequence": null,
         "optimizer": {"is": "adamw", "lr": 1e-3, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8, "weight_decay": 0.1},
         "groups": Groups::default(),
         "schedule": {"is": "cosine", "warmup": amount(0.02, "ratio"), "floor": 0.1}, "clip": null, "validate": null,

@@ -148,7 +148,23 @@ fn what_changes_no_result_means_nothing() {
     unchanged(|lab| lab.common("pretrain")["checkpoint"] = json!(7));
     unchanged(|lab| lab.common("pretrain")["micro_batch"] = json!(4));
     unchanged(|lab| lab.common("pretrain")["recompute"] = json!(true));
+    unchanged(|lab| lab.common("pretrain")["precision"] = json!("f32"));
     unchanged(|lab| lab.claims[0].0 = "another_name".into());
+}
+
+#[test]
+fn numbers_of_16_bits_are_another_training() {
+    let of = |precision: &str| changed(|lab| lab.common("tuned")["precision"] = json!(precision));
+    for precision in ["mixed_f16", "mixed_bf16"] {
+        let found = of(precision);
+        assert!(found.contains("tuned") && !found.contains("pretrain"), "{found:?}");
+    }
+    let hash = |precision: &str| {
+        let mut lab = Lab::storyteller();
+        lab.common("tuned")["precision"] = json!(precision);
+        lab.plan().hash.clone()
+    };
+    assert_ne!(hash("mixed_f16"), hash("mixed_bf16"));
 }
 
 #[test]
@@ -373,6 +389,7 @@ fn mutate(value: &Json) -> Vec<Json> {
             json!(9000),
             json!(0.5),
             json!("text"),
+            json!("mixed_f16"),
             json!({"jinja": "x", "stop": []}),
             json!({"measure": ["valid", "loss"]}),
             amount(3.0, "steps"),

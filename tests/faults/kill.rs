@@ -95,6 +95,7 @@ fn step(n: u64) -> Event {
         balance_loss: None,
         busiest_expert: None,
         skipped: false,
+        loss_scale: None,
         loss: 1.0 / n as f64,
         lr: 1e-3,
         grad_norm: 1.0,

@@ -18,6 +18,7 @@ mod failures;
 mod generate;
 mod killed;
 mod memory;
+mod precision;
 mod pretrained;
 mod results;
 mod settings;

@@ -61,6 +61,8 @@ fn a_small_run_stays_within_its_bound() {
     check(&[
         ("llama 2×128", TINY, "batch = 16 documents"),
         ("llama 2×128 in pieces", TINY, "batch = 16 documents\n  micro_batch = 4"),
+        ("llama 2×128 in f16", TINY, "batch = 16 documents\n  precision = mixed_f16"),
+        ("llama 2×128 in bf16", TINY, "batch = 16 documents\n  precision = mixed_bf16"),
         ("mixtral 2×128", MIXED, "batch = 16 documents"),
         ("llama 2×128 with value embeddings", VALUED, "batch = 16 documents"),
     ]);

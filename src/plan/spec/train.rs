@@ -42,6 +42,8 @@ pub struct Training {
     pub micro_batch: Option<i64>,
     /// Whether blocks are computed again on the way back instead of kept.
     pub recompute: bool,
+    /// What goes into matrix products; absent: f32.
+    pub precision: Option<Precision>,
     /// Tokens in a sequence; absent: the model's context.
     pub sequence: Option<i64>,
     pub optimizer: Optimizer,
@@ -70,6 +72,39 @@ pub struct Training {
     pub checkpoints: i64,
     /// Added to the experiment's seed.
     pub seed: i64,
+}
+
+/// What goes into matrix products; everything else is f32.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// f16, with a loss that is scaled up so that small gradients do not vanish (Micikevicius et al. 2018).
+    MixedF16,
+    MixedBf16,
+}
+
+impl Precision {
+    pub const ALL: [Precision; 3] = [Precision::F32, Precision::MixedF16, Precision::MixedBf16];
+
+    /// As the language writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::MixedF16 => "mixed_f16",
+            Precision::MixedBf16 => "mixed_bf16",
+        }
+    }
+
+    /// The format of 16 bits that it needs of a device.
+    pub fn half(self) -> Option<&'static str> {
+        match self {
+            Precision::F32 => None,
+            Precision::MixedF16 => Some("f16"),
+            Precision::MixedBf16 => Some("bf16"),
+        }
+    }
 }
 
 /// Pretraining: every token predicts the next.
@@ -477,6 +512,13 @@ pub struct Best {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Last {}
+
+impl Training {
+    /// What goes into its matrix products.
+    pub fn products(&self) -> Precision {
+        self.precision.unwrap_or_default()
+    }
+}
 
 impl Stage {
     /// What a stage that trains has; nothing of one that does not.

@@ -3,7 +3,7 @@
 use crate::common::{Log, Setting, gpt2, llama, mixture};
 use emberlab::model::read_weights;
 use emberlab::plan::spec::{Decoder, Position};
-use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, train};
+use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, Trained, Validation, train};
 
 /// The losses and what the balance of experts adds, gradient norms and weights of a job.
 fn run(job: &Job) -> (Vec<f64>, Vec<f64>, Vec<f32>) {

@@ -56,6 +56,7 @@ fn check(name: &str) {
         steps,
         adapter: Some(Adapting { spec: &golden.adapter, init: Some(&start) }),
         recompute: false,
+        precision: spec::Precision::F32,
         optimizer: &golden.optimizer,
         groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: golden.floor }, warmup: golden.warmup, steps },

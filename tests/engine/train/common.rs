@@ -2,7 +2,8 @@
 
 use emberlab::device::{Chosen, choose};
 use emberlab::plan::spec::{
-    Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position, ValueEmbeddings,
+    Activation, Adamw, Decoder, Experts, Groups, Lora, LoraTarget, Norm, Optimizer, Position, Precision,
+    ValueEmbeddings,
 };
 use emberlab::random::Stream;
 use emberlab::train::{
@@ -113,6 +114,7 @@ impl Setting {
             steps: 20,
             adapter: None,
             recompute: false,
+            precision: Precision::F32,
             optimizer: &self.optimizer,
             groups: &self.groups,
             schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 2, steps: 20 },

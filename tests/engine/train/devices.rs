@@ -11,7 +11,7 @@ use emberlab::plan::spec;
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Stop, Trained, gradients, train};
 use std::process::{Command, Stdio};
 
-fn software() -> Option<Chosen> {
+pub fn software() -> Option<Chosen> {
     if !list().iter().any(|found| found.kind == Kind::SoftwareGpu) {
         // Beside the harness's capture, so that whoever reads the log of a passing test sees it.
         use std::io::Write;
@@ -138,7 +138,7 @@ fn neither_fusion_nor_autotune_is_built_in() {
     }
 }
 
-/// Names the device to train on, in the process that prints the hash of its weights.
+/// Names the device to train on and, after a slash, the precision, in the process that prints the hash of its weights.
 const DEVICE: &str = "EMBERLAB_TEST_REPEAT_DEVICE";
 const MARK: &str = "weights: ";
 
@@ -150,19 +150,24 @@ fn wide() -> spec::Decoder {
 /// Not a test of its own: the body of the processes of [`weights_repeat_on_each_device_for_any_number_of_threads`].
 #[test]
 fn body_of_the_repeating_process() {
-    let Ok(device) = std::env::var(DEVICE) else { return };
+    let Ok(asked) = std::env::var(DEVICE) else { return };
+    let (device, precision) = asked.split_once('/').unwrap_or((&asked, "f32"));
+    let precision = spec::Precision::ALL.into_iter().find(|known| known.name() == precision).unwrap();
     let experts = mixture().experts;
-    let models = if device == "cpu" { [wide(), spec::Decoder { experts, ..wide() }] } else { [llama(), mixture()] };
-    let hashes = models.map(|model| {
+    let [plain, mixture] =
+        if device == "cpu" { [wide(), spec::Decoder { experts, ..wide() }] } else { [llama(), mixture()] };
+    // Networks with experts train in f32.
+    let mixture = Some(mixture).filter(|_| precision == spec::Precision::F32);
+    let hashes = [plain].into_iter().chain(mixture).map(|model| {
         let folder = tempfile::tempdir().unwrap();
         let sequence = model.context as usize;
-        let setting = Setting { device: choose(Some(&device)).unwrap(), ..Setting::new(model, folder.path()) };
-        let job = Job { batch: 16, micro_batch: 8, sequence, ..setting.job() };
+        let setting = Setting { device: choose(Some(device)).unwrap(), ..Setting::new(model, folder.path()) };
+        let job = Job { batch: 16, micro_batch: 8, sequence, precision, ..setting.job() };
         let outcome = train(&job, &mut Log::default(), &Stop::new()).unwrap();
         let Outcome::Finished(trained) = outcome else { panic!("stopped") };
         trained.weights_hash
     });
-    println!("{MARK}{}", hashes.join(" "));
+    println!("{MARK}{}", hashes.collect::<Vec<_>>().join(" "));
 }
 
 #[test]
@@ -184,6 +189,13 @@ fn weights_repeat_on_each_device_for_any_number_of_threads() {
         assert_eq!(hash("cpu", threads), one, "{threads} threads");
     }
     println!("cpu: bitwise equal with 1, 2, 3 and 4 threads");
+    for mixed in ["cpu/mixed_f16", "cpu/mixed_bf16"] {
+        let alone = hash(mixed, "1");
+        assert!(!one.contains(&alone), "{alone}");
+        for threads in ["2", "3", "4"] {
+            assert_eq!(hash(mixed, threads), alone, "{mixed}: {threads} threads");
+        }
+    }
     if software().is_some() {
         assert_eq!(hash("lavapipe", "1"), hash("lavapipe", "4"), "another process");
         println!("lavapipe: bitwise equal in another process");

@@ -96,6 +96,7 @@ fn check(name: &str, device: &Chosen) {
         steps,
         adapter: None,
         recompute: false,
+        precision: spec::Precision::F32,
         optimizer: &optimizer,
         groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: golden.floor }, warmup: golden.warmup, steps },

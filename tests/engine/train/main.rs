@@ -18,6 +18,7 @@ mod inference;
 mod learn;
 mod mup;
 mod optimizers;
+mod precision;
 mod resume;
 mod shakespeare;
 mod watch;

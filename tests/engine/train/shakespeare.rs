@@ -2,7 +2,7 @@
 //! steps); its published validation loss is 1.88, estimated from 20 batches. Here it is taken over all of the held-out text.
 
 use crate::common::{Log, cpu, gpt2, llama};
-use emberlab::plan::spec::{Adamw, Decoder, Optimizer};
+use emberlab::plan::spec::{Adamw, Decoder, Optimizer, Precision};
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, Validation, train};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -52,6 +52,7 @@ fn reach(model: &Decoder, bound: f64) {
         steps: 2000,
         adapter: None,
         recompute: false,
+        precision: Precision::F32,
         optimizer: &optimizer,
         groups: &Default::default(),
         schedule: Schedule { shape: Shape::Cosine { floor: 0.1 }, warmup: 100, steps: 2000 },
