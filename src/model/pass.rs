@@ -15,7 +15,7 @@ use super::feed_forward::{ActivationTape, activate, activate_back};
 use super::host::product;
 use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
-use super::precision::round;
+use super::precision::{round, widen};
 use super::probe::{Probe, Seen};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use super::table::table_gradient;
@@ -510,8 +510,14 @@ impl Pass<'_> {
     ) -> (Tensor<2>, Option<ValuesTape>) {
         let Some(values) = roles.values else { return (qkv, None) };
         let [table, gate] = [values.table, values.gate].map(|leaf| self.leaves[leaf].clone());
-        let (qkv, tape) = add_values(self.architecture, qkv, x, input.ids.clone(), table, gate);
+        let seen = self.gated_by(x, &gate);
+        let (qkv, tape) = add_values(self.architecture, qkv, seen, input.ids.clone(), table, gate);
         (qkv, Some(tape))
+    }
+
+    /// What gates see of the attention's input: a product so small that it stays in f32.
+    fn gated_by(&self, x: &Tensor<2>, gate: &Tensor<2>) -> Tensor<2> {
+        widen(self.format, x.clone().narrow(1, 0, gate.dims()[1]))
     }
 
     /// The gradient that the gates add to that of the attention's input, `[rows, width]`, given that of queries, keys and values.
@@ -525,7 +531,8 @@ impl Pass<'_> {
         grads: &mut LeafGradients,
     ) -> Option<Tensor<2>> {
         let (tape, values) = (tape?, roles.values?);
-        let gradient = add_values_back(self.architecture, tape, qkv, x, self.leaves[values.gate].clone());
+        let gate = self.leaves[values.gate].clone();
+        let gradient = add_values_back(self.architecture, tape, qkv, self.gated_by(x, &gate), gate);
         if self.adapter.is_none() {
             grads[values.table] = Some(table_gradient(self.architecture.vocab, &input.ids, gradient.values));
             grads[values.gate] = Some(gradient.gate);

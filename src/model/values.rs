@@ -21,18 +21,19 @@ pub(super) struct ValuesGradient {
     pub seen: Tensor<2>,
 }
 
-/// `qkv` `[rows, …]` of the input `x` `[rows, width]`, with what `table` has for `ids` added to its values.
+/// `qkv` `[rows, …]` with what `table` has for `ids` added to its values; `seen` `[rows, channels]` are the first numbers of the
+/// attention's input, which the gates see.
 pub(super) fn add_values(
     a: &Architecture,
     qkv: Tensor<2>,
-    x: &Tensor<2>,
+    seen: Tensor<2>,
     ids: Tensor<1, Int>,
     table: Tensor<2>,
     gate: Tensor<2>,
 ) -> (Tensor<2>, ValuesTape) {
-    let ([rows, width], kv, channels) = (qkv.dims(), a.kv_width(), gate.dims()[1]);
+    let ([rows, width], kv) = (qkv.dims(), a.kv_width());
     let values = table.select(0, ids).reshape([rows, a.kv_heads, a.head_dim]);
-    let open = activation::sigmoid(x.clone().narrow(1, 0, channels).matmul(gate.transpose()));
+    let open = activation::sigmoid(seen.matmul(gate.transpose()));
     let gates = open.clone().mul_scalar(2.0).reshape([rows, a.kv_heads, 1]);
     let added = (values.clone() * gates).reshape([rows, kv]);
     let before = qkv.clone().narrow(1, 0, width - kv);
@@ -45,19 +46,18 @@ pub(super) fn add_values_back(
     a: &Architecture,
     tape: ValuesTape,
     qkv: &Tensor<2>,
-    x: &Tensor<2>,
+    seen: Tensor<2>,
     gate: Tensor<2>,
 ) -> ValuesGradient {
     let ValuesTape { values, open } = tape;
-    let ([rows, width], kv, channels) = (qkv.dims(), a.kv_width(), gate.dims()[1]);
+    let ([rows, width], kv) = (qkv.dims(), a.kv_width());
     let y = qkv.clone().narrow(1, width - kv, kv).reshape([rows, a.kv_heads, a.head_dim]);
     let along = (y.clone() * values).sum_dim(2).reshape([rows, a.kv_heads]);
     let logits = along * open.clone() * open.clone().neg().add_scalar(1.0).mul_scalar(2.0);
     let gates = open.mul_scalar(2.0).reshape([rows, a.kv_heads, 1]);
-    let x = x.clone().narrow(1, 0, channels);
     ValuesGradient {
         values: (y * gates).reshape([rows, kv]),
-        gate: logits.clone().transpose().matmul(x),
+        gate: logits.clone().transpose().matmul(seen),
         seen: logits.matmul(gate),
     }
 }
