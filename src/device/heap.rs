@@ -13,9 +13,21 @@ pub struct Heap;
 /// What to write; never freed, since a thread may be about to.
 static ADVICE: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 
-/// What to say from now on when there is no memory left.
-pub fn advise(text: &str) {
+/// What to say when there is no memory left, for as long as the result lives.
+#[must_use]
+pub fn advise(text: &str) -> Advised {
     ADVICE.store(Box::into_raw(Box::new(format!("\nerror: {text}\n"))), Ordering::Release);
+    Advised(())
+}
+
+/// The time in which advice holds; see [`advise`].
+#[derive(Debug)]
+pub struct Advised(());
+
+impl Drop for Advised {
+    fn drop(&mut self) {
+        ADVICE.store(std::ptr::null_mut(), Ordering::Release);
+    }
 }
 
 /// The exit code of a run that failed; see `cli::Exit`.

@@ -14,7 +14,7 @@ mod repeat;
 
 pub use choose::{Chosen, DeviceError, Found, Kind, choose, formats, list};
 pub use format::Format;
-pub use heap::{Heap, advise};
+pub use heap::{Advised, Heap, advise};
 pub use panics::{record_panics, take_panic};
 pub use repeat::{Level, Promise, promise};
 

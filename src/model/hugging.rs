@@ -63,7 +63,7 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
             !a.bias && !a.qkv_bias
         }
     };
-    let mixed = matches!(family, Family::Mixtral | Family::Qwen3Moe | Family::Olmoe);
+    let mixed = mixes(family);
     let mixtures = match (family, &a.experts) {
         (Family::Mixtral, Some(experts)) => experts.renormalize && experts.every.is_none(),
         (Family::Olmoe, Some(experts)) => experts.every.is_none(),
@@ -89,14 +89,14 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
         choice(a.position == position, "position", &|| json!(a.position)),
         choice(a.activation == activation, "activation", &|| json!(a.activation)),
-        other(a.nope_every.is_some() == (family == Family::Smollm3), "its `nope_every`"),
-        other(windows && a.global_every.is_none(), "its windows"),
-        other(biases, "its biases"),
+        other(a.nope_every.is_some() == (family == Family::Smollm3), "`nope_every` like this"),
+        other(windows && a.global_every.is_none(), "windows like these"),
+        other(biases, "biases like these"),
         other(a.logit_cap.is_none(), "`logit_cap`"),
         other(a.value_embeddings.is_none(), "`value_embeddings`"),
         other(!gpt2 || a.kv_heads == a.heads, "fewer key/value heads than heads"),
         other(mixed == a.experts.is_some(), if mixed { "feed-forward layers without experts" } else { "`experts`" }),
-        other(mixtures, "its choice of experts"),
+        other(mixtures, "choice of experts like this one"),
         other(!narrow || a.heads * a.head_dim == a.width, "heads whose widths do not add up to that of the network"),
     ]
     .into_iter()
@@ -104,12 +104,21 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
     .collect()
 }
 
+/// Whether networks of a family have experts.
+fn mixes(family: Family) -> bool {
+    matches!(family, Family::Mixtral | Family::Qwen3Moe | Family::Olmoe)
+}
+
 /// The family whose networks compute what this one does.
 ///
 /// # Errors
 /// What of the network the nearest family does not have.
 pub fn family(a: &Architecture) -> Result<Family, String> {
-    let nearest = ORDER.map(|family| (family, lacks(family, a))).into_iter().min_by_key(|(_, lacks)| lacks.len());
+    let nearest = ORDER
+        .map(|family| (family, lacks(family, a)))
+        .into_iter()
+        // What has experts is told what families with experts lack.
+        .min_by_key(|(family, lacks)| (mixes(*family) != a.experts.is_some(), lacks.len()));
     match nearest {
         Some((family, lacks)) if lacks.is_empty() => Ok(family),
         Some((family, lacks)) => Err(format!(

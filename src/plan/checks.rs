@@ -200,7 +200,7 @@ fn template(items: &Items<'_>, item: &CheckedItem, spec: &Stage, chain: &Chain<'
             format!("`{}` tunes a published model that has no chat template", item.name),
         )
         .label("its folder says nothing of prompts")
-        .note("the library's template is used; to the published tokenizer its markers, such as `<|user|>`, are plain text")
+        .note("the library's template is used; unless the tokenizer has its markers, such as `<|user|>`, as tokens, they are plain text")
         .help("state the template of the publisher, or `template = chat_template()` if the library's is meant"),
     );
 }

@@ -23,8 +23,9 @@ const LOGITS_AT_ONCE: u64 = 1 << 23;
 /// difference from the targets, and room for two transposed or intermediate copies.
 const LOGIT_COPIES: u64 = 7;
 
-/// Bytes that a token of the step's rows takes on the host: input, target, whether it counts.
-const TOKEN: u64 = 9;
+/// Bytes that a token of the step's rows takes on the host: input, target, whether it counts, where its document begins; twice,
+/// while samples are put together into rows.
+const TOKEN: u64 = 26;
 
 /// Bytes that a row takes besides: which one it is.
 const ROW: u64 = 16;
@@ -53,7 +54,9 @@ pub struct Training<'a> {
 
 impl<'a> From<&'a super::spec::Training> for Training<'a> {
     fn from(stage: &'a super::spec::Training) -> Training<'a> {
-        let skips = stage.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::Skip);
+        // A scaled loss that overflows leaves its step out as well.
+        let skips = stage.on_spike.as_ref().is_some_and(|spike| spike.action == OnSpike::Skip)
+            || stage.products() == Precision::MixedF16;
         Training {
             optimizer: &stage.optimizer,
             averages: stage.ema.is_some(),

@@ -28,7 +28,7 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
         let message = format!("`{}` multiplies in `{}`, which is not built for experts", item.name, precision.name());
         problems.push(
             Problem::new(Code::E0614, item.span_of("precision"), message)
-                .label("what is learnt of the balance of experts is not scaled")
+                .label("experts multiply in f32 only")
                 .also(model_item.span_of("experts"), "the network has experts")
                 .help("leave `precision` out for f32"),
         );

@@ -56,6 +56,8 @@ struct Stage {
     loss: f64,
     valid: Option<f64>,
     lr: f64,
+    /// What is learnt from the balance of experts, and the busiest one's share, where there are any.
+    experts: Option<(f64, f64)>,
     tokens_per_second: f64,
     began: Instant,
     /// Tokens that were there when this process began.
@@ -118,6 +120,7 @@ impl Display {
             loss: f64::NAN,
             valid: None,
             lr: f64::NAN,
+            experts: None,
             tokens_per_second: f64::NAN,
             began: Instant::now(),
             tokens_before: 0,
@@ -171,7 +174,7 @@ impl Observer for Display {
                 }
                 self.begin(stage, *steps, *tokens, resumed_from.unwrap_or(0));
             }
-            Event::Step { step, tokens, loss, lr, tokens_per_second, .. } => {
+            Event::Step { step, tokens, loss, lr, tokens_per_second, balance_loss, busiest_expert, .. } => {
                 if let Some(stage) = &mut self.stage {
                     if stage.tokens == 0 {
                         stage.tokens_before = tokens / step.max(&1) * step.saturating_sub(1);
@@ -180,6 +183,7 @@ impl Observer for Display {
                     stage.tokens = *tokens;
                     stage.loss = *loss;
                     stage.lr = *lr;
+                    stage.experts = balance_loss.zip(*busiest_expert);
                     stage.tokens_per_second = *tokens_per_second;
                 }
                 self.advance();
@@ -223,11 +227,20 @@ impl Stage {
             Some(steps) => format!("step {}/{steps}", self.step),
             None => format!("step {}", self.step),
         });
-        parts.push(format!("loss {:.3}", self.loss));
+        // Before the first step of a stage that was resumed, nothing is known of its loss.
+        let known = self.tokens > 0;
+        if known {
+            parts.push(format!("loss {:.3}", self.loss));
+        }
         if let Some(valid) = self.valid {
             parts.push(format!("valid {valid:.3}"));
         }
-        parts.push(format!("lr {:.1e}", self.lr));
+        if let Some((balance, busiest)) = self.experts {
+            parts.push(format!("balance {balance:.4}  busiest {:.0}%", 100.0 * busiest));
+        }
+        if known {
+            parts.push(format!("lr {:.1e}", self.lr));
+        }
         if self.tokens_per_second.is_finite() {
             parts.push(format!("{} tok/s", count(self.tokens_per_second)));
         }

@@ -163,18 +163,19 @@ impl Walk<'_> {
     }
 
     /// Says before a stage begins on the CPU that its memory may not suffice, and what would: no process is told when the
-    /// system ends it.
-    fn warn_of_memory(&mut self, name: &str, sizes: &Sizes<'_>) -> Result<(), Failure> {
-        let Some(available) = self.free() else { return Ok(()) };
+    /// system ends it. The same is said when there is none left, for as long as the result lives.
+    fn warn_of_memory(&mut self, name: &str, sizes: &Sizes<'_>) -> Result<Option<crate::device::Advised>, Failure> {
+        let Some(available) = self.free() else { return Ok(None) };
         let advice = sizes.advice(Some(available));
-        crate::device::advise(&format!("stage `{name}`: the memory of this machine does not suffice: {advice}"));
+        let advised =
+            crate::device::advise(&format!("stage `{name}`: the memory of this machine does not suffice: {advice}"));
         if sizes.bound() > available {
             let bound = plan::bytes(sizes.bound());
             self.tell(Event::warning(format!(
                 "`{name}` may need as much as {bound}, which this machine does not have: {advice}"
             )))?;
         }
-        Ok(())
+        Ok(Some(advised))
     }
 
     fn measure(&mut self, name: &str, facts: &StageFacts) {
@@ -269,11 +270,12 @@ impl Walk<'_> {
             sequences: amounts.batch as u64,
             training: common,
         };
-        self.warn_of_memory(name, &sizes)?;
+        let advised = self.warn_of_memory(name, &sizes)?;
         let size = (amounts.steps, amounts.batch as u64);
         let mut reporter = Reporter::new(name, hash, size, common.until.as_ref(), &self.run, self.observer);
         let stop = train::Stop::from_flag(self.bench.stop.shared());
         let outcome = train::train(&job, &mut reporter, &stop);
+        drop(advised);
         let Reported { until, mut warnings, failure } = reporter.finish();
         if let Some(failure) = failure {
             return Err(failure.into());
@@ -284,10 +286,18 @@ impl Walk<'_> {
                 name: name.to_owned(),
                 device: device.clone(),
                 why: said,
-                advice: format!(
-                    "{}; with another `micro_batch` or `recompute` the run goes on from its last checkpoint",
-                    sizes.advice(free)
-                ),
+                advice: match common.products() {
+                    // Where sums are rounded decides which of them overflow.
+                    Precision::MixedF16 => format!(
+                        "{}; with another `micro_batch` the stage begins anew, with another `recompute` it goes on from its \
+                         last checkpoint",
+                        sizes.advice(free)
+                    ),
+                    _ => format!(
+                        "{}; with another `micro_batch` or `recompute` the run goes on from its last checkpoint",
+                        sizes.advice(free)
+                    ),
+                },
             },
             None => Failure::Train { name: name.to_owned(), why },
         };

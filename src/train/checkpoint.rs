@@ -163,7 +163,8 @@ impl Written {
         state.files.clear();
         for name in files {
             let file = temporary.path().join(&name);
-            fs::File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+            // Windows lets only those who may write wait for the disk.
+            fs::OpenOptions::new().write(true).open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
             state.files.insert(name, hash_file(&file).map_err(failed)?);
         }
         let sealed = Sealed { blake3: seal(&state), state };

@@ -228,6 +228,8 @@ struct Run<'a> {
     fallen: Option<String>,
     /// Step of the last checkpoint.
     saved: u64,
+    /// What it holds, if it is this process's or the one that was resumed.
+    rests: Option<State>,
     clock: Instant,
     /// Steps done by this process.
     steps_here: u64,
@@ -283,6 +285,7 @@ impl<'a> Run<'a> {
             observer.recall(&heard(&state));
         }
         observer.start(&facts, resumed_at);
+        let rests = resumed_at.map(|_| state.clone());
         let mut run = Run {
             job,
             learner,
@@ -293,6 +296,7 @@ impl<'a> Run<'a> {
             clocked_tokens: state.tokens,
             state,
             saved: resumed_at.unwrap_or(0),
+            rests,
             fallen: None,
             resumed_at,
             pending: Vec::new(),
@@ -562,6 +566,7 @@ impl<'a> Run<'a> {
         // What was saved after it is undone too.
         checkpoint::remove_after(self.job.folder, state.step)?;
         self.saved = state.step;
+        self.rests = None;
         self.last_finite = state.loss.map(|loss| (state.step, loss));
         // The best weights so far are still in their file.
         let (best_step, best_loss) = (self.state.best_step, self.state.best_loss);
@@ -618,8 +623,15 @@ impl<'a> Run<'a> {
             self.state.returns = 0;
         }
         self.settle(true, observer)?;
-        let (kept, state) = (self.kept(), self.state.clone());
-        self.saver.begin(self.job.folder, &self.learner.files(), state, kept)?;
+        let state = self.state.clone();
+        // A stop that comes right after a checkpoint has nothing to save, and would have to remove what is there first.
+        if self.rests.as_ref().is_some_and(|rests| {
+            *rests == State { files: rests.files.clone(), seconds: rests.seconds, ..state.clone() }
+        }) {
+            return Ok(());
+        }
+        self.rests = Some(state.clone());
+        self.saver.begin(self.job.folder, &self.learner.files(), state, self.kept())?;
         self.saved = self.state.step;
         self.clock = Instant::now();
         Ok(())

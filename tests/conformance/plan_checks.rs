@@ -192,6 +192,15 @@ fn settings_of_training_fit_the_network_and_the_length() {
         },
         &[],
     );
+    refused(
+        |lab| {
+            lab.item("teller")["experts"] = experts(json!(2));
+            lab.common("tuned")["precision"] = json!("mixed_bf16");
+        },
+        &[
+            "E0614 `tuned` multiplies in `mixed_bf16`, which is not built for experts\n  [precision] experts multiply in f32 only\n  [experts.count] the network has experts",
+        ],
+    );
     let mut lab = Lab::storyteller();
     lab.item("teller")["experts"] = experts(json!(7));
     let told = lab.problems();

@@ -108,8 +108,12 @@ impl Optimizer {
     ) {
         let segments = params.flats.iter_mut().zip(gradients).zip(&mut self.state).enumerate();
         for (number, ((flat, gradient), state)) in segments {
-            let before = good.map(|good| (good, flat.clone(), state.clone()));
             let part = self.layout.segments[number].part;
+            // Not even by zero times a gradient that nobody has looked at, which may be infinite.
+            if group(&self.groups, part).rate == 0.0 {
+                continue;
+            }
+            let before = good.map(|good| (good, flat.clone(), state.clone()));
             let group = group(&self.groups, part);
             let transfer = transfer(&self.spec, part, self.widening);
             // What a weight loses in a step is the same at every width, as in the authors' package.
@@ -240,6 +244,34 @@ mod tests {
 
     fn numbers(params: &Params) -> Vec<Vec<f32>> {
         params.to_host().unwrap()
+    }
+
+    /// A gradient that nobody looks at may be anything.
+    #[test]
+    fn a_part_at_rest_stays_whatever_its_gradient_is() {
+        let device = crate::device::choose(Some("cpu")).unwrap().device;
+        let model = spec::Decoder { vocab: Some(20), tied: false, ..spec::Decoder::default() };
+        let layout = Layout::new(&Architecture::new(&model, None).unwrap());
+        let groups = Groups { head: spec::Group { rate: 0.0, decay: 1.0 }, ..Groups::default() };
+        let head = layout.segments.iter().position(|segment| segment.part == Part::Head).unwrap();
+        for text in [
+            r#"{"is":"adamw","lr":0.1,"beta1":0.9,"beta2":0.95,"epsilon":1e-8,"weight_decay":0.1}"#,
+            r#"{"is":"sgd","lr":0.1,"momentum":0.9,"weight_decay":0.1}"#,
+        ] {
+            let spec: Spec = serde_json::from_str(text).unwrap();
+            let mut params = Params::fresh(&layout, 3, &device);
+            let before = numbers(&params);
+            let mut optimizer = Optimizer::new(&spec, &groups, &layout, 1.0, &device);
+            let gradients = layout.segments.iter().enumerate().map(|(i, segment)| {
+                let number = if i == head { f32::INFINITY } else { 0.5 };
+                Tensor::from_data(TensorData::new(vec![number; segment.len], [segment.len]), &device)
+            });
+            let good = Tensor::<1, Bool>::from_data(TensorData::from([true]), &device);
+            optimizer.update(&mut params, gradients.collect(), 1.0, 0, Some(&good));
+            let after = numbers(&params);
+            assert!(after[head] == before[head] && after.iter().flatten().all(|x| x.is_finite()), "{text}");
+            assert!((0..after.len()).filter(|i| *i != head).all(|i| after[i] != before[i]), "{text}");
+        }
     }
 
     /// What a GPU does with a step that leaps, on the CPU.

@@ -1,8 +1,9 @@
 //! A run that stopped and went on is the run that did not stop.
 
-use crate::common::{Log, Setting, gpt2, llama};
+use crate::common::{Log, Setting, gpt2, llama, mixture, valued};
+use emberlab::plan::spec::{Decoder, Mup, Precision};
 use emberlab::train::{
-    BatchFacts, Corpus, Heard, Job, MemoryCorpus, Observer, Outcome, StepReport, Stop, Trained, ValidReport,
+    BatchFacts, Corpus, Heard, Job, MemoryCorpus, Objective, Observer, Outcome, StepReport, Stop, Trained, ValidReport,
     Validation, train,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,6 +62,55 @@ fn stopping_anywhere_changes_nothing() {
         assert_eq!(valid(&log), valid(&expected));
         assert_eq!(resumed.weights_hash, trained.weights_hash);
         assert_eq!((resumed.tokens, resumed.best), (trained.tokens, trained.best));
+    }
+}
+
+/// Features that were made apart, in one stage: neither stops nor the cut into micro-batches nor computing blocks again changes
+/// what comes out.
+#[test]
+fn what_is_combined_resumes_as_exactly() {
+    let samples: Vec<_> =
+        (0..23u32).map(|a| (vec![20, a % 20], (0..1 + a % 6).map(|i| (a + i) % 20).collect())).collect();
+    let corpus = MemoryCorpus::samples(&samples);
+    let wide = Decoder { mup: Some(Mup { base_width: 16, base_head_dim: None }), window: Some(5), ..valued() };
+    let busy = Decoder { value_embeddings: valued().value_embeddings, ..mixture() };
+    for (model, precision) in [
+        (wide.clone(), Precision::MixedF16),
+        (wide, Precision::MixedBf16),
+        (busy, Precision::F32),
+        (llama(), Precision::F32),
+    ] {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let settings = [&one, &two].map(|folder| Setting {
+            valid: MemoryCorpus::samples(&samples[..7]),
+            ..Setting::new(model.clone(), folder.path())
+        });
+        let job = |setting: usize, recompute| Job {
+            objective: Objective::SftPacked,
+            corpus: &corpus,
+            batch: 8,
+            micro_batch: 2,
+            recompute,
+            precision,
+            ema: Some(0.9),
+            z_loss: 1e-3,
+            checkpoint: 3,
+            ..settings[setting].job()
+        };
+        let (expected, trained) = whole(&job(0, false));
+        let resumed_job = job(1, true);
+        let mut log = Log::default();
+        for step in [1, 4, 9, 17] {
+            let stop = Stop::new();
+            let mut observer = StopAt { step, stop: stop.clone(), log: &mut log };
+            assert_eq!(train(&resumed_job, &mut observer, &stop).unwrap(), Outcome::Stopped { step });
+        }
+        let Outcome::Finished(resumed) = train(&resumed_job, &mut log, &Stop::new()).unwrap() else {
+            panic!("stopped")
+        };
+        assert_eq!(log.losses(), expected.losses(), "{precision:?}");
+        assert_eq!(resumed.weights_hash, trained.weights_hash, "{precision:?}");
+        assert!(expected.losses()[19] < expected.losses()[0], "{precision:?}: it learns");
     }
 }
 

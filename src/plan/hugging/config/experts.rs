@@ -61,12 +61,13 @@ impl Fields<'_> {
         if active > count {
             self.wrong.push(format!("`num_experts_per_tok` is {active}, of {count} experts"));
         }
-        // Whether `transformers` shows what routers say, and adds to the loss what is learnt of it.
-        self.used.insert("output_router_logits");
+        // Only where routers tell what they say does `transformers` add to the loss what is learnt of it.
+        let told = self.flag("output_router_logits", false);
         let balance = self.number("router_aux_loss_coef", balance);
         if !(0.0..=10.0).contains(&balance) {
             self.wrong.push(format!("`router_aux_loss_coef` is {balance}"));
         }
+        let balance = if told { balance } else { 0.0 };
         Experts { count, active, hidden: None, renormalize: true, every: None, balance, z_loss: None }
     }
 }
