@@ -109,7 +109,9 @@ fn experts_are_read_or_refused() {
     };
     // What `transformers` assumes of a configuration that does not say, and either name of the number.
     let mixtral = experts("mixtral", &json!({"router_jitter_noise": 0.0}));
-    assert_eq!((mixtral.count, mixtral.active, mixtral.renormalize, mixtral.balance), (8, 2, true, 0.001));
+    assert_eq!((mixtral.count, mixtral.active, mixtral.renormalize, mixtral.balance), (8, 2, true, 0.0));
+    let told = json!({"output_router_logits": true});
+    assert_eq!(experts("mixtral", &told).balance, 0.001, "only then is it learnt from");
     let qwen = experts("qwen3_moe", &json!({"num_local_experts": 16, "decoder_sparse_step": 2}));
     assert_eq!((qwen.count, qwen.active, qwen.hidden, qwen.every), (16, 8, Some(768), Some(2)));
     let olmoe = experts("olmoe", &json!({"num_experts": 9, "output_router_logits": true}));

@@ -252,7 +252,7 @@ mod tests {
         let device = crate::device::choose(Some("cpu")).unwrap().device;
         let model = spec::Decoder { vocab: Some(20), tied: false, ..spec::Decoder::default() };
         let layout = Layout::new(&Architecture::new(&model, None).unwrap());
-        let groups = Groups { head: spec::Group { rate: 0.0, decay: 1.0 }, ..Groups::default() };
+        let groups = Groups { head: Group { rate: 0.0, decay: 1.0 }, ..Groups::default() };
         let head = layout.segments.iter().position(|segment| segment.part == Part::Head).unwrap();
         for text in [
             r#"{"is":"adamw","lr":0.1,"beta1":0.9,"beta2":0.95,"epsilon":1e-8,"weight_decay":0.1}"#,
