@@ -11,11 +11,12 @@
 )]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use emberlab::device::choose;
+use emberlab::device::{Kind, choose};
 use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Norm, Optimizer, Position, Precision};
 use emberlab::plan::{parameters, training_flops_per_token};
 use emberlab::random::Stream;
 use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
+use emberlab_kernels::{Matrix, matmul};
 use std::time::Instant;
 
 struct Rates(Vec<f64>);
@@ -50,23 +51,36 @@ fn mixtral() -> Decoder {
     Decoder { hidden: 512, tied: false, experts: Some(experts), ..llama(4, 256, 8, 128) }
 }
 
-/// Operations a second of products of two square f32 matrices, the median of several.
-fn sgemm(device: &Device) -> f64 {
+/// Operations a second of products of two square f32 matrices, the median of several: of burn's product, or on the CPU of the
+/// kernel that training uses, whichever is quicker.
+fn sgemm(device: &Device, cpu: bool) -> f64 {
     const SIZE: usize = 1536;
+    const TIMES: usize = 9;
+    let rate = |mut seconds: Vec<f64>| {
+        seconds.sort_by(f64::total_cmp);
+        2.0 * (SIZE as f64).powi(3) / seconds[seconds.len() / 2]
+    };
     let numbers: Vec<f32> = (0..SIZE * SIZE).map(|i| (i % 97) as f32 / 97.0).collect();
     let matrix = || Tensor::<2>::from_data(TensorData::new(numbers.clone(), [SIZE, SIZE]), device);
     let (left, right) = (matrix(), matrix());
-    let mut rates: Vec<f64> = (0..7)
-        .map(|_| {
-            let began = Instant::now();
-            let product = left.clone().matmul(right.clone());
-            let read = product.narrow(0, 0, 1).try_into_vec_as::<f32>();
-            assert!(read.is_ok_and(|row| row.iter().all(|x| x.is_finite())), "the product cannot be read");
-            2.0 * (SIZE as f64).powi(3) / began.elapsed().as_secs_f64()
-        })
-        .collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    let burns = (0..TIMES).map(|_| {
+        let began = Instant::now();
+        let product = left.clone().matmul(right.clone());
+        let read = product.narrow(0, 0, 1).try_into_vec_as::<f32>();
+        assert!(read.is_ok_and(|row| row.iter().all(|x| x.is_finite())), "the product cannot be read");
+        began.elapsed().as_secs_f64()
+    });
+    let burns = rate(burns.collect());
+    if !cpu {
+        return burns;
+    }
+    let square = || Matrix::new(&numbers, SIZE, SIZE);
+    let kernels = (0..TIMES).map(|_| {
+        let began = Instant::now();
+        std::hint::black_box(matmul(square(), square()));
+        began.elapsed().as_secs_f64()
+    });
+    burns.max(rate(kernels.collect()))
 }
 
 /// Most memory that this process has held, in megabytes, where the system tells (Linux).
@@ -128,13 +142,14 @@ fn main() {
             identity: "bench",
             device: &device,
         };
-        let before = sgemm(&device.device);
+        let cpu = device.kind == Kind::Cpu;
+        let before = sgemm(&device.device, cpu);
         let mut rates = Rates(Vec::new());
         let outcome = train(&job, &mut rates, &Stop::new()).unwrap_or_else(|error| panic!("{error}"));
         let mut sorted = rates.0;
         sorted.sort_by(f64::total_cmp);
         let (median, best) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
-        let products = (before + sgemm(&device.device)) / 2.0;
+        let products = (before + sgemm(&device.device, cpu)) / 2.0;
         let peak = peak().map_or(String::new(), |peak| format!(", peak {peak} MB"));
         println!("{name}: median {median:.0}, best {best:.0} tokens/s{peak}");
         if let emberlab::train::Outcome::Finished(trained) = outcome {
