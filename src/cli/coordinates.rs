@@ -247,10 +247,26 @@ fn text(rows: &[Coordinate], models: &[Decoder], holds: bool, tolerance: f64) ->
             let mut places: Vec<&str> = rows.iter().filter(fails).map(|row| row.place).collect();
             places.dedup();
             let places = places.join(", ");
-            format!("does not hold: {places}; a learning rate found at one of these widths does not fit another\n")
+            format!(
+                "does not hold: {places}; a learning rate found at one of these widths does not fit another\n{}",
+                way_out(models)
+            )
         }
     });
     out
+}
+
+/// What could be changed, where that can be told from the networks alone.
+fn way_out(models: &[Decoder]) -> &'static str {
+    let grow = models.windows(2).any(|pair| pair[0].head_dim != pair[1].head_dim);
+    match models.first().map(|model| model.mup) {
+        Some(Some(mup)) if grow && mup.base_head_dim.is_none() => {
+            "help: heads grow with the width here; give `mup` their size at the base as `base_head_dim`, or let there be more of \
+             them, as in `heads = width / 64`\n"
+        }
+        Some(None) => "help: `mup = mup(base_width = …)` in the model is meant to make rates fit\n",
+        _ => "",
+    }
 }
 
 fn word(verdict: Verdict) -> &'static str {

@@ -9,6 +9,7 @@ model more : decoder { layers = 2, heads = width / 16, width = 64, context = 32 
 model taller : decoder { layers = 2, heads = 4, width = 64, context = 32 tokens, activation = gelu }
 model more_mup from more { mup = mup(base_width = 64) }
 model taller_mup from taller { mup = mup(base_width = 64, base_head_dim = 16) }
+model taller_alone from taller { mup = mup(base_width = 64) }
 
 let quick : optimizer = adamw(lr = 5e-3)
 
@@ -20,6 +21,9 @@ stage b : next_token {
 }
 stage c : next_token {
   model = taller_mup, tokenizer = pieces, data = stories.train, budget = 9 steps, optimizer = quick
+}
+stage f : next_token {
+  model = taller_alone, tokenizer = pieces, data = stories.train, budget = 9 steps, optimizer = quick
 }
 stage d : sft { init = b, data = questions.train, budget = 9 steps, optimizer = quick, adapter = lora() }
 "#;
@@ -76,6 +80,15 @@ fn every_optimizer_keeps_the_size_of_coordinates_under_mup() {
         let set = format!("a.optimizer={optimizer}");
         let (code, json) = check(at, "a", &["--set", &set, "--set", "a.clip=none"]);
         assert_eq!(code, 4, "{optimizer}: {json:#}");
+    }
+}
+
+#[test]
+fn what_fails_is_told_what_to_change() {
+    let folder = folder(NETWORKS);
+    for (stage, help) in [("a", "`mup = mup(base_width = …)`"), ("f", "`base_head_dim`")] {
+        let ran = exp(folder.path(), &["coordinates", "small.exp", stage, "--device", "cpu"]);
+        assert!(ran.code == 4 && ran.out.contains(help), "{stage}: {} {}", ran.code, ran.out);
     }
 }
 
