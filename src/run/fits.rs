@@ -37,8 +37,8 @@ impl Sizes<'_> {
         plan::memory(self.model, self.vocab, self.sequence, micro_batch, self.sequences, &training).total()
     }
 
-    /// Ways to need less, from the one that changes least: smaller pieces of the batch and blocks computed again change no
-    /// number of the result.
+    /// Ways to need less, from the one that changes least: smaller pieces of the batch change rounding (and in f16 which steps
+    /// overflow), blocks computed again nothing.
     fn ways(&self) -> Vec<Way> {
         let half = self.training.products() != Precision::F32;
         let mut pieces = Vec::new();

@@ -109,12 +109,12 @@ impl Optimizer {
         let segments = params.flats.iter_mut().zip(gradients).zip(&mut self.state).enumerate();
         for (number, ((flat, gradient), state)) in segments {
             let part = self.layout.segments[number].part;
+            let group = group(&self.groups, part);
             // Not even by zero times a gradient that nobody has looked at, which may be infinite.
-            if group(&self.groups, part).rate == 0.0 {
+            if group.rate == 0.0 {
                 continue;
             }
             let before = good.map(|good| (good, flat.clone(), state.clone()));
-            let group = group(&self.groups, part);
             let transfer = transfer(&self.spec, part, self.widening);
             // What a weight loses in a step is the same at every width, as in the authors' package.
             let rates = |lr: f64, weight_decay: f64| Rates {
