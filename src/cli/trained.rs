@@ -71,13 +71,14 @@ impl Network {
         }
     }
 
-    /// The network, ready to write.
-    pub fn load(&self, device: &Chosen) -> Result<Model<'_>, Failure> {
+    /// The network, ready to write. With `talks`, prompts go through its chat template, if it has one.
+    pub fn load(&self, device: &Chosen, talks: bool) -> Result<Model<'_>, Failure> {
         match self {
             Network::Stage(stage) => stage.load(device),
             Network::Folder(published) => {
                 let Published { folder, tokenizer } = &**published;
-                let chat = chat(folder.published.template.as_ref(), tokenizer)?;
+                let template = folder.published.template.as_ref().filter(|_| talks);
+                let chat = chat(template, tokenizer)?;
                 let decoder = Decoder::published(folder, Path::new(""), &device.device)
                     .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
                 Ok(Model::of(decoder, tokenizer, chat))
@@ -88,7 +89,11 @@ impl Network {
 
 fn chat(template: Option<&Template>, tokenizer: &Tokenizer) -> Result<Option<Chat>, Failure> {
     let chat = template.map(|template| Chat::of(template, tokenizer)).transpose();
-    chat.map_err(|e| Failure::Run { message: e.to_string(), help: None })
+    chat.map_err(|e| {
+        let help = "a published model has it in `chat_template.jinja` or, with that name as a field, in \
+                    `tokenizer_config.json`; correct it there, or take it away, and prompts are continued as they are";
+        Failure::Run { message: e.to_string(), help: Some(help.to_owned()) }
+    })
 }
 
 /// Where a trained stage lies, and how it is used.

@@ -24,4 +24,8 @@ pub enum ModelError {
     Token { token: u32, position: usize, vocab: usize },
     #[error("a prompt is empty; start it with the end-of-text token to generate from nothing")]
     EmptyPrompt,
+    #[error(
+        "what the network computes is not a number: its weights hold numbers that are not finite, or so large that they overflow"
+    )]
+    NotANumber,
 }

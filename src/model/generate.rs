@@ -131,7 +131,7 @@ impl Decoder {
     /// does.
     ///
     /// # Errors
-    /// An empty prompt, a token outside the vocabulary, or a failing device.
+    /// An empty prompt, a token outside the vocabulary, a network that computes no numbers, or a failing device.
     pub fn generate(&self, prompts: &[Vec<u32>], options: &GenerateOptions) -> Result<Vec<Generated>, ModelError> {
         self.generate_with(prompts, options, &mut |_, _| Next::GoOn)
     }
@@ -315,6 +315,9 @@ impl Decoder {
                 let known = options.vocab.unwrap_or(logits.len()).min(logits.len());
                 let mut draws = streams[row].at((drawn + step) as u64);
                 let (token, logprob) = sampler.choose(&logits[..known], &seen[group[row]], &mut draws);
+                if logprob.is_nan() {
+                    return Err(ModelError::NotANumber);
+                }
                 if options.stop.contains(&token) {
                     rows[row].finish = Finish::Stop;
                     done[row] = true;

@@ -26,7 +26,7 @@ impl Decoder {
     /// it is the context.
     ///
     /// # Errors
-    /// A token outside the vocabulary, or a failing device.
+    /// A token outside the vocabulary, a network that computes no numbers, or a failing device.
     pub fn logprobs(
         &self,
         sequences: &[Vec<u32>],
@@ -70,6 +70,9 @@ impl Decoder {
             let logprobs = logprobs.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))?;
             for (window, row) in group.iter().zip(logprobs.chunks_exact(time)) {
                 let to = window.start + window.skip..window.start + window.len;
+                if row[window.skip..window.len].iter().any(|logprob| logprob.is_nan()) {
+                    return Err(ModelError::NotANumber);
+                }
                 results[window.sequence][to].copy_from_slice(&row[window.skip..window.len]);
             }
         }

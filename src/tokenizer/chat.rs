@@ -5,7 +5,6 @@ use super::{Tokenizer, TokenizerError};
 use crate::plan::spec::Template;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
-use minijinja_contrib::pycompat::unknown_method_callback;
 use serde_json::json;
 
 /// What `strftime_now` says, so that a template that prints today's date gives the same tokens on every day.
@@ -132,8 +131,15 @@ impl Chat {
         let messages: Vec<_> =
             messages.iter().map(|m| json!({"role": m.role, "content": self.hide(&m.content)})).collect();
         let Words { begin, end, pad, unknown } = &self.words;
-        let data = json!({"messages": messages, "add_generation_prompt": answers, "bos_token": begin,
-            "eos_token": end, "pad_token": pad, "unk_token": unknown});
+        // `transformers` passes what nobody gave as `none`, which templates tell from what is undefined.
+        let mut data =
+            json!({"messages": messages, "add_generation_prompt": answers, "tools": null, "documents": null});
+        // Of a token that the tokenizer does not have, nothing.
+        for (name, token) in [("bos_token", begin), ("eos_token", end), ("pad_token", pad), ("unk_token", unknown)] {
+            if !token.is_empty() {
+                data[name] = json!(token);
+            }
+        }
         render(&self.source, &data)
     }
 
@@ -208,10 +214,10 @@ fn environment<'a>() -> Environment<'a> {
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
-    environment.set_unknown_method_callback(unknown_method_callback);
+    environment.set_unknown_method_callback(super::methods::call);
     environment.add_filter("tojson", to_json);
     environment.add_function("raise_exception", |why: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, why))
+        Err(Error::new(ErrorKind::InvalidOperation, format!("{REFUSES}{why}")))
     });
     environment.add_function("strftime_now", |format: String| -> Result<String, Error> {
         let (year, month, day) = TODAY;
@@ -243,7 +249,13 @@ fn without_generation(template: &str) -> String {
     out
 }
 
+/// Begins what a template says by `raise_exception`, so that it is told from a mistake in the template.
+const REFUSES: &str = "\u{fdd2}";
+
 fn invalid(error: Error) -> TokenizerError {
+    if let Some((_, why)) = error.detail().and_then(|detail| detail.split_once(REFUSES)) {
+        return TokenizerError::Refused(why.to_owned());
+    }
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     TokenizerError::Template(format!("{}{line}", error.detail().unwrap_or(&error.kind().to_string())))
 }
@@ -301,6 +313,13 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_gave_is_none_and_tokens_that_are_not_there_are_undefined() {
+        let jinja = "{% if tools is not none or documents is not none %}bad{% endif %}{{ tools is defined }}\
+                     {{ bos_token is defined }}{{ eos_token }}";
+        assert_eq!(chat(jinja).prompt("x").unwrap(), [piece("TrueFalse<|end|>", false, false)]);
+    }
+
+    #[test]
     fn a_template_that_is_no_prefix_says_where_it_parts() {
         let jinja = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}bot: {% endif %}";
         let error = chat(jinja).sample("Who?", "Owl").unwrap_err().to_string();
@@ -312,7 +331,10 @@ mod tests {
         let bad = Chat::new(&Template { jinja: "{% for %}".into(), stop: Vec::new() }, &Vec::new());
         assert!(bad.err().unwrap().to_string().contains("line 1"));
         let raises = chat("{{ raise_exception('only system prompts') }}").prompt("x").unwrap_err().to_string();
-        assert!(raises.contains("only system prompts"), "{raises}");
+        assert_eq!(raises, "the chat template refuses this conversation: only system prompts");
+        // A few characters that ask for gigabytes.
+        let huge = "{{ messages|tojson(indent=1000000000) }}";
+        assert!(chat(huge).prompt("x").unwrap_err().to_string().contains("tojson"));
         let endless = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
         assert!(chat(endless).prompt("x").is_err());
     }

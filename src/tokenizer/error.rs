@@ -36,6 +36,8 @@ pub enum TokenizerError {
     LostText { lost: usize, bytes: usize },
     #[error("the chat template is not valid: {0}")]
     Template(String),
+    #[error("the chat template refuses this conversation: {0}")]
+    Refused(String),
     #[error(
         "the chat template cannot be used for training: with the response it does not begin as it does without (they part \
          after \"…{after}\"), so it cannot be told which tokens are the response. The text with `add_generation_prompt` \

@@ -6,8 +6,8 @@ use crate::plan::spec::{self, Pattern, TokenizerSpecials};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
-use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::BpeTrainer;
+use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Hugging};
 
@@ -62,6 +62,14 @@ impl Tokenizer {
         // A file may say to cut or to fill every text, which would lose text here.
         marked.with_padding(None);
         marked.with_truncation(None).map_err(|e| unreadable(e.to_string()))?;
+        // Or to leave out merges at random, which is meant for training and would give other tokens each time.
+        if let ModelWrapper::BPE(bpe) = marked.get_model()
+            && bpe.dropout.is_some()
+        {
+            let mut steady = bpe.clone();
+            steady.dropout = None;
+            marked.with_model(steady);
+        }
         Tokenizer::new(marked, file, specials)
     }
 

@@ -52,6 +52,9 @@ struct Writer {
 /// Values nested deeper than this are no data of a conversation.
 const DEPTH: usize = 100;
 
+/// Nor is a longer text, in bytes: a template may ask for any indentation.
+const LENGTH: usize = 1 << 26;
+
 impl Writer {
     fn write(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
         if depth > DEPTH {
@@ -98,21 +101,26 @@ impl Writer {
         item: impl Fn(usize, &mut String) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let line = |depth: usize, out: &mut String| {
-            if let Some(indent) = self.indent {
-                out.push('\n');
-                out.extend(std::iter::repeat_n(' ', indent * depth));
+            let indent = self.indent.map(|indent| indent.saturating_mul(depth));
+            if out.len().saturating_add(indent.unwrap_or(0)) > LENGTH {
+                return Err(Error::new(ErrorKind::InvalidOperation, "tojson: the text is too long"));
             }
+            if let Some(indent) = indent {
+                out.push('\n');
+                out.extend(std::iter::repeat_n(' ', indent));
+            }
+            Ok(())
         };
         out.push(open);
         for at in 0..count {
             if at > 0 {
                 out.push_str(&self.item);
             }
-            line(depth + 1, out);
+            line(depth + 1, out)?;
             item(at, out)?;
         }
         if count > 0 {
-            line(depth, out);
+            line(depth, out)?;
         }
         out.push(close);
         Ok(())

@@ -18,6 +18,7 @@ mod error;
 mod figures;
 mod hugging;
 mod json;
+mod methods;
 mod shards;
 mod train;
 

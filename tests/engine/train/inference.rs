@@ -72,7 +72,7 @@ fn what_is_remembered_of_a_text_is_not_read_again_and_changes_nothing() {
             for (turn, said) in [(0, 0), (1, 7), (2, 60), (3, 9)] {
                 text.extend(tokens(10 + turn, said));
                 let options = GenerateOptions { max_tokens: 9, ..GenerateOptions::default() };
-                let fresh = decoder.generate(&[text.clone()], &options).unwrap().remove(0);
+                let fresh = decoder.generate(std::slice::from_ref(&text), &options).unwrap().remove(0);
                 let known = memory.tokens().len();
                 let kept = decoder.generate_on(&mut memory, &text, &options, &mut |_, _| Next::GoOn).unwrap();
                 assert_eq!((&kept.tokens, kept.finish), (&fresh.tokens, fresh.finish));
@@ -86,7 +86,7 @@ fn what_is_remembered_of_a_text_is_not_read_again_and_changes_nothing() {
             }
             let other = [&text[..20], &tokens(77, 12)].concat();
             let options = GenerateOptions { max_tokens: 4, temperature: 0.7, seed: 3, ..GenerateOptions::default() };
-            let fresh = decoder.generate(&[other.clone()], &options).unwrap().remove(0);
+            let fresh = decoder.generate(std::slice::from_ref(&other), &options).unwrap().remove(0);
             let kept = decoder.generate_on(&mut memory, &other, &options, &mut |_, _| Next::GoOn).unwrap();
             assert_eq!(kept.tokens, fresh.tokens);
             // The same prompt again: its last token is read once more, since what follows is asked.
