@@ -4,12 +4,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Exit status of a run that was stopped on request and can be resumed.
 pub const STOPPED: i32 = 75;
 
 /// Exit status of a process that a second request ended.
 pub const ENDED: i32 = 130;
+
+/// Between two looks for a signal, for people who wait for an answer to one.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// A request to stop, shared by everyone who can act on it. Clones are one and the same request.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +47,23 @@ impl Stop {
     /// Whether work should finish its step, checkpoint and end.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Tells of the first signal as soon as it has come, whatever is being done meanwhile: not everything can look up at once.
+    ///
+    /// # Errors
+    /// When the system has no thread left to watch.
+    pub fn acknowledge(&self, tell: impl FnOnce(&str) + Send + 'static) -> io::Result<()> {
+        let stop = self.clone();
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            while !stop.asked() {
+                std::thread::sleep(LOOKS_EVERY);
+            }
+            // The number of the signal is noted a moment after that there was one.
+            std::thread::sleep(LOOKS_EVERY / 10);
+            tell(stop.name());
+        })?;
+        Ok(())
     }
 
     /// Asks from within the program.
