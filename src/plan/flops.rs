@@ -93,7 +93,7 @@ fn attention_products(model: &Decoder, sequence: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::{parameters, published};
-    use super::super::spec::{Groups, Lora, LoraTarget};
+    use super::super::spec::{Experts, Groups, Lora, LoraTarget};
     use super::*;
 
     #[test]
@@ -145,10 +145,14 @@ mod tests {
     #[test]
     fn where_every_expert_is_computed_the_idle_ones_cost_as_well() {
         let model = Decoder {
-            experts: Some(super::super::spec::Experts {
+            experts: Some(Experts {
                 count: 4,
                 active: 1,
-                ..super::super::spec::Experts::default()
+                hidden: None,
+                renormalize: true,
+                every: None,
+                balance: 0.01,
+                z_loss: None,
             }),
             ..published::llama([1, 8, 2, 1, 4, 16], true)
         };

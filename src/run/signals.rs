@@ -13,7 +13,7 @@ pub const STOPPED: i32 = 75;
 pub const ENDED: i32 = 130;
 
 /// Between two looks for a signal, for people who wait for an answer to one.
-const LOOKS_EVERY: Duration = Duration::from_millis(50);
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 /// A request to stop, shared by everyone who can act on it. Clones are one and the same request.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Stop {
     asked: Arc<AtomicBool>,
     /// Number of the signal, 0 before any.
     signal: Arc<AtomicUsize>,
+    /// Whether somebody has said that it was heard.
+    told: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -61,9 +63,16 @@ impl Stop {
             }
             // The number of the signal is noted a moment after that there was one.
             std::thread::sleep(LOOKS_EVERY / 10);
-            tell(stop.name());
+            if stop.first_to_tell() {
+                tell(stop.name());
+            }
         })?;
         Ok(())
+    }
+
+    /// Whether nobody has said yet that the request was heard; whoever asks says it.
+    pub fn first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// Asks from within the program.
@@ -143,5 +152,6 @@ mod tests {
         stop.ask();
         assert!(other.asked() && other.flag().load(Ordering::Relaxed));
         assert_eq!(other.name(), "a request");
+        assert!(other.first_to_tell() && !stop.first_to_tell());
     }
 }
