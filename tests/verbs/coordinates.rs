@@ -25,7 +25,7 @@ stage c : next_token {
 stage f : next_token {
   model = taller_alone, tokenizer = pieces, data = stories.train, budget = 9 steps, optimizer = quick
 }
-stage e : next_token {
+stage g : next_token {
   init = b, data = stories.train, budget = 9 steps, optimizer = quick, precision = mixed_bf16
 }
 stage d : sft { init = b, data = questions.train, budget = 9 steps, optimizer = quick, adapter = lora() }
@@ -58,7 +58,7 @@ fn the_standard_parametrisation_grows_with_the_width_and_mup_does_not() {
     }
     assert!(last(&standard, "logits")["change_exponent"].as_f64().unwrap() > 0.4, "{standard:#}");
     assert_eq!(last(&standard, "embedding")["verdict"], "flat", "{standard:#}");
-    let (_, fresh) = check(at, "e", &["--steps", "1", "--seeds", "1"]);
+    let (_, fresh) = check(at, "g", &["--steps", "1", "--seeds", "1"]);
     let notes: Vec<&str> = fresh["notes"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(
