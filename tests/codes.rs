@@ -28,6 +28,7 @@ const COMMANDS: &[Code] = &[
     Code::W1011,
     Code::W1012,
     Code::W1013,
+    Code::W1016,
 ];
 
 fn has_example(code: Code) -> bool {

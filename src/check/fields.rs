@@ -1,5 +1,6 @@
 //! Fields: which setting wins, and what it evaluates to.
 
+use super::examples::Instead;
 use super::records::{Given, Layer, Setting, path_span};
 use super::schema::{CheckInfo, FieldInfo};
 use super::{Checker, Env, Origin, State, foreign};
@@ -176,15 +177,25 @@ impl Checker<'_> {
             other => {
                 let found = self.describe(other);
                 let head = &setting.path[0];
-                self.report(
-                    Problem::new(
-                        Code::E0310,
-                        path_span(&setting.path),
-                        format!("`{}` has no fields to set", head.value),
-                    )
-                    .label(format!("it is {found}"))
-                    .also(value.span, "its value"),
-                );
+                let mut problem = Problem::new(
+                    Code::E0310,
+                    path_span(&setting.path),
+                    format!("`{}` has no fields to set", head.value),
+                )
+                .label(format!("it is {found}"))
+                .also(value.span, "its value");
+                if let (Value::None, [_, field]) = (other, setting.path.as_slice()) {
+                    let written = match &setting.value {
+                        Given::Expr(expr) => self.source_text(expr.span),
+                        _ => "…",
+                    };
+                    let whole = self.examples_for(&info.ty, &Instead::Field(&field.value, written));
+                    let whole: Vec<String> = whole.iter().map(|call| format!("`{} = {call}`", head.value)).collect();
+                    if !whole.is_empty() {
+                        problem = problem.help(format!("set it as a whole: {}", whole.join(" or ")));
+                    }
+                }
+                self.report(problem);
                 return value;
             }
         };

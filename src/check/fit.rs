@@ -1,7 +1,8 @@
 //! Whether a value is of the type that is wanted, and the few conversions there are.
 
+use super::examples::Instead;
 use super::records::Layer;
-use super::{Checker, Env};
+use super::{Checker, Env, foreign};
 use crate::diagnostics::{Code, Problem};
 use crate::source::{Span, path};
 use crate::syntax::ast::Kind;
@@ -20,7 +21,13 @@ impl Checker<'_> {
         match self.convert(&value, want, env) {
             Some(converted) => Traced { value: converted, ..value },
             None => {
-                let problem = self.misfit(&value, want);
+                let mut problem = self.misfit(&value, want);
+                if let (Code::E0312, Some(field), Value::Number(_, unit)) = (problem.code, &env.field, &value.value)
+                    && let Some(counts) = foreign::counts(field, *unit)
+                {
+                    problem.fixes.clear();
+                    problem = problem.help(counts);
+                }
                 self.misfit_name(problem, env, want);
                 Traced { value: Value::Error, ..value }
             }
@@ -283,6 +290,11 @@ impl Checker<'_> {
                         .label(format!("{wanted} is wanted"))
                         .fix(format!("write `{text}`"), span, text.to_string());
                 }
+                if let Some(ours) = foreign::symbols_known_as(text).find(|o| symbols.iter().any(|s| **s == **o)) {
+                    return Problem::new(Code::E0304, span, "symbols are written without quotes")
+                        .label(format!("one of {} is wanted", symbols.join(", ")))
+                        .fix(format!("did you mean `{ours}`?"), span, ours);
+                }
             }
             Value::Symbol(_) | Value::Bool(_) if !want.symbols().is_empty() => {
                 let names = want.symbols();
@@ -315,6 +327,17 @@ impl Checker<'_> {
             .label(format!("this is {found}"));
         if let (Value::Item(..), Type::Record(schema)) = (&value.value, want.bare()) {
             problem = problem.help(format!("name a {} here", self.schema(*schema).name));
+        } else if let Some(example) = self.example_for(want, Instead::Value(&value.value, self.source_text(span))) {
+            problem = problem.help(example);
+        } else if want.alternatives().iter().any(|t| *t.bare() == Type::Bool) {
+            let said = match &value.value {
+                Value::Text(text) => text.to_string(),
+                other => self.show(other),
+            };
+            problem = match foreign::truth(&said) {
+                Some(truth) => problem.fix(format!("write `{truth}`"), span, truth),
+                None => problem.help("write `true` or `false`"),
+            };
         }
         problem
     }

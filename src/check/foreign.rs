@@ -1,6 +1,8 @@
 //! What fields are called elsewhere: in Hugging Face's `TrainingArguments` and model configurations, in nanoGPT, Axolotl,
 //! LLaMA-Factory, PyTorch and Lightning. The table serves suggestions only; no other name of a field is ever accepted.
 
+use crate::types::Unit;
+
 /// A field of the library, with the names that other tools give it.
 struct Row {
     /// The field, or a dotted path to it from the record that the name was written in.
@@ -25,6 +27,46 @@ pub(super) fn known_as(name: &str) -> impl Iterator<Item = Known> + use<'_> {
         .iter()
         .filter(move |row| row.theirs.contains(&name.as_str()))
         .map(|row| Known { ours: row.ours, instead: row.instead })
+}
+
+/// The symbols that other tools write as `value`.
+pub(super) fn symbols_known_as(value: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let value = value.to_ascii_lowercase().replace('-', "_");
+    SYMBOLS.iter().filter(move |(_, theirs)| theirs.contains(&value.as_str())).map(|(ours, _)| *ours)
+}
+
+const SYMBOLS: &[(&str, &[&str])] = &[
+    ("mixed_bf16", &["bf16", "bfloat16", "bf16_mixed"]),
+    ("mixed_f16", &["fp16", "f16", "float16", "half", "16_mixed", "mixed_fp16", "fp16_mixed"]),
+    ("f32", &["fp32", "float32", "float", "single", "full"]),
+    ("rms", &["rmsnorm", "rms_norm"]),
+    ("layer", &["layernorm", "layer_norm"]),
+    ("rotary", &["rope"]),
+    ("learned", &["absolute", "learnt"]),
+    ("absent", &["nope"]),
+    ("swiglu", &["silu", "swish"]),
+    ("gelu", &["gelu_new", "gelu_tanh", "gelu_pytorch_tanh"]),
+    ("relu_squared", &["relu2", "squared_relu"]),
+];
+
+/// The truth value that other languages write as `word`.
+pub(super) fn truth(word: &str) -> Option<&'static str> {
+    match word.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "y" | "true" | "enabled" | "1" => Some("true"),
+        "no" | "off" | "n" | "false" | "disabled" | "0" => Some("false"),
+        _ => None,
+    }
+}
+
+/// What a field counts, where a number in another unit would be taken for something else without it.
+pub(super) fn counts(field: &str, unit: Unit) -> Option<&'static str> {
+    match (field, unit) {
+        ("micro_batch", Unit::Tokens) => Some(
+            "`micro_batch` counts sequences that go through the device at a time: tokens over the length of a sequence; left out, \
+             as many go as fit",
+        ),
+        _ => None,
+    }
 }
 
 /// Why there is no field for what `name` asks for.
@@ -272,6 +314,21 @@ mod tests {
                 assert!(seen.insert((row.ours, *theirs)), "{theirs} → {} twice", row.ours);
                 assert_eq!(*theirs, theirs.to_ascii_lowercase());
             }
+        }
+    }
+
+    #[test]
+    fn every_symbol_of_the_table_is_in_the_library() {
+        let library: String = stdlib::prelude().map(|(_, text)| text).collect();
+        let mut seen = BTreeSet::new();
+        for (ours, theirs) in SYMBOLS {
+            let of_a_type = |line: &str| {
+                line.split("one of [").skip(1).any(|rest| {
+                    rest.split(']').next().is_some_and(|names| names.split(',').any(|name| name.trim() == *ours))
+                })
+            };
+            assert!(library.lines().any(of_a_type), "no field may be `{ours}`");
+            assert!(theirs.iter().all(|name| seen.insert(*name)), "{theirs:?}");
         }
     }
 

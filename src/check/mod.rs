@@ -12,6 +12,7 @@ pub mod builtins;
 mod calls;
 mod checked;
 mod evaluate;
+mod examples;
 mod fields;
 mod fit;
 mod foreign;

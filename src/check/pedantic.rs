@@ -98,8 +98,9 @@ fn whole_sequences(item: &CheckedItem, checked: &Checked, problems: &mut Problem
         && length > 0.0
         && batch > length
         && batch % length != 0.0
+        && !leaves_out(batch, length)
     {
-        // A batch below one sequence is told of without being asked.
+        // A batch below one sequence, or one of which much is left out, is told of without being asked.
         let near = (batch / length).round() * length;
         let (whole, learnt) = ((batch / length).floor(), (batch / length).floor() * length);
         problems.push(
@@ -110,6 +111,15 @@ fn whole_sequences(item: &CheckedItem, checked: &Checked, problems: &mut Problem
         );
     }
 }
+
+/// Whether so much of a batch in tokens is left out, because only whole sequences are learnt from, that it is told of without
+/// being asked.
+pub(crate) fn leaves_out(batch: f64, length: f64) -> bool {
+    batch - (batch / length).floor() * length >= MOST_LEFT_OUT * batch
+}
+
+/// The share of a batch that may be left out without a word.
+const MOST_LEFT_OUT: f64 = 0.1;
 
 /// The model that a stage trains, its own or that of the stage it starts from.
 fn network<'a>(stage: &CheckedItem, checked: &'a Checked) -> Option<&'a CheckedItem> {

@@ -3,6 +3,7 @@
 //! A suggestion is tried out, and trying it out evaluates things. That waits until everything has been evaluated once,
 //! so that it cannot swallow the problems of what it evaluates first.
 
+use super::examples::Instead;
 use super::records::{Given, Layer, Setting};
 use super::schema::FieldInfo;
 use super::{Checker, Env, foreign};
@@ -90,8 +91,13 @@ impl Checker<'_> {
         let problem = if symbols.is_empty() {
             let mut problem =
                 Problem::new(Code::E0201, span, format!("there is no `{name}` here")).label("unknown name");
+            let wants = |ty: &Type| want.alternatives().iter().any(|t| t.bare() == ty);
             if matches!(want.bare(), Type::Text | Type::Path) {
                 problem = problem.help(format!("a text is written in quotes: `\"{name}\"`"));
+            } else if let Some(truth) = foreign::truth(name).filter(|_| wants(&Type::Bool)) {
+                problem = problem.fix(format!("write `{truth}`"), span, truth);
+            } else if let Some(example) = self.example_for(want, Instead::Word(name)) {
+                problem = problem.help(example);
             }
             problem
         } else {
@@ -105,8 +111,14 @@ impl Checker<'_> {
         let symbols = want.symbols();
         let mut known: Vec<Arc<str>> = symbols.clone();
         known.extend(self.names_in_scope(env));
-        let near: Vec<String> =
-            suggest::similar(name, known.iter().map(|k| &**k)).into_iter().map(str::to_owned).collect();
+        let called: Vec<String> = foreign::symbols_known_as(name)
+            .filter(|ours| symbols.iter().any(|s| **s == **ours))
+            .map(str::to_owned)
+            .collect();
+        let near = match called.is_empty() {
+            true => suggest::similar(name, known.iter().map(|k| &**k)).into_iter().map(str::to_owned).collect(),
+            false => called,
+        };
         near.into_iter()
             .filter(|candidate| {
                 symbols.iter().any(|s| **s == **candidate) || self.would_fit(env, candidate, span, want)

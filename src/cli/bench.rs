@@ -6,6 +6,7 @@ use crate::check::{Checked, Options, check_file};
 use crate::device::{self, Chosen, DeviceError};
 use crate::diagnostics::{Code, Problem, Problems};
 use crate::plan::{Plan, Selection, plan_told};
+use crate::run::display::{Form, acknowledge};
 use crate::run::signals::{Interrupt, Stop};
 use crate::run::{self, LabCounts};
 use crate::store::{Lab, RunFolder, StoreError};
@@ -124,9 +125,12 @@ pub fn imprecise(planned: &Planned, chosen: &Chosen) -> Problems {
     problems
 }
 
-/// A request to stop that signals make.
-pub fn stop() -> Result<Stop, Failure> {
-    Stop::on_signals().map_err(|e| Failure::Run { message: format!("cannot listen to signals: {e}"), help: None })
+/// A request to stop that signals make, and that is answered at once in the given form.
+pub fn stop(form: Form) -> Result<Stop, Failure> {
+    let failed = |e| Failure::Run { message: format!("cannot listen to signals: {e}"), help: None };
+    let stop = Stop::on_signals().map_err(failed)?;
+    stop.acknowledge(move |signal| acknowledge(form, signal)).map_err(failed)?;
+    Ok(stop)
 }
 
 /// Ctrl-C for a text that someone waits for.

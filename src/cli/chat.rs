@@ -22,7 +22,7 @@ const COMMANDS: &str = "`/reset` begins anew, `/save FILE` writes the conversati
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage) or `RUN.STAGE`, tuned on conversations, or a folder in the layout of Hugging Face with a chat
+    /// `RUN` (its last stage; `latest` is the latest run) or `RUN.STAGE`, tuned on conversations, or a folder in the layout of Hugging Face with a chat
     /// template.
     #[arg(value_name = "RUN[.STAGE]|DIR")]
     pub model: String,

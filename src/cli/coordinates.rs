@@ -87,6 +87,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         args.seeds,
         chosen.name
     ));
+    let aside = aside(&stage);
+    for note in &aside {
+        screen.note(note);
+    }
     let rows = coordinates(&models, &trial, args.tolerance)
         .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
     let holds = holds(&rows);
@@ -99,12 +103,25 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
             .collect();
         screen.document(&json!({
             "schema_version": 1, "stage": name, "model": path, "device": chosen.name, "networks": networks,
-            "steps": args.steps, "seeds": args.seeds, "tolerance": args.tolerance, "coordinates": rows, "holds": holds,
+            "steps": args.steps, "seeds": args.seeds, "tolerance": args.tolerance, "coordinates": rows, "holds": holds, "notes": aside,
         }));
     } else {
         screen.result(&text(&rows, &models, holds, args.tolerance));
     }
     Ok(if holds { Exit::Done } else { Exit::Unmet })
+}
+
+/// What of a stage plays no part in the check: it is of the width, and weights have one.
+fn aside(stage: &Stage) -> Vec<String> {
+    let Some(training) = stage.training() else { return Vec::new() };
+    let mut notes = Vec::new();
+    if let Some(init) = &training.init {
+        notes.push(format!("networks have fresh weights, not those that `{}` leaves: those have one width", init.name));
+    }
+    if training.products().half().is_some() {
+        notes.push(format!("everything is computed in f32, not in `{}`", training.products().name()));
+    }
+    notes
 }
 
 /// A stage, and the network that it trains afresh or goes on with.

@@ -8,6 +8,7 @@ use crate::data;
 use crate::diagnostics::suggest::similar;
 use crate::plan::Plan;
 use crate::report::{Align, Table, format};
+use crate::run::display::Form;
 use crate::run::{self, Bench};
 use crate::store::Check;
 use indexmap::IndexMap;
@@ -51,7 +52,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     };
     let wanted = needed(&plan, &args.dataset)?;
     let chosen = bench::device(Some("cpu"))?;
-    let stop = bench::stop()?;
+    let stop = bench::stop(Form::choose(false, screen.is_quiet()))?;
     let bench = Bench {
         lab: &lab,
         device: &chosen,

@@ -7,7 +7,7 @@ use super::trained::Stage;
 use super::{Exit, Failure, Screen};
 use crate::model::hugging::{self, Family, Specials};
 use crate::model::{Architecture, Described, Layout, Named, NumberFormat, load_segments, named, write_stream};
-use crate::plan::PlannedStage;
+use crate::plan::{PlannedStage, parameters};
 use crate::store::{Record, disk};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage) or `RUN.STAGE`.
+    /// `RUN` (its last stage; `latest` is the latest run) or `RUN.STAGE`.
     #[arg(value_name = "RUN[.STAGE]")]
     pub model: String,
     /// The folder to make; it must not hold anything yet.
@@ -297,9 +297,14 @@ pub(super) fn head(stage: &Stage, library: &str) -> String {
 fn card(stage: &Stage, architecture: &Architecture, family: Family, record: &Record) -> String {
     let planned = stage.planned();
     let mut out = head(stage, "transformers");
+    let parts = parameters(&planned.model, architecture.vocab as u64);
+    let active = match parts.mixtures {
+        Some(_) => format!(", of which a token uses {},", parts.active()),
+        None => String::new(),
+    };
     let _ = writeln!(
         out,
-        "A {} of {} parameters with a context of {} tokens, the stage `{}` of run `{}` (plan `{}`).\n",
+        "A {} of {} parameters{active} with a context of {} tokens, the stage `{}` of run `{}` (plan `{}`).\n",
         family.model_type(),
         architecture.parameters(),
         architecture.context,

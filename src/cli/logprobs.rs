@@ -8,7 +8,7 @@ use std::io::BufRead;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// `RUN` (its last stage), `RUN.STAGE`, or a folder in the layout of Hugging Face.
+    /// `RUN` (its last stage; `latest` is the latest run), `RUN.STAGE`, or a folder in the layout of Hugging Face.
     #[arg(value_name = "RUN[.STAGE]|DIR")]
     pub model: String,
     /// The device, as `exp devices` lists it.

@@ -50,12 +50,17 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
                 if let Some(device) = precise(&plan) {
                     document["computes"] = device.json;
                 }
+                document["not_exportable"] = kept_here(&plan).iter().map(Kept::json).collect();
                 document["sweeps"] = sweeps.iter().map(PricedSweep::json).collect();
                 screen.document(&document);
             } else {
                 screen.result(&display::text(&plan, device.as_deref(), &now));
                 if let Some(device) = precise(&plan) {
                     screen.result(&device.text);
+                }
+                for (i, kept) in kept_here(&plan).iter().enumerate() {
+                    screen.result(if i == 0 { "\nExport\n" } else { "" });
+                    screen.result(&kept.text());
                 }
                 for (i, sweep) in sweeps.iter().enumerate() {
                     screen.result(if i == 0 { "\nSweeps\n" } else { "\n" });
@@ -105,6 +110,49 @@ fn precise(plan: &Plan) -> Option<Computes> {
     let formats: Vec<&str> = has.split(", ").collect();
     let json = serde_json::json!({ "device": chosen.name, "formats": formats, "lacking": lacking });
     Some(Computes { text, json })
+}
+
+/// A network that no family of `transformers` computes, and the stages that train it.
+struct Kept {
+    model: String,
+    stages: Vec<String>,
+    why: String,
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        format!("    {}: `{}` will not be exported: {}\n", self.stages.join(", "), self.model, self.why)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "model": self.model, "stages": self.stages, "why": self.why })
+    }
+}
+
+/// Nothing is exported without the engine.
+#[cfg(not(feature = "engine"))]
+fn kept_here(_plan: &Plan) -> Vec<Kept> {
+    Vec::new()
+}
+
+/// What `exp export` would refuse, so that nobody learns it after the training.
+#[cfg(feature = "engine")]
+fn kept_here(plan: &Plan) -> Vec<Kept> {
+    use crate::model::{Architecture, hugging};
+    let mut kept: Vec<Kept> = Vec::new();
+    for stage in plan.stages.iter().filter(|stage| stage.spec.training().is_some() && stage.unsupported.is_none()) {
+        if let Some(known) = kept.iter_mut().find(|kept| kept.model == stage.model_name) {
+            known.stages.push(stage.name.clone());
+            continue;
+        }
+        // Which family it is does not hang on the number of entries.
+        let Ok(architecture) = Architecture::new(&stage.model, Some(2)) else { continue };
+        if let Err(why) = hugging::family(&architecture) {
+            let (model, stages) = (stage.model_name.clone(), vec![stage.name.clone()]);
+            kept.push(Kept { model, stages, why: why.to_string() });
+        }
+    }
+    kept
 }
 
 /// What each sweep of the experiment would cost.

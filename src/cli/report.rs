@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The runs.
+    /// The runs, by their ids or words, the beginning of either, or `latest`.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
     /// Where to write it; by default into the folder of the first run.

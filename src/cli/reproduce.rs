@@ -54,7 +54,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         Err(exit) => return Ok(exit),
     };
     let chosen = bench::device(args.device.as_deref())?;
-    let stop = bench::stop()?;
+    let stop = bench::stop(Form::choose(false, screen.is_quiet()))?;
     let bench = Bench {
         lab: &lab,
         device: &chosen,

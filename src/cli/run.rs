@@ -66,7 +66,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.note(&format!("device: {computing}: {}", chosen.reason));
     let promise = crate::device::promise(chosen.kind);
     screen.note(&format!("reproducible: {}: {}", promise.level.name(), promise.why));
-    let stop = bench::stop()?;
+    let form = Form::choose(args.events.is_some(), screen.is_quiet());
+    let stop = bench::stop(form)?;
     let bench = Bench {
         lab: &lab,
         device: &chosen,
@@ -75,9 +76,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         stop: &stop,
         check: Check::Sizes,
     };
-    let mut display = Display::stderr(Form::choose(args.events.is_some(), screen.is_quiet()))
-        .without_failures()
-        .verbose(screen.verbose > 0);
+    let mut display = Display::stderr(form).without_failures().verbose(screen.verbose > 0);
     let ran = run::run(&planned.plan, &bench, &mut display);
     display.finish();
     match ran {

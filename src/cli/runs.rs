@@ -20,18 +20,22 @@ pub enum Action {
     List,
     /// One run: its record.
     Show {
+        /// A run by its id or words, the beginning of either, or `latest`.
         #[arg(value_name = "RUN")]
         run: String,
     },
     /// What differs between two runs: values, data, code, results.
     Diff {
+        /// A run by its id or words, the beginning of either, or `latest`.
         #[arg(value_name = "RUN")]
         left: String,
+        /// The run that it is compared with.
         #[arg(value_name = "RUN")]
         right: String,
     },
     /// Results of several runs side by side.
     Compare {
+        /// Runs by their ids or words, the beginning of either, or `latest`.
         #[arg(value_name = "RUN", required = true, num_args = 2..)]
         runs: Vec<String>,
     },

@@ -83,7 +83,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     ));
     let goal = Goal::of(sweep).map_err(search)?;
     let conduct = Conduct { retry: args.retry, fail_fast: args.fail_fast };
-    let stop = bench::stop()?;
+    let stop = bench::stop(Form::choose(false, screen.is_quiet()))?;
     let mut told = |progress: Progress<'_>| match progress {
         Progress::Started { point, number, of } => screen.note(&format!("point {number} of {of}: {point}")),
         Progress::Ended(entry) => screen.note(&format!(

@@ -32,8 +32,21 @@ impl Network {
     /// at `lab`, or in the one that belongs here. What is doubtful about a folder is told.
     pub fn find(lab: Option<&Path>, name: &str, screen: &Screen) -> Result<Network, Failure> {
         let world = DiskWorld::new("");
-        let at = crate::source::path::join(name, "config.json");
-        let is_there = !matches!(world.start(&at, 0), Err(WorldError::Missing));
+        let holds = |file: &str| {
+            let at = crate::source::path::join(name, file);
+            !matches!(world.start(&at, 0), Err(WorldError::Missing))
+        };
+        let is_there = holds("config.json");
+        if !is_there && holds("adapter_config.json") {
+            return Err(Failure::Usage {
+                message: format!("`{name}` is an adapter in the layout of PEFT, which is no network by itself"),
+                help: Some(
+                    "name the run that trained it, or export that without `--adapter`: the adapter is then worked into the \
+                     network; an adapter from elsewhere is merged by PEFT (`merge_and_unload`) and saved"
+                        .to_owned(),
+                ),
+            });
+        }
         if !is_there && !name.contains('/') {
             let lab = bench::lab_here(lab)?;
             return Ok(Network::Stage(Box::new(Stage::find(&lab, name)?)));

@@ -143,6 +143,9 @@ catalogue! {
     W1011 Warning "data file is missing"
     W1012 Warning "unknown field in the configuration of a model"
     W1013 Warning "published model without a chat template"
+    W1014 Warning "setting has no effect"
+    W1015 Warning "muP with heads that grow"
+    W1016 Warning "tokenizer is not that of the weights"
 }
 
 impl Code {

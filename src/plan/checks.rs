@@ -1,16 +1,19 @@
 //! What must hold between items for the experiment to make sense.
 
+use super::batches::Step;
 use super::chain::{Chain, sequence, stated_vocab};
-use super::figures::thousands;
+use super::figures::{plural, thousands};
 use super::items::Items;
+use super::published::Named;
 use super::references::{reward, trained_on};
 use super::settings;
 use super::shape::{self, kindred};
-use super::spec::{Dataset, Keeping, Needs, Quantity, Stage, Training, Unit};
+use super::spec::{Dataset, Decoder, Keeping, Model, Needs, Quantity, Stage, Tokenizer, Training, Unit};
 use super::{Known, Shape};
+use crate::check::pedantic::leaves_out;
 use crate::check::{Checked, CheckedItem, Origin};
 use crate::diagnostics::{Code, Label, Problem, Problems, Severity};
-use crate::source::Sources;
+use crate::source::{Sources, Span};
 use crate::syntax::ast::Kind;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -37,6 +40,10 @@ pub(super) fn check<'a>(items: &'a Items<'a>, chains: &BTreeMap<&'a str, Chain<'
         }
         data(items, item, spec, training, problems);
         keeping(item, training, problems);
+    }
+    for model in items.models.values() {
+        let Model::Decoder(decoder) = &model.spec;
+        growing_heads(items, model.from, decoder, problems);
     }
     for eval in items.evals.values() {
         shape::check(items, eval.from, &eval.spec.on, "on", problems);
@@ -161,6 +168,23 @@ fn tokenizer(
         );
         return;
     }
+    if let (Some((theirs, _)), Some(published)) = (before, chain.published)
+        && theirs != tokens
+        && let Some(with) = items.tokenizers.get(tokens)
+        && !is_file_of(&with.spec, published)
+    {
+        let message = format!(
+            "`{}` uses the tokenizer `{tokens}`, but its weights were trained with that of a folder",
+            item.name
+        );
+        problems.push(
+            Problem::new(Code::W1016, item.span_of("tokenizer"), message)
+                .label(format!("`{tokens}` here"))
+                .also(published_at(items, item, common), "the folder has one of its own")
+                .note("the entries of an embedding mean what the tokenizer it was trained with says: with others it begins anew")
+                .help("leave `tokenizer` out for the folder's, unless the embedding is meant to be learnt again"),
+        );
+    }
     let (Some((model_item, model)), Some(with)) = (chain.model, items.tokenizers.get(tokens)) else { return };
     // Tuning a published network with other tokens is a choice that people make; the tokens must have embeddings.
     if (common.model.is_some() || chain.published.is_some())
@@ -177,6 +201,29 @@ fn tokenizer(
                 .help("leave `vocab` out of the model: it then has as many as the tokenizer"),
         );
     }
+}
+
+/// Whether a tokenizer is the file that belongs to a published network.
+fn is_file_of(tokenizer: &Tokenizer, published: &Named) -> bool {
+    match (tokenizer, &published.folder.tokenizer) {
+        (Tokenizer::TokenizerJson(own), theirs) => own.file == theirs.file,
+        (Tokenizer::Published(own), theirs) => own.file == theirs.file,
+        _ => false,
+    }
+}
+
+/// Where the published network that a stage comes from is named.
+fn published_at(items: &Items<'_>, item: &CheckedItem, common: &Training) -> Span {
+    let mut at = common.init.as_ref();
+    // No more steps than there are stages; circles have been reported.
+    for _ in 0..items.stages.len() {
+        let Some(before) = at.and_then(|init| items.stages.get(init.name.as_str())) else { break };
+        match before.spec.training() {
+            None => return before.from.span_of("folder"),
+            Some(training) => at = training.init.as_ref(),
+        }
+    }
+    item.span_of("init")
 }
 
 /// A stage that tunes a published network, and neither it nor any stage before it says what prompts look like.
@@ -237,6 +284,65 @@ fn lengths(item: &CheckedItem, stage: &Training, chain: &Chain<'_>, problems: &m
         problem.severity = Severity::Warning;
         problems.push(problem);
     }
+    let sequences = Step::of(batch, length).sequences;
+    let whole = sequences.saturating_mul(length);
+    if batch.unit == Unit::Tokens && batch.amount >= length as f64 && leaves_out(batch.amount, length as f64) {
+        let message = format!("the batch of `{}` is not a whole number of sequences", item.name);
+        let mut problem = Problem::new(Code::W1004, item.span_of("batch"), message)
+            .label(format!(
+                "a step learns from {} of these {} tokens",
+                thousands(whole),
+                thousands(batch.amount as u64)
+            ))
+            .note(format!("only whole sequences of {} tokens are learnt from", thousands(length)))
+            .help(format!("write `batch = {whole} tokens`, or {} for one more", whole.saturating_add(length)));
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    }
+    if let Some(micro) = stage.micro_batch.filter(|micro| super::parameters::size(*micro) > sequences) {
+        problems.push(
+            Problem::new(
+                Code::W1014,
+                item.span_of("micro_batch"),
+                format!("the micro-batch of `{}` is larger than its batch", item.name),
+            )
+            .label(format!("{} at a time", plural(super::parameters::size(micro), "sequence", "sequences")))
+            .also(item.span_of("batch"), format!("a step has {sequences}"))
+            .help(format!(
+                "leave `micro_batch` out, or set it to at most {sequences}; it is `batch` that says how much a step learns from"
+            )),
+        );
+    }
+}
+
+/// muP with a fixed number of heads, which then grow with the width, and nothing that scales their scores for it.
+fn growing_heads(items: &Items<'_>, item: &CheckedItem, model: &Decoder, problems: &mut Problems) {
+    let Some(mup) = model.mup.filter(|mup| mup.base_head_dim.is_none()) else { return };
+    let leaf = |path: &str| item.leaves.iter().find(|leaf| leaf.path == path);
+    let (Some(heads), Some(size)) = (leaf("heads"), leaf("head_dim")) else { return };
+    // What is computed may follow from the width; a bare number does not.
+    let is_bare = items.checked.sources.text(heads.span).chars().all(|c| c.is_ascii_digit() || c == '_');
+    if !is_bare || size.origin != Origin::Default {
+        return;
+    }
+    let heads_of = |width: i64| width.checked_div(model.heads).filter(|n| *n > 0 && width % model.heads == 0);
+    let base = heads_of(mup.base_width);
+    let help = match base {
+        Some(base) => format!(
+            "add their size at the base, `mup(base_width = {}, base_head_dim = {base})`, or let there be more of them, \
+             `heads = width / {base}`",
+            mup.base_width
+        ),
+        None => "add their size at the base to `mup` as `base_head_dim`, or let there be more of them, as in `heads = width / 64`"
+            .to_owned(),
+    };
+    problems.push(
+        Problem::new(Code::W1015, item.span_of("mup"), format!("heads of `{}` grow with its width", item.name))
+            .label("rates found at one width will not fit another")
+            .also(heads.span, format!("{} at every width", plural(model.heads.unsigned_abs(), "head", "heads")))
+            .note("scores of larger heads are larger: muP scales them by 1/head_dim, if it knows the size at the base")
+            .help(help),
+    );
 }
 
 /// Training and validation data are of the shape that the objective learns from.

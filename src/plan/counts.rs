@@ -70,6 +70,11 @@ pub trait KnownCounts {
         Known::Unknown("this device has not been measured; a run on it will do that".to_owned())
     }
 
+    /// Whether the device computes every expert of a mixture for every token, as a GPU does.
+    fn every_expert(&self) -> bool {
+        false
+    }
+
     /// Bytes that activations may take when a stage leaves its micro-batch open.
     fn activation_bytes(&self) -> u64 {
         ACTIVATION_BYTES

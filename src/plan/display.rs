@@ -4,8 +4,8 @@ use super::datasets::{called, summary};
 use super::figures::{bytes, duration, flops, number, plural, thousands};
 use super::graph::{Estimate, Known, Plan, PlannedStage};
 use super::memory::adapters;
-use super::spec::{Decoder, Keeping, Metric, Precision, Tokenizer};
-use super::status::Statuses;
+use super::spec::{Decoder, Keeping, Metric, Precision, Tokenizer, Training};
+use super::status::{Status, Statuses};
 use super::totals::{Price, totals};
 use std::fmt::Write;
 
@@ -139,7 +139,7 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         if let Some(mixtures) = &p.mixtures {
             let blocks = plural(p.mixed(), "block", "blocks");
             let (count, all) = (thousands(mixtures.count), thousands(p.mixed_block()));
-            parts.push(format!("{blocks} of {count} experts × {all}"));
+            parts.push(format!("{blocks} with {count} experts each × {all}"));
         }
         if p.values > 0 {
             parts.push(format!("values {}", thousands(p.values)));
@@ -186,23 +186,25 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
     out.field("data", &from);
     out.field("length", &length(e));
     out.field("", &e.derivation);
-    let micro = e.micro_batch.value().filter(|m| **m < e.sequences);
     let batch =
         format!("{} of {}", plural(e.sequences, "sequence", "sequences"), plural(e.sequence, "token", "tokens"));
-    out.field(
-        "step",
-        &match micro {
-            Some(m) => format!("{batch}, {} at a time", thousands(*m)),
-            None => batch,
-        },
-    );
+    out.field("step", &format!("{batch}{}", at_a_time(e, common)));
     if stage.unsupported.is_some() {
         out.field("needs", &stage.depends_on.join(", "));
         return;
     }
     let mut compute = show(&e.flops, |x| format!("{} FLOPs", flops(*x)));
-    if let Some(Known::Value(all)) = &e.hardware_flops {
-        write!(compute, "; {} with blocks computed again", flops(*all)).ok();
+    let again = if common.recompute { "blocks computed again" } else { "" };
+    let (all, on_gpu) = (e.hardware_flops.as_ref().and_then(Known::value), e.gpu_flops.as_ref().and_then(Known::value));
+    // Where nothing is measured yet, a CPU is taken for granted.
+    let every = all.is_some() && all == on_gpu;
+    let more = if every && common.recompute { " and " } else { "" };
+    let experts = if every { "every expert computed for every token" } else { "" };
+    if let Some(all) = all {
+        write!(compute, "; {} with {again}{more}{experts}", flops(*all)).ok();
+    }
+    if let Some(all) = on_gpu.filter(|_| !every) {
+        write!(compute, "; {} on a GPU, which computes every expert for every token", flops(*all)).ok();
     }
     out.field("compute", &compute);
     out.field(
@@ -303,6 +305,22 @@ fn network(model: &Decoder) -> String {
     )
 }
 
+/// How many sequences go through the device at once, and why so many.
+fn at_a_time(e: &Estimate, common: &Training) -> String {
+    let Some(micro) = e.micro_batch.value() else { return String::new() };
+    let all = *micro >= e.sequences;
+    let so_many = if all { "all at once".to_owned() } else { format!("{} at a time", thousands(*micro)) };
+    match e.fitted {
+        None if all => String::new(),
+        None => format!(", {so_many}, as `micro_batch` says"),
+        Some(_) if all && !common.recompute => format!(", {so_many}"),
+        Some(limit) => {
+            let more = if common.recompute { ", more of them with `recompute`" } else { "" };
+            format!(", {so_many}: as many as have activations within {}{more}; `micro_batch` sets it", bytes(limit))
+        }
+    }
+}
+
 fn length(e: &Estimate) -> String {
     match &e.steps {
         Known::Unknown(why) => format!("unknown: {why}"),
@@ -332,6 +350,10 @@ fn state_of<T>(name: &str, hash: &Known<T>, unsupported: Option<&str>, statuses:
     match (statuses.get(name), hash) {
         (Some(status), _) if status.cached => "cached".to_owned(),
         (_, Known::Unknown(why)) => format!("cannot run yet: {why}"),
+        (Some(Status { reason, resumes_at: Some(step), .. }), _) => {
+            let reason = if reason.is_empty() { "will run" } else { reason };
+            format!("{reason}; goes on from its checkpoint of step {}", thousands(*step))
+        }
         (Some(status), _) if !status.reason.is_empty() => status.reason.clone(),
         _ => "will run".to_owned(),
     }

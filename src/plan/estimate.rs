@@ -44,8 +44,13 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         None => Known::Value(()),
         Some(why) => Known::Unknown(why),
     };
-    let each = executed.clone().and_then(|()| parts.clone());
-    let each = each.map(|parts| stage_flops_per_token(of.model, &parts, sequence, common));
+    let cost = |every| {
+        let parts = executed.clone().and_then(|()| parts.clone());
+        parts.map(|parts| stage_flops_per_token(of.model, &parts, sequence, common, every))
+    };
+    let mixed = of.model.experts.is_some();
+    let each = cost(counts.every_expert());
+    let on_gpu = mixed.then(|| cost(true));
     let flops_per_token = each.clone().map(|each| each.model);
     let micro = executed.clone().and_then(|()| vocab.clone()).map(|vocab| match common.micro_batch {
         Some(given) => super::parameters::size(given).clamp(1, step.sequences),
@@ -97,9 +102,10 @@ pub(super) fn estimate(of: &Costed<'_>, counts: &dyn KnownCounts, problems: &mut
         epochs: length.epochs,
         derivation,
         flops: flops_per_token.and_then(|each| positions.clone().map(|n| each * n as f64)),
-        hardware_flops: common
-            .recompute
+        hardware_flops: (common.recompute || mixed && counts.every_expert())
             .then(|| each.and_then(|each| positions.clone().map(|n| each.hardware * n as f64))),
+        gpu_flops: on_gpu.map(|each| each.and_then(|each| positions.clone().map(|n| each.hardware * n as f64))),
+        fitted: common.micro_batch.is_none().then(|| counts.activation_bytes()),
         memory,
         seconds: speed.and_then(|speed| positions.map(|n| n as f64 / speed.max(f64::MIN_POSITIVE))),
     }

@@ -8,7 +8,8 @@
 //!
 //! A stage that trains adapters makes no gradient of the matrices beside them, which is two of the six operations; its adapters
 //! cost their own six, of which DoRA needs two, and two for the gradient of each matrix that it adapts, through which it gets
-//! those of its own parts. What is done once a pass and not once a token (DoRA's products of the two parts) is left out.
+//! those of its own parts. A GPU computes every expert for every token, and the first matrices of each once more on the way
+//! back; on the CPU a token goes through its own experts alone. What is done once a pass and not once a token (DoRA's products of the two parts) is left out.
 
 use super::memory::{adapted, adapters};
 use super::parameters::{Parameters, size};
@@ -20,7 +21,8 @@ use serde::Serialize;
 pub struct Flops {
     /// What the objective needs.
     pub model: f64,
-    /// What a device is asked to do: with `recompute`, the forward pass of the blocks once more.
+    /// What a device is asked to do: with `recompute`, the forward pass of the blocks once more; with mixtures where every expert
+    /// is computed for every token, those that do not count as well.
     pub hardware: f64,
 }
 
@@ -29,8 +31,15 @@ pub fn training_flops_per_token(model: &Decoder, parameters: &Parameters, sequen
     6.0 * parameters.multiplied() as f64 + 12.0 * attention_products(model, sequence)
 }
 
-/// The same for a stage as it is set: with its adapters, and with blocks computed again where it asks for that.
-pub fn stage_flops_per_token(model: &Decoder, parameters: &Parameters, sequence: u64, stage: &Training) -> Flops {
+/// The same for a stage as it is set: with its adapters, and with blocks computed again where it asks for that. With `every`,
+/// each expert of a mixture is computed for every token, as on a GPU.
+pub fn stage_flops_per_token(
+    model: &Decoder,
+    parameters: &Parameters,
+    sequence: u64,
+    stage: &Training,
+    every: bool,
+) -> Flops {
     let attention = attention_products(model, sequence);
     // All that a token is multiplied with but the last norm and the output.
     let head = if parameters.output > 0 { parameters.output } else { parameters.embedding };
@@ -46,7 +55,17 @@ pub fn stage_flops_per_token(model: &Decoder, parameters: &Parameters, sequence:
         flops += if lora.magnitude { 2.0 * own + 2.0 * adapted(model, adapter) as f64 } else { 6.0 * own };
         again += 2.0 * own;
     }
-    Flops { model: flops, hardware: if stage.recompute { flops + again } else { flops } }
+    let mut beside = 0.0;
+    if let Some(mixtures) = parameters.mixtures.filter(|_| every) {
+        let experts = mixtures.expert as f64 * mixtures.count as f64 * mixtures.blocks as f64;
+        let idle = experts - mixtures.expert as f64 * mixtures.active as f64 * mixtures.blocks as f64;
+        // Adapters make no gradient of experts.
+        beside += if stage.adapter.is_some() { 4.0 } else { 6.0 } * idle;
+        // One of two first matrices is a gate.
+        beside += 2.0 * experts * if model.activation.gated() { 2.0 / 3.0 } else { 0.5 };
+        again += 2.0 * idle;
+    }
+    Flops { model: flops, hardware: flops + beside + if stage.recompute { again } else { 0.0 } }
 }
 
 /// Operations of one forward pass over one sequence, counting each matrix product and nothing else.
@@ -74,7 +93,7 @@ fn attention_products(model: &Decoder, sequence: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::{parameters, published};
-    use super::super::spec::{Groups, Lora, LoraTarget};
+    use super::super::spec::{Experts, Groups, Lora, LoraTarget};
     use super::*;
 
     #[test]
@@ -104,7 +123,7 @@ mod tests {
         assert_eq!((parts.multiplied(), parts.block()), (680, 592));
         let flops = |adapter: Option<Adapter>, recompute| {
             let stage = Training { adapter, recompute, ..plain() };
-            let Flops { model: needed, hardware } = stage_flops_per_token(&model, &parts, 4, &stage);
+            let Flops { model: needed, hardware } = stage_flops_per_token(&model, &parts, 4, &stage, false);
             (needed, hardware)
         };
         let whole = 6.0 * 680.0 + 12.0 * 32.0;
@@ -119,6 +138,33 @@ mod tests {
         assert_eq!(flops(lora(false), false), (frozen + 480.0, frozen + 480.0));
         assert_eq!(flops(lora(false), true).1, frozen + 480.0 + 2.0 * 592.0 + 4.0 * 32.0 + 160.0);
         assert_eq!(flops(lora(true), false).0, frozen + 160.0 + 2.0 * 192.0);
+    }
+
+    /// By hand, of one block as above with four experts of 3·8·16 = 384, of which a token uses one, and a router of 8·4: idle are
+    /// 3·384 = 1,152, and the first matrices of all experts are two thirds of 1,536.
+    #[test]
+    fn where_every_expert_is_computed_the_idle_ones_cost_as_well() {
+        let model = Decoder {
+            experts: Some(Experts {
+                count: 4,
+                active: 1,
+                hidden: None,
+                renormalize: true,
+                every: None,
+                balance: 0.01,
+                z_loss: None,
+            }),
+            ..published::llama([1, 8, 2, 1, 4, 16], true)
+        };
+        let parts = parameters(&model, 10);
+        let flops =
+            |recompute, every| stage_flops_per_token(&model, &parts, 4, &Training { recompute, ..plain() }, every);
+        let gathered = flops(false, false);
+        assert_eq!(gathered.model, gathered.hardware);
+        assert_eq!(gathered.model, 6.0 * (680.0 + 32.0) + 12.0 * 32.0);
+        let every = flops(false, true);
+        assert_eq!((every.model, every.hardware), (gathered.model, gathered.model + 6.0 * 1152.0 + 2.0 * 1024.0));
+        assert_eq!(flops(true, true).hardware - every.hardware, 2.0 * (592.0 + 32.0 + 1152.0) + 4.0 * 32.0);
     }
 
     fn plain() -> Training {

@@ -217,8 +217,13 @@ pub struct Estimate {
     pub derivation: String,
     /// Forward and backward over all steps, as [`flops`](super::flops) defines them.
     pub flops: Known<f64>,
-    /// The same as a device computes it, where that is more: with blocks computed again on the way back.
+    /// The same as a device computes it, where that is more: with blocks computed again on the way back, or every expert computed
+    /// for every token.
     pub hardware_flops: Option<Known<f64>>,
+    /// The same on a GPU, of a network with experts.
+    pub gpu_flops: Option<Known<f64>>,
+    /// The bytes that the activations of `micro_batch` were to fit in, where the stage leaves it open.
+    pub fitted: Option<u64>,
     /// Upper bound on memory, and its parts.
     pub memory: Known<Memory>,
     /// Checkpoints and weights on disk.

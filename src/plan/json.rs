@@ -50,9 +50,11 @@ pub fn json(plan: &Plan, device: Option<&str>, statuses: &Statuses) -> Json {
                 .put("derivation", &e.derivation)
                 .known("flops", &e.flops)
                 .put_some("hardware_flops", e.hardware_flops.as_ref().map(|all| json!(all.value())))
+                .put_some("gpu_flops", e.gpu_flops.as_ref().map(|all| json!(all.value())))
                 .known("memory_bytes", &e.memory.clone().map(|m| m.total()))
                 .known("memory", &e.memory)
                 .known("micro_batch", &e.micro_batch)
+                .put_some("micro_batch_fits", e.fitted.map(|bytes| json!(bytes)))
                 .known("disk_bytes", &e.disk_bytes)
                 .known("seconds", &e.seconds)
                 .put("unsupported", &stage.unsupported)
@@ -179,8 +181,8 @@ impl Object {
     }
 
     fn status(self) -> Object {
-        let Status { cached, reason } = self.status.clone();
-        self.put("cached", cached).put("reason", reason)
+        let Status { cached, reason, resumes_at } = self.status.clone();
+        self.put("cached", cached).put("reason", reason).put_some("resumes_at", resumes_at.map(|step| json!(step)))
     }
 
     fn done(mut self) -> Json {

@@ -86,13 +86,18 @@ fn steps(given: &Budget) -> (Known<u64>, String) {
         let from = growth.from.saturating_mul(step.sequence);
         format!(" (from {} on, over {})", thousands(from), plural(growth.steps, "step", "steps"))
     });
-    let a_step = format!("{} a step{growing}", plural(step.tokens(), "token", "tokens"));
+    // What a step of samples has room for is more than it learns from.
+    let room = if given.rows == Rows::Padded { ", padding included" } else { "" };
+    let a_step = format!("{} a step{growing}{room}", plural(step.tokens(), "token", "tokens"));
     let name = &given.data.name;
     match given.budget.unit {
         Unit::Steps => {
             let steps = wanted.floor() as u64;
-            let all = step.tokens_in(steps);
-            let text = format!("{} × {a_step} = {} tokens", plural(steps, "step", "steps"), thousands(all));
+            let times = plural(steps, "step", "steps");
+            let text = match given.rows {
+                Rows::Packed => format!("{times} × {a_step} = {} tokens", thousands(step.tokens_in(steps))),
+                Rows::Padded => format!("{times} × {rows} = {}", plural(step.sequences_in(steps), "sample", "samples")),
+            };
             (Known::Value(steps), text)
         }
         Unit::Tokens => {
@@ -285,6 +290,12 @@ mod tests {
         assert_eq!(l.derivation, "3 epochs × 10,000 samples of `stories.train` ÷ 64 sequences a step = 469 steps");
         // 469 steps see 30,016 samples of 100 tokens on average.
         assert_eq!(l.tokens, Known::Value(3_001_600));
+        // So many steps are told of in samples too: what rows have room for is not what is learnt from.
+        let l = length(&counted_given(10.0, Unit::Steps, Rows::Padded));
+        assert_eq!(l.derivation, "10 steps × 64 sequences a step = 640 samples");
+        assert_eq!(l.tokens, Known::Value(64_000));
+        let l = length(&given(1e7, Unit::Tokens, Rows::Padded));
+        assert_eq!(l.derivation, "10 M tokens ÷ 16,384 tokens a step, padding included = 610 steps");
         let l = length(&given(640.0, Unit::Documents, Rows::Padded));
         assert_eq!(l.steps, Known::Value(10));
     }

@@ -137,8 +137,16 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64,
     let tokens = sequence.saturating_mul(micro_batch);
     // A cap keeps the tangents beside the logits, and makes their slopes.
     let copies = LOGIT_COPIES + if model.logit_cap.is_some() { 3 } else { 0 } + u64::from(training.half);
+    // Which tokens belong to which row, for the balance of experts: made on the host, and once more on a GPU. Documents that are
+    // kept apart within a row are more sequences than rows; how many the data says.
+    let belonging = if model.experts.is_some() { tokens.saturating_mul(micro_batch).saturating_mul(2) } else { 0 };
     let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(copies);
-    blocks.saturating_add(ends).saturating_mul(tokens).saturating_add(logits).saturating_mul(F32)
+    blocks
+        .saturating_add(ends)
+        .saturating_mul(tokens)
+        .saturating_add(logits)
+        .saturating_add(belonging)
+        .saturating_mul(F32)
 }
 
 /// The largest power of two whose activations fit in `limit_bytes`, but no more than `batch_sequences` and no less
@@ -153,7 +161,11 @@ pub fn micro_batch(
 ) -> u64 {
     let one = activations(model, vocab, sequence, 1, training).max(1);
     let fitting = (limit_bytes / one).max(1);
-    let power = 1u64 << fitting.ilog2();
+    let mut power = 1u64 << fitting.ilog2();
+    // What balances experts grows with the square of the rows.
+    while power > 1 && activations(model, vocab, sequence, power, training) > limit_bytes {
+        power /= 2;
+    }
     power.min(batch_sequences.max(1))
 }
 

@@ -133,6 +133,8 @@ fn estimate(folder: &Folder) -> Estimate {
         derivation: nothing(),
         flops: Known::Value(0.0),
         hardware_flops: None,
+        gpu_flops: None,
+        fitted: None,
         memory: Known::Value(Memory {
             weights: bytes(parts.largest()),
             gradients: 0,

@@ -164,6 +164,21 @@ pub(super) fn pace(
             .help("let it grow over fewer steps, or train longer"),
         );
     }
+    if let Some(spike) = &common.on_spike
+        && spike.window.unsigned_abs() >= steps
+    {
+        problems.push(
+            Problem::new(
+                Code::W1014,
+                item.span_of("on_spike.window"),
+                format!("`{}` is over before a leap of its loss could be told", item.name),
+            )
+            .label(format!("the median is over {} before it", plural(spike.window.unsigned_abs(), "step", "steps")))
+            .also(item.span_of("budget"), lasts())
+            .note("a loss or gradient that is not finite is acted upon all the same")
+            .help(format!("lower `window` to well below {steps}, or train longer")),
+        );
+    }
     if let Some(every) = &common.validate
         && let Some(period) = counted(every.period).filter(|n| *n > steps as f64)
     {

@@ -170,6 +170,11 @@ impl KnownCounts for LabCounts {
         self.vocab.get(tokenizer).copied()
     }
 
+    fn every_expert(&self) -> bool {
+        // What a device is shown as begins with its name.
+        self.device.as_ref().is_some_and(|device| !device.starts_with("cpu"))
+    }
+
     fn tokens_per_second(&self, work: &Workload<'_>) -> Known<f64> {
         let of = |r: &&Rate| r.precision == work.precision && self.device.as_ref().is_none_or(|d| *d == r.device);
         let here = || self.rates.iter().rev().filter(of);
@@ -210,6 +215,7 @@ mod tests {
             start: None,
             precision: None,
             scaling: None,
+            experts: None,
         }
     }
 

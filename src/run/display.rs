@@ -157,6 +157,16 @@ impl Display {
     }
 }
 
+/// Answers a signal on stderr, from whatever thread it is seen on.
+pub fn acknowledge(form: Form, signal: &str) {
+    let mut display = Display::stderr(form);
+    let event = Event::Stopping { signal: signal.to_owned() };
+    match form {
+        Form::Json => display.json(&event),
+        _ => display.say(&sentence(&event).unwrap_or_default()),
+    }
+}
+
 impl Observer for Display {
     fn event(&mut self, event: &Event) {
         if self.form == Form::Json {
@@ -370,7 +380,7 @@ fn sentence(event: &Event) -> Option<String> {
             format!("{stage} at step {step} writes: {}", one_line(&text, 160))
         }
         Event::Stopping { signal } => {
-            format!("{signal}: saving what is done; once more ends at once, without saving")
+            format!("{signal}: finishing what is at hand and keeping it; once more ends at once")
         }
         Event::Notice { level: Level::Info, text } => text.clone(),
         Event::Notice { level: Level::Warning, text } => format!("warning: {text}"),

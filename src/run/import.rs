@@ -69,6 +69,7 @@ impl Walk<'_> {
             start: None,
             precision: None,
             scaling: None,
+            experts: None,
             warnings,
         };
         let facts = serde_json::to_value(&facts).map_err(|e| failed(format!("cannot note what was read: {e}")))?;

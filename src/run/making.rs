@@ -75,19 +75,24 @@ impl Walk<'_> {
             Claim::Build(draft) => {
                 self.tell(Event::TokenizerStarted { tokenizer: planned.name.clone(), hash: hash.clone() })?;
                 let records = || match train_on(&planned.spec) {
-                    Some(on) => self.records(on).map(Some),
+                    Some(on) => self.records(on).map(|records| Some(self.until_stopped(records))),
                     None => Ok(None),
                 };
                 let empty = || -> data::Records<'_> { Box::new(std::iter::empty()) };
-                let trained = tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base)
-                    .map_err(failed)?;
+                let made = tokenizer::make(&planned.spec, records()?.unwrap_or_else(empty), self.bench.base);
+                self.stopped()?;
+                let trained = made.map_err(failed)?;
                 match &planned.spec {
                     // A published tokenizer is kept as it was published, to the byte.
                     spec::Tokenizer::Published(_) => self.copy(planned, &draft)?,
                     _ => trained.save(&draft.files().join(TOKENIZER)).map_err(failed)?,
                 }
                 let figures = match records()? {
-                    Some(records) => tokenizer::measure(&trained, records).map_err(failed)?,
+                    Some(records) => {
+                        let measured = tokenizer::measure(&trained, records);
+                        self.stopped()?;
+                        measured.map_err(failed)?
+                    }
                     None => tokenizer::Figures::default(),
                 };
                 let facts = json!({ "vocab": trained.vocab(), "figures": figures });
@@ -146,6 +151,12 @@ impl Walk<'_> {
         Ok(Box::new(reader))
     }
 
+    /// The same records, which end early when a stop is asked for: whoever has read them must look.
+    fn until_stopped<'r>(&self, records: data::Records<'r>) -> data::Records<'r> {
+        let stop = self.bench.stop.clone();
+        Box::new(records.take_while(move |_| !stop.asked()))
+    }
+
     /// A dataset as tokens on disk; with a chat template only responses carry loss.
     pub(super) fn tokens(
         &mut self,
@@ -177,9 +188,10 @@ impl Walk<'_> {
                     None => None,
                 };
                 let writer = TokenWriter::create(&draft.files(), tokenizer.vocab(), chat.is_some()).map_err(failed)?;
-                let records = self.records(data)?;
-                let summary =
-                    tokenizer::write(tokenizer, chat.as_ref(), records, writer, &mut |_, _| {}).map_err(failed)?;
+                let records = self.until_stopped(self.records(data)?);
+                let written = tokenizer::write(tokenizer, chat.as_ref(), records, writer, &mut |_, _| {});
+                self.stopped()?;
+                let summary = written.map_err(failed)?;
                 let mut facts = facts;
                 facts["summary"] = serde_json::to_value(&summary).unwrap_or_default();
                 (draft.finish(facts)?, false)

@@ -238,6 +238,10 @@ impl Walk<'_> {
             Err(failure) => (Status::Failed, Some(failure.to_string())),
         };
         self.record.status = status;
+        // What ends at once leaves no time for an answer, which comes first all the same.
+        if matches!(outcome, Err(Failure::Stopped)) && self.bench.stop.first_to_tell() {
+            self.observer.event(&Event::Stopping { signal: self.bench.stop.name().to_owned() });
+        }
         let seconds = started.elapsed().as_secs_f64();
         let told = self.tell(Event::RunFinished { status, seconds, why });
         let written = self.run.write_record(&self.record);

@@ -38,10 +38,19 @@ impl Walk<'_> {
         let Some(trained) = self.tokenizers.get(&planned.tokenizer) else { return Ok(()) };
         let failed =
             |why: String| Failure::Stage { name: name.to_owned(), why: format!("cannot write samples: {why}") };
-        let chat = match planned.spec.template() {
-            Some(template) => Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?),
-            None => None,
-        };
+        let mut prompts: Vec<String> = Vec::new();
+        // As it is judged: with the template of the stage it comes from, where it has none of its own.
+        let mut chat = None;
+        if let Some(template) = self.plan.template_of(name) {
+            for record in self.records(data)?.take(COUNT) {
+                let record = record.map_err(|e| failed(e.to_string()))?;
+                prompts.extend(record.prompt);
+            }
+            // A stage that learns from texts is asked nothing.
+            if !prompts.is_empty() {
+                chat = Some(Chat::of(template, &trained.tokenizer).map_err(|e| failed(e.to_string()))?);
+            }
+        }
         let answers = chat.is_some();
         let model = Model::load(&planned.model, &folder.join(WEIGHTS), &trained.tokenizer, chat, self.bench.device)
             .map_err(|why| Failure::Model { name: name.to_owned(), why })?;
@@ -51,13 +60,7 @@ impl Walk<'_> {
             top_p: if answers { 1.0 } else { 0.95 },
             ..Decoding::greedy(0)
         };
-        let mut prompts: Vec<String> = Vec::new();
-        if answers {
-            for record in self.records(data)?.take(COUNT) {
-                let record = record.map_err(|e| failed(e.to_string()))?;
-                prompts.extend(record.prompt);
-            }
-        } else {
+        if !answers {
             prompts = vec![String::new(); COUNT];
         }
         let rendered = prompts.iter().map(|p| model.render(p)).collect::<Result<Vec<_>, _>>().map_err(failed)?;

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Exit status of a run that was stopped on request and can be resumed.
 pub const STOPPED: i32 = 75;
@@ -11,12 +12,17 @@ pub const STOPPED: i32 = 75;
 /// Exit status of a process that a second request ended.
 pub const ENDED: i32 = 130;
 
+/// Between two looks for a signal, for people who wait for an answer to one.
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
 /// A request to stop, shared by everyone who can act on it. Clones are one and the same request.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
     /// Number of the signal, 0 before any.
     signal: Arc<AtomicUsize>,
+    /// Whether somebody has said that it was heard.
+    told: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -43,6 +49,30 @@ impl Stop {
     /// Whether work should finish its step, checkpoint and end.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Tells of the first signal as soon as it has come, whatever is being done meanwhile: not everything can look up at once.
+    ///
+    /// # Errors
+    /// When the system has no thread left to watch.
+    pub fn acknowledge(&self, tell: impl FnOnce(&str) + Send + 'static) -> io::Result<()> {
+        let stop = self.clone();
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            while !stop.asked() {
+                std::thread::sleep(LOOKS_EVERY);
+            }
+            // The number of the signal is noted a moment after that there was one.
+            std::thread::sleep(LOOKS_EVERY / 10);
+            if stop.first_to_tell() {
+                tell(stop.name());
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Whether nobody has said yet that the request was heard; whoever asks says it.
+    pub fn first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
     }
 
     /// Asks from within the program.
@@ -122,5 +152,6 @@ mod tests {
         stop.ask();
         assert!(other.asked() && other.flag().load(Ordering::Relaxed));
         assert_eq!(other.name(), "a request");
+        assert!(other.first_to_tell() && !stop.first_to_tell());
     }
 }

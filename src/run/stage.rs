@@ -7,7 +7,9 @@ use super::{Failure, Walk};
 use crate::device::Kind as DeviceKind;
 use crate::plan::spec::{Keeping, Precision, Quantity, Stage, Training, Unit};
 use crate::plan::{self, Known, PlannedStage};
-use crate::store::{CheckpointRef, Claim, Draft, Event, Loss, Object, ObjectKind, Scaling, StageResult, Start};
+use crate::store::{
+    CheckpointRef, Claim, Draft, Event, Experts, Loss, Object, ObjectKind, Scaling, StageResult, Start,
+};
 use crate::tokenizer::Shards;
 use crate::train::{self, Adapting, Boundary, Corpus, Job, Keep, Objective, Outcome, Schedule, Validation};
 use crate::types::core::Core;
@@ -63,6 +65,9 @@ pub struct StageFacts {
     /// Of `mixed_f16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Of a network that has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
 }
 
 /// Why this version cannot execute a stage of a kind that it otherwise can.
@@ -150,6 +155,7 @@ impl Walk<'_> {
                 start: facts.start,
                 precision: facts.precision,
                 scaling: facts.scaling,
+                experts: facts.experts,
             },
         );
         self.stages.insert(planned.name.clone(), object);
@@ -322,6 +328,7 @@ impl Walk<'_> {
         }
         self.sample(planned, &draft.files(), &common.data, trained.steps)?;
         let curve = self.run.folder().curves()?.shift_remove(name).unwrap_or_default();
+        let experts = curve.experts();
         let curve = serde_json::to_vec(&curve)
             .map_err(|e| Failure::Stage { name: name.to_owned(), why: format!("cannot keep the curve: {e}") })?;
         std::fs::write(draft.files().join(CURVE), curve).map_err(|e| Failure::io(name, "keep the curve", &e))?;
@@ -329,7 +336,8 @@ impl Walk<'_> {
             (Keeping::Best(_), Some(best)) => Some(best.loss),
             _ => trained.valid_loss,
         };
-        let flops = flops_per_token(planned, common, vocab, amounts.sequence as u64);
+        let every = self.bench.device.kind != DeviceKind::Cpu;
+        let flops = flops_per_token(planned, common, vocab, amounts.sequence as u64, every);
         let facts = StageFacts {
             parameters: trained.parameters,
             steps: trained.steps,
@@ -355,6 +363,7 @@ impl Walk<'_> {
             }),
             precision: Some(common.products()),
             scaling: trained.loss_scale.map(|scale| Scaling { loss_scale: scale, left_out: trained.overflows }),
+            experts,
         };
         let facts = serde_json::to_value(&facts).map_err(|e| Failure::Stage {
             name: name.to_owned(),
@@ -369,9 +378,9 @@ fn order(facts: &StageFacts) -> Option<String> {
     (!facts.data_order.is_empty()).then(|| facts.data_order.clone())
 }
 
-fn flops_per_token(planned: &PlannedStage, common: &Training, vocab: usize, sequence: u64) -> plan::Flops {
+fn flops_per_token(planned: &PlannedStage, common: &Training, vocab: usize, sequence: u64, every: bool) -> plan::Flops {
     let parameters = plan::parameters(&planned.model, embeddings(planned, vocab));
-    plan::stage_flops_per_token(&planned.model, &parameters, sequence, common)
+    plan::stage_flops_per_token(&planned.model, &parameters, sequence, common, every)
 }
 
 /// Embeddings of a stage's network: as many as it says, or else one for each token.
@@ -406,7 +415,7 @@ impl Amounts {
                 tokens: Known::Value(corpus.tokens()),
                 documents: Known::Value(corpus.offsets().len().saturating_sub(1) as u64),
             },
-            flops_per_token: Known::Value(flops_per_token(planned, common, vocab, sequence).model),
+            flops_per_token: Known::Value(flops_per_token(planned, common, vocab, sequence, false).model),
             tokens_per_second: Known::Unknown("this version does not run for a time".to_owned()),
         });
         let steps = match length.steps {

@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 /// Runs of the same experiment that a reason is looked for in.
 const LOOKED_AT: usize = 20;
 
+/// The step of the latest checkpoint of a stage that was begun and not finished.
+fn resumes_at(lab: &Lab, hash: &str) -> Option<u64> {
+    crate::train::latest_step(&lab.scratch_of(ObjectKind::Stage, hash))
+}
+
 /// The statuses of everything in `plan`, explained against the run of the same experiment that is most like it.
 pub fn statuses(plan: &Plan, lab: &Lab) -> Statuses {
     let mut cached: BTreeMap<&str, bool> = BTreeMap::new();
@@ -40,7 +45,9 @@ pub fn statuses(plan: &Plan, lab: &Lab) -> Statuses {
     let is_cached = |name: &str| cached.get(name).copied().unwrap_or(false);
     let status = |(name, cached): (&&str, &bool)| {
         let reason = if *cached { String::new() } else { why(name, plan, nearest(name, plan, &earlier), &is_cached) };
-        ((*name).to_owned(), Status { cached: *cached, reason })
+        let stage = plan.stages.iter().find(|s| s.name == **name && !cached);
+        let resumes_at = stage.and_then(|s| s.hash.value()).and_then(|hash| resumes_at(lab, hash));
+        ((*name).to_owned(), Status { cached: *cached, reason, resumes_at })
     };
     cached.iter().map(status).collect()
 }

@@ -202,6 +202,11 @@ fn stage(
             more.push(pair("data order", &facts.data_order));
         }
         more.push(pair("device", &facts.device));
+        if let Some(experts) = &facts.experts {
+            let busiest = format!("{:.1} % of the tokens of its block", 100.0 * experts.busiest);
+            more.push(pair("balance loss of experts", &format!("{:.5}", experts.balance_loss)));
+            more.push(pair("busiest expert", &busiest));
+        }
     }
     StageView {
         name: planned.name.clone(),

@@ -1,6 +1,7 @@
 //! Curves of a run from its events.
 
 use super::event::{Event, Line};
+use super::record::Experts;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,10 @@ pub struct StepPoint {
     pub grad_norm: f64,
     #[serde(with = "super::event::finite")]
     pub tokens_per_second: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance_loss: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busiest_expert: Option<f64>,
 }
 
 /// One validation.
@@ -33,6 +38,16 @@ pub struct ValidPoint {
     pub tokens: u64,
     #[serde(with = "super::event::finite")]
     pub loss: f64,
+}
+
+impl Curve {
+    /// How busy experts were in the end: means over the last tenth of the steps, of a network that has any.
+    pub fn experts(&self) -> Option<Experts> {
+        let of: Vec<(f64, f64)> = self.steps.iter().filter_map(|p| p.balance_loss.zip(p.busiest_expert)).collect();
+        let last = &of[of.len() - of.len().div_ceil(10)..];
+        let mean = |pick: fn(&(f64, f64)) -> f64| last.iter().map(pick).sum::<f64>() / last.len() as f64;
+        (!last.is_empty()).then(|| Experts { balance_loss: mean(|p| p.0), busiest: mean(|p| p.1) })
+    }
 }
 
 /// Curves by stage, in the order the stages began. Where a stage went on from a checkpoint, what an earlier process
@@ -47,7 +62,18 @@ pub fn curves(lines: &[Line]) -> IndexMap<String, Curve> {
                 curve.steps.retain(|p| p.step <= from);
                 curve.valid.retain(|p| p.step <= from);
             }
-            Event::Step { stage, step, tokens, loss, lr, grad_norm, tokens_per_second, .. } => {
+            Event::Step {
+                stage,
+                step,
+                tokens,
+                loss,
+                lr,
+                grad_norm,
+                tokens_per_second,
+                balance_loss,
+                busiest_expert,
+                ..
+            } => {
                 all.entry(stage.clone()).or_default().steps.push(StepPoint {
                     step: *step,
                     tokens: *tokens,
@@ -55,6 +81,8 @@ pub fn curves(lines: &[Line]) -> IndexMap<String, Curve> {
                     lr: *lr,
                     grad_norm: *grad_norm,
                     tokens_per_second: *tokens_per_second,
+                    balance_loss: *balance_loss,
+                    busiest_expert: *busiest_expert,
                 });
             }
             Event::Valid { stage, step, tokens, loss, .. } => {
@@ -82,6 +110,26 @@ mod tests {
 
     fn valid(step: u64, loss: f64) -> Line {
         line(Event::Valid { stage: "a".into(), step, tokens: step, loss, best: false })
+    }
+
+    #[test]
+    fn experts_are_told_of_by_the_end_of_a_stage() {
+        let step = |step: u64, experts: Option<(f64, f64)>| StepPoint {
+            step,
+            tokens: step,
+            loss: 1.0,
+            lr: 1e-3,
+            grad_norm: 1.0,
+            tokens_per_second: 1.0,
+            balance_loss: experts.map(|e| e.0),
+            busiest_expert: experts.map(|e| e.1),
+        };
+        let of = |experts: fn(u64) -> Option<(f64, f64)>| {
+            Curve { steps: (1..=20).map(|i| step(i, experts(i))).collect(), valid: Vec::new() }.experts()
+        };
+        assert_eq!(of(|_| None), None);
+        assert_eq!(of(|i| Some((i as f64, 0.5))), Some(Experts { balance_loss: 19.5, busiest: 0.5 }));
+        assert_eq!(Curve::default().experts(), None);
     }
 
     #[test]

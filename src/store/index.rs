@@ -10,6 +10,7 @@ use super::lab::Lab;
 use super::record::{Estimate, Record, Status};
 use super::run::RunFolder;
 use super::table::{Table, duration, figure};
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Layout of the tables; another one is made again.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE runs (
@@ -59,7 +60,7 @@ pub struct RunRow {
     pub status: Status,
     /// UTC.
     pub started: String,
-    /// Absent until a process that worked on it has ended in order.
+    /// Over all processes that worked on it, also those that were killed.
     pub seconds: Option<f64>,
     pub device: String,
     pub figures: BTreeMap<String, Estimate>,
@@ -255,19 +256,40 @@ fn started(id: &str) -> String {
     }
 }
 
-/// Seconds over all the processes that worked on a run and ended in order.
+/// Seconds over all the processes that worked on a run. One that was killed, or is still at it, has worked until its last line.
 fn seconds(folder: &RunFolder) -> Option<f64> {
     let file = fs::File::open(folder.events()).ok()?;
     let mut total = None;
+    let mut began: Option<Timestamp> = None;
+    let mut last = String::new();
+    let mut add = |seconds: f64| total = Some(total.unwrap_or(0.0) + seconds.max(0.0));
+    let until = |began: Option<Timestamp>, last: &str| {
+        began.zip(moment(last)).map(|(began, ended)| ended.duration_since(began).as_secs_f64())
+    };
     for line in BufReader::new(file).lines().map_while(Result::ok) {
         // Most lines are steps, and need not be parsed to be passed over.
-        if line.contains("\"run_finished\"")
+        if line.contains("\"run_started\"") {
+            until(began, &last).into_iter().for_each(&mut add);
+            began = moment(&line);
+        } else if line.contains("\"run_finished\"")
             && let Ok(Event::RunFinished { seconds, .. }) = serde_json::from_str(&line)
         {
-            total = Some(total.unwrap_or(0.0) + seconds);
+            add(seconds);
+            began = None;
         }
+        last = line;
     }
+    until(began, &last).into_iter().for_each(&mut add);
     total
+}
+
+/// When a line was written.
+fn moment(line: &str) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct At {
+        at: String,
+    }
+    serde_json::from_str::<At>(line).ok()?.at.parse().ok()
 }
 
 impl Listing {
@@ -323,6 +345,26 @@ mod tests {
         assert!(lab.list(&failed).unwrap().runs.is_empty());
         let table = lab.list(&by).unwrap().table(by.by.as_deref()).to_string();
         assert!(table.contains("1m01s") && table.lines().next().unwrap().ends_with("pretrain.valid.loss"), "{table}");
+    }
+
+    #[test]
+    fn time_is_that_of_every_process_that_worked_on_a_run() {
+        let (_folder, lab) = lab_with_runs(&[3.0]);
+        let of = |lab: &Lab| lab.list(&Query::default()).unwrap().runs[0].seconds;
+        let events = lab.runs().unwrap()[0].events();
+        let line = |second: u32, rest: &str| {
+            format!("{{\"schema_version\":1,\"at\":\"2026-11-24T08:15:{second:02}.000Z\",{rest}}}\n")
+        };
+        let started = "\"event\":\"run_started\",\"run\":\"a\",\"experiment\":\"e\",\"plan_hash\":\"aa\"";
+        let step = "\"event\":\"notice\",\"level\":\"info\",\"text\":\"\"";
+        let finished = "\"event\":\"run_finished\",\"status\":\"done\",\"seconds\":2.5,\"why\":null";
+        // One process was killed after twelve seconds, the next ended in order after 2.5.
+        let killed = line(1, started) + &line(5, step) + &line(13, step);
+        fs::write(&events, killed.clone() + &line(20, started) + &line(30, finished)).unwrap();
+        assert_eq!(of(&lab), Some(14.5));
+        // One that is still at it, or was killed last.
+        fs::write(&events, killed).unwrap();
+        assert_eq!(of(&lab), Some(12.0));
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub use lease::{Attempt, Lease, Owner};
 pub use object::{Check, Claim, Draft, Manifest, Object, ObjectFile, ObjectKind, ObjectRef};
 pub use prune::{Keep, Pruning, Reason, Removal};
 pub use record::{
-    ClaimResult, Estimate, EvalResults, ExpectResult, Loss, RECORD_SCHEMA, Record, Scaling, StageResult, Start, Status,
-    Verdict,
+    ClaimResult, Estimate, EvalResults, ExpectResult, Experts, Loss, RECORD_SCHEMA, Record, Scaling, StageResult,
+    Start, Status, Verdict,
 };
 pub use run::{CheckpointRef, Run, RunFolder};
 pub use table::Table;

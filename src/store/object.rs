@@ -249,6 +249,11 @@ impl Lab {
         Ok(self.folder("objects").join(kind.name()).join(hash))
     }
 
+    /// Where attempts to make the object leave what the next one goes on from; it need not exist.
+    pub fn scratch_of(&self, kind: ObjectKind, hash: &str) -> PathBuf {
+        self.work_path(kind, hash).join("scratch")
+    }
+
     fn work_path(&self, kind: ObjectKind, hash: &str) -> PathBuf {
         self.folder("work").join(format!("{}-{hash}", kind.name()))
     }

@@ -85,6 +85,20 @@ pub struct StageResult {
     /// Of `mixed_f16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Of a network with experts; stages of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Experts>,
+}
+
+/// How busy experts were at the end of a stage: means over the last tenth of its steps.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Experts {
+    /// What was learnt from their balance, times its coefficient.
+    #[serde(with = "finite")]
+    pub balance_loss: f64,
+    /// The share that the busiest expert had of the tokens of its block.
+    #[serde(with = "finite")]
+    pub busiest: f64,
 }
 
 /// How the loss was scaled, so that gradients in f16 did not vanish.
@@ -283,6 +297,7 @@ pub(crate) mod tests {
                 start: None,
                 precision: None,
                 scaling: None,
+                experts: None,
                 data_order: Some("01".repeat(32)),
             },
         );

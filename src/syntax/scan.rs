@@ -67,6 +67,15 @@ impl<'a> Scanner<'a> {
         Scanner { text, bytes: text.as_bytes(), at: 0, modes: Vec::new(), blocks_are_lost: false }
     }
 
+    /// Where the innermost text that is open begins, and whether it is one of several lines.
+    pub fn open_text_at(&self) -> Option<(usize, bool)> {
+        self.modes.iter().rev().find_map(|mode| match mode {
+            Mode::Line(start) => Some((*start, false)),
+            Mode::Block(start) => Some((*start, true)),
+            Mode::Hole(..) => None,
+        })
+    }
+
     fn peek(&self, ahead: usize) -> u8 {
         self.bytes.get(self.at + ahead).copied().unwrap_or(0)
     }

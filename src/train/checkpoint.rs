@@ -257,6 +257,11 @@ fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
+/// The step of the latest checkpoint in a folder, if one is there; whether it is sound shows when it is read.
+pub fn latest_step(folder: &Path) -> Option<u64> {
+    list(folder).last().map(|(step, _)| *step).filter(|step| *step > 0)
+}
+
 /// Removes what a killed save left. Failing to is harmless, so it is not an error.
 fn remove_unfinished(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

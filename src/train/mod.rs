@@ -30,6 +30,7 @@ mod validate;
 mod watch;
 mod windows;
 
+pub use checkpoint::latest_step;
 pub use coordinates::{Coordinate, Trial, Verdict, coordinates, holds};
 pub use corpus::{Corpus, MemoryCorpus};
 pub use error::TrainError;

@@ -188,7 +188,8 @@ fn a_batch_below_one_sequence_is_told() {
              budget = 10 steps\n  batch = {batch}\n}}\n"
         )
     };
-    let folder = Folder::with(&[("a.exp", &text("1 tokens")), ("b.exp", &text("1_000 tokens"))]);
+    let texts = ["1 tokens", "1_100 tokens", "1_000 tokens"].map(text);
+    let folder = Folder::with(&[("a.exp", &texts[0]), ("b.exp", &texts[1]), ("c.exp", &texts[2])]);
     let ran = folder.exp("check a.exp").code(0);
     assert!(ran.err.contains("warning[W1004]: the batch of `pretrain` is smaller than one sequence"), "{}", ran.err);
     assert!(ran.err.contains("learns from one sequence of 256 tokens all the same"), "{}", ran.err);
@@ -198,7 +199,13 @@ fn a_batch_below_one_sequence_is_told() {
     let document: Value = serde_json::from_slice(&set.unwrap().stdout).unwrap();
     assert_eq!(codes(&document), ["E0401"], "one cause, one message");
     let ran = folder.exp("check b.exp --pedantic").code(0);
-    assert!(ran.err.contains("learns from the 3 that are whole: 768 tokens"), "{}", ran.err);
+    assert!(ran.err.contains("learns from the 4 that are whole: 1024 tokens"), "{}", ran.err);
+    // Where much is left out, it is told unasked, and once.
+    for words in ["check c.exp", "check c.exp --pedantic"] {
+        let ran = folder.exp(words).code(0);
+        assert_eq!(ran.err.matches("[W1004]").count(), 1, "{}", ran.err);
+        assert!(ran.err.contains("a step learns from 768 of these 1,000 tokens"), "{}", ran.err);
+    }
 }
 
 #[test]

@@ -265,6 +265,23 @@ fn what_is_legal_and_surely_not_meant_is_told_with_the_plan() {
         warned(|lab| lab.common("pretrain")["batch"] = amount(100.0, "tokens")),
         ["W1004 the batch of `pretrain` is smaller than one sequence"]
     );
+    let batch = |tokens: f64| warned(move |lab| lab.common("pretrain")["batch"] = amount(tokens, "tokens"));
+    assert_eq!(batch(400.0), ["W1004 the batch of `pretrain` is not a whole number of sequences"]);
+    assert!(batch(16_000.0).is_empty(), "little is left out of a step");
+    assert_eq!(
+        warned(|lab| {
+            lab.common("pretrain")["batch"] = amount(8.0, "documents");
+            lab.common("pretrain")["micro_batch"] = json!(9);
+        }),
+        ["W1014 the micro-batch of `pretrain` is larger than its batch"]
+    );
+    let spike = |window: u64| {
+        warned(move |lab| {
+            lab.common("pretrain")["on_spike"] = json!({"factor": 2.0, "window": window, "action": "skip"});
+        })
+    };
+    assert_eq!(spike(611), ["W1014 `pretrain` is over before a leap of its loss could be told"]);
+    assert!(spike(100).is_empty());
 }
 
 #[test]

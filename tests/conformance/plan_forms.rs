@@ -5,7 +5,7 @@ use emberlab::plan::{DataCount, Digest, Known, KnownCounts, Plan, Status, Status
 use serde_json::json;
 
 fn statuses() -> Statuses {
-    let status = |cached, reason: &str| Status { cached, reason: reason.to_owned() };
+    let status = |cached, reason: &str| Status { cached, reason: reason.to_owned(), resumes_at: None };
     Statuses::from([
         ("stories".to_owned(), status(true, "")),
         ("pretrain".to_owned(), status(false, "will run: `teller.width` changed 512 → 384 (tiny.exp:42:3)")),

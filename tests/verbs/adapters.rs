@@ -108,6 +108,8 @@ fn adapters_are_written_as_peft_writes_them() {
     let told = json(at, &["export", "latest.tuned", "--adapter", "--to", "tuned", "--format", "json"]);
     assert_eq!((told["adapter"].as_str(), told["parameters"].as_u64()), (Some("LoRA"), Some(2176)));
     assert_eq!(told["files"], json!(["adapter_config.json", "README.md", "adapter_model.safetensors"]));
+    let alone = exp(at, &["generate", "tuned", "--prompt", "Where?", "--device", "cpu"]);
+    assert!(alone.code == 2 && alone.err.contains("`tuned` is an adapter in the layout of PEFT"), "{}", alone.err);
     let config = read(&at.join("tuned/adapter_config.json"));
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
     assert_eq!(

@@ -25,6 +25,9 @@ stage c : next_token {
 stage f : next_token {
   model = taller_alone, tokenizer = pieces, data = stories.train, budget = 9 steps, optimizer = quick
 }
+stage g : next_token {
+  init = b, data = stories.train, budget = 9 steps, optimizer = quick, precision = mixed_bf16
+}
 stage d : sft { init = b, data = questions.train, budget = 9 steps, optimizer = quick, adapter = lora() }
 "#;
 
@@ -55,6 +58,16 @@ fn the_standard_parametrisation_grows_with_the_width_and_mup_does_not() {
     }
     assert!(last(&standard, "logits")["change_exponent"].as_f64().unwrap() > 0.4, "{standard:#}");
     assert_eq!(last(&standard, "embedding")["verdict"], "flat", "{standard:#}");
+    let (_, fresh) = check(at, "g", &["--steps", "1", "--seeds", "1"]);
+    let notes: Vec<&str> = fresh["notes"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[0].contains("not those that `b` leaves") && notes[1].contains("f32, not in `mixed_bf16`"),
+        "{notes:?}"
+    );
+    let told = exp(at, &["check", "small.exp", "--format", "concise"]).err;
+    let warned: Vec<&str> = told.lines().filter(|line| line.contains("W1015")).collect();
+    assert!(warned.len() == 1 && warned[0].contains("heads of `taller_alone` grow"), "{told}");
     for stage in ["b", "c"] {
         let (code, mup) = check(at, stage, &[]);
         assert_eq!((code, mup["holds"].as_bool()), (0, Some(true)), "{mup:#}");

@@ -45,7 +45,13 @@ fn experts_are_planned_trained_exported_and_read_back() {
     // Two of four experts of three matrices rest, in each of two blocks.
     assert_eq!(all.as_u64().unwrap() - active.as_u64().unwrap(), 2 * 2 * 3 * 32 * 48);
     let told = exp(at, &["plan", "small.exp"]).out;
-    for part in ["2 of 4 experts a token", "of which a token uses", "2 blocks of 4 experts ×", "1 block × "] {
+    for part in [
+        "2 of 4 experts a token",
+        "of which a token uses",
+        "2 blocks with 4 experts each ×",
+        "on a GPU, which computes every expert",
+        "1 block × ",
+    ] {
         assert!(told.contains(part), "{part}\n{told}");
     }
 
@@ -65,6 +71,16 @@ fn experts_are_planned_trained_exported_and_read_back() {
         );
     }
 
+    // The record has what the last tenth of the steps had: here the last one.
+    let record: Json = serde_json::from_str(&ran.out).unwrap();
+    let experts = &record["stages"]["first"]["experts"];
+    for (field, logged) in [("balance_loss", "balance_loss"), ("busiest", "busiest_expert")] {
+        assert_eq!(experts[field].as_f64(), of("first", logged).last().copied(), "{experts}");
+    }
+    let report = record["run"].as_str().unwrap();
+    let report = std::fs::read_to_string(at.join(".emberlab/runs").join(report).join("report.html")).unwrap();
+    assert!(report.contains("busiest expert"));
+
     let lines = "The owl sat in the tree.\nNobody knew where the fox went.\n";
     for (stage, family, expected) in
         [("second", "mixtral", json!([4, 2, 48, 0.02])), ("third", "qwen3_moe", json!([4, 1, 48, 0.01]))]
@@ -72,6 +88,8 @@ fn experts_are_planned_trained_exported_and_read_back() {
         let model = format!("latest.{stage}");
         let told = json(at, &["export", &model, "--to", family, "--format", "json"]);
         assert_eq!(told["family"], family);
+        let card = std::fs::read_to_string(at.join(family).join("README.md")).unwrap();
+        assert!(card.contains("of which a token uses"), "{card}");
         let config = read(&at.join(family).join("config.json"));
         let names = match family {
             "mixtral" => ["num_local_experts", "intermediate_size"],
@@ -101,6 +119,11 @@ fn value_embeddings_are_trained_and_no_family_has_them() {
     let told = exp(at, &["plan", "small.exp"]).out;
     // 384 · 32, and two heads that see 16 numbers each.
     assert!(told.contains("values 12,320"), "{told}");
+    // Nobody has to train it first to learn that.
+    let line = "first: `valued` will not be exported: no family of `transformers` has this combination";
+    assert!(told.contains(line) && told.contains("has no `value_embeddings`"), "{told}");
+    let kept = json(at, &["plan", "small.exp", "--format", "json"])["not_exportable"].clone();
+    assert_eq!((&kept[0]["model"], &kept[0]["stages"]), (&json!("valued"), &json!(["first"])), "{kept}");
     assert_eq!(exp(at, &RUN).code, 0);
     let refused = exp(at, &["export", "latest.first", "--to", "other"]);
     assert!(refused.err.contains("the nearest, Llama, has no `value_embeddings`"), "{}", refused.err);

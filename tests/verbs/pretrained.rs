@@ -664,6 +664,17 @@ fn what_does_not_fit_a_published_network_is_told() {
     // A smaller tokenizer has embeddings for all that it makes.
     let fits = "tokenizer small : bpe { train_on = stories.train, vocab = 280 }\nstage x : sft { init = base, tokenizer = small, \
                 data = questions.train, budget = 1 steps }";
-    let place = lab("gpt2", fits);
-    assert_eq!(exp(place.path(), &["plan", "e.exp"]).code, 0);
+    let told = |items: &str| {
+        let place = lab("gpt2", items);
+        let ran = exp(place.path(), &["plan", "e.exp"]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err.matches("warning[W1016]").count()
+    };
+    assert_eq!(told(fits), 1, "its tokens are others than those that the embedding has learnt");
+    assert_eq!(told(&fits.replace("tokenizer = small, ", "")), 0);
+    let own = fits.replace(
+        "bpe { train_on = stories.train, vocab = 280 }",
+        "tokenizer_json { file = \"models/m/tokenizer.json\", vocab = 304 }",
+    );
+    assert_eq!(told(&own), 0, "it is the folder's own file");
 }

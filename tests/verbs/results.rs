@@ -1,6 +1,6 @@
 //! `exp report`, `exp runs diff` and `exp score`.
 
-use crate::{exp, json, trained};
+use crate::{RUN, STAGES, exp, folder, json, trained};
 
 #[test]
 fn a_report_is_html_and_nothing_else() {
@@ -16,6 +16,26 @@ fn a_report_is_html_and_nothing_else() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert!(std::fs::read_to_string(at.join(name)).unwrap().starts_with("<!"));
     }
+}
+
+#[test]
+fn samples_are_written_with_the_template_that_judges() {
+    // What comes after tuning and has no template of its own is judged with the one it was tuned with.
+    let more = "stage more : next_token { init = tuned, data = questions.train, budget = 1 steps, batch = 4 documents }\n\
+                stage read : next_token { init = tuned, data = stories.train, budget = 1 steps, batch = 4 documents }\n";
+    let place = folder(&format!("{}{more}", STAGES.replace("40 steps", "2 steps").replace("10 steps", "1 steps")));
+    let ran = exp(place.path(), &[&RUN[..], &["--events", "json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let prompts = |stage: &str| -> Vec<String> {
+        let events = ran.err.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let samples = events.filter(|e| e["event"] == "sample" && e["stage"] == stage);
+        samples.map(|e| e["prompt"].as_str().unwrap().to_owned()).collect()
+    };
+    let asked = prompts("tuned");
+    assert!(asked.len() == 4 && asked.iter().all(|prompt| !prompt.is_empty()), "{asked:?}");
+    assert_eq!(prompts("more"), asked);
+    // A stage that learns from texts is asked nothing.
+    assert_eq!(prompts("read"), [""; 4]);
 }
 
 #[test]

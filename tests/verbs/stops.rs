@@ -87,6 +87,40 @@ fn a_long_step_is_given_up_on_request() {
 }
 
 #[test]
+fn a_request_is_answered_at_once_while_data_is_made() {
+    let items = "dataset many = tales.stories(documents = 2M documents)\n".to_owned()
+        + &STAGES.replace("data       = stories.train", "data       = many");
+    let place = folder(&items);
+    let mut child = command(place.path(), &["run", "small.exp", "--device", "cpu"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "many: making the dataset"));
+    ask_to_stop(&child);
+    let asked = Instant::now();
+    let answer = "SIGTERM: finishing what is at hand and keeping it; once more ends at once";
+    assert!(lines.any(|line| line == answer) && asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    std::thread::spawn(move || lines.for_each(drop));
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn the_plan_says_that_a_stage_goes_on_from_a_checkpoint() {
+    let place = folder(STAGES);
+    let at = place.path();
+    let words = [&WATCHED[..], &["--set", "pretrain.budget=4000 steps"]].concat();
+    let mut child = until(at, &words, |e| e["event"] == "checkpoint" && e["step"] == 5);
+    ask_to_stop(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let plan = ["plan", "small.exp", "--set", "pretrain.budget=4000 steps"];
+    let stages = json(at, &[&plan[..], &["--format", "json"]].concat())["stages"].clone();
+    let step = stages[0]["resumes_at"].as_u64().unwrap();
+    assert!((5..4000).contains(&step) && stages[1]["resumes_at"].is_null(), "{stages:#}");
+    let told = exp(at, &plan).out;
+    assert!(told.contains(&format!("goes on from its checkpoint of step {step}")), "{told}");
+    // Another stage has nothing to go on from.
+    assert!(json(at, &["plan", "small.exp", "--format", "json"])["stages"][0]["resumes_at"].is_null());
+}
+
+#[test]
 fn a_reproduction_goes_on_where_it_was_stopped() {
     let place = folder(STAGES);
     let at = place.path();

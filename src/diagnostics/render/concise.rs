@@ -31,5 +31,15 @@ pub(super) fn line(problem: &Problem, sources: &Sources) -> String {
     if let Some(label) = problem.labels.first().filter(|l| !l.text.is_empty()) {
         let _ = write!(line, " ({})", one_line(&label.text));
     }
+    // What to write instead is half of the message. A title says it, and so does the help of some.
+    let meant = |text: &&str| text.starts_with("did you mean");
+    let titles: Vec<&str> = problem.fixes.iter().map(|fix| fix.title.as_str()).filter(meant).collect();
+    let help = problem.help.as_deref().filter(meant).filter(|_| titles.is_empty());
+    for (i, title) in titles.into_iter().chain(help).enumerate() {
+        let _ = match i {
+            0 => write!(line, "; {}", one_line(title)),
+            _ => write!(line, " {}", one_line(title.trim_start_matches("did you mean")).trim_start()),
+        };
+    }
     line
 }

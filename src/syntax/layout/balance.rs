@@ -147,7 +147,15 @@ impl Balancer<'_> {
                     message: "this `{` opens a hole in the text that nothing closes".into(),
                     label: "opened here",
                     second: Some((end..end, "`}` was expected on this line".into())),
-                    help: Some("write `\\{` for a brace that is text".into()),
+                    help: Some(
+                        match self.text.as_bytes().get(start + 1) {
+                            Some(b'%' | b'{' | b'#') => {
+                                "texts with braces of their own, such as chat templates, are written raw: `r\"…\"`"
+                            }
+                            _ => "write `\\{` for a brace that is text",
+                        }
+                        .into(),
+                    ),
                     fix: Some("write `\\{`".into()),
                     change: Change::new(start..start, "\\"),
                     gives_up: false,

@@ -1,6 +1,7 @@
 //! Spellings of Python, YAML, HCL and others.
 
 use super::super::grammar::Rule;
+use super::super::scan::{Event, Scanner};
 use super::super::words::{first_word, goes_on_word};
 use super::{Mistake, Place};
 use crate::diagnostics::Code;
@@ -34,6 +35,7 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| quotes(place))
         .or_else(|| conditional(place))
         .or_else(|| python(place))
+        .or_else(|| jinja(place))
         .or_else(|| braces(place))
         .or_else(|| hcl(place))
 }
@@ -242,6 +244,29 @@ fn python(place: &Place<'_>) -> Option<Mistake> {
         return Some(mistake.fix("write `=>`", start..start + 6 + names.len() + 1, own));
     }
     None
+}
+
+/// `{%` or `{{` in a text that is not raw: a chat template of somebody used to Jinja.
+fn jinja(place: &Place<'_>) -> Option<Mistake> {
+    if !place.wants_value() || !(place.starts("%") || place.starts("{")) {
+        return None;
+    }
+    let hole = place.at.checked_sub(1)?;
+    let mut scanner = Scanner::new(place.text);
+    scanner.by_ref().find(|event| *event == Event::HoleOpen(hole))?;
+    let (start, block) = scanner.open_text_at()?;
+    let mistake = Mistake::new(Code::E0111, hole..place.at + 1, "`{` opens a hole in a text that is not raw")
+        .label("a value belongs into a hole")
+        .help("texts with braces of their own, such as chat templates, are written raw: `r\"…\"`");
+    let quotes = if block { "\"\"\"" } else { "\"" };
+    let inside = &place.text[start + quotes.len()..];
+    let inside = if block { inside } else { inside.lines().next().unwrap_or("") };
+    // A raw text knows no escapes and ends with the first quote.
+    let same = match inside.split_once(quotes) {
+        Some((content, behind)) => !content.contains('\\') && (block || !behind.contains('"')),
+        None => false,
+    };
+    Some(if same { mistake.fix("write it raw", start..start, "r") } else { mistake.ends() })
 }
 
 fn braces(place: &Place<'_>) -> Option<Mistake> {

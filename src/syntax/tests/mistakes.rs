@@ -106,6 +106,18 @@ fn python() {
         "E0111 2:11 `a if c else b` is written `if c then a else b`",
         "  a = f(if x then 1 else 2, b)",
     );
+    field(
+        "  a = \"{% if x %}a{% endif %}\"",
+        "E0111 2:8 `{` opens a hole in a text that is not raw",
+        "  a = r\"{% if x %}a{% endif %}\"",
+    );
+    field(
+        "  a = f(jinja = \"\"\"\n    {{ m }} and \"so\"\n    \"\"\")",
+        "E0111 3:5 `{` opens a hole in a text that is not raw",
+        "  a = f(jinja = r\"\"\"\n    {{ m }} and \"so\"\n    \"\"\")",
+    );
+    // A raw text would have another content, or end elsewhere.
+    one(&block("  a = \"{{ m }}\\n\""), "E0111 2:8 `{` opens a hole in a text that is not raw");
     field("  a = x ? 1 : 2", "E0111 2:9 `c ? a : b` is written `if c then a else b`", "  a = if x then 1 else 2");
     field("  a = keep(lambda x: x.words)", "E0111 2:12 `lambda x: …` is written `x => …`", "  a = keep(x => x.words)");
     field("  a = keep(x -> x.words)", "E0111 2:14 `->` is written `=>`", "  a = keep(x => x.words)");
