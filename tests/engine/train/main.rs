@@ -16,6 +16,7 @@ mod devices;
 mod golden;
 mod inference;
 mod learn;
+mod lost;
 mod mup;
 mod optimizers;
 mod precision;
