@@ -139,7 +139,7 @@ fn bound() -> BTreeMap<&'static str, Vec<&'static str>> {
         "pretrained" Pretrained  "training" Training  "next_token" NextToken  "sft" Sft  "reward_model" RewardModel
         "dpo" Dpo  "ppo" Ppo
         "grpo" Grpo  "template" Template  "lora" Lora  "adamw" Adamw  "sgd" Sgd  "lion" Lion
-        "muon" Muon  "adafactor" Adafactor  "groups" Groups  "group" Group  "constant" ConstantSchedule
+        "muon" Muon  "adafactor" Adafactor  "soap" Soap  "groups" Groups  "group" Group  "constant" ConstantSchedule
         "linear" LinearSchedule  "cosine" CosineSchedule  "wsd" WsdSchedule
         "inverse_sqrt" InverseSqrtSchedule  "piecewise" PiecewiseSchedule  "point" Point  "growth" Growth  "spike" Spike
         "every" Every  "best" Best  "last" Last

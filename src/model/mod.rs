@@ -49,7 +49,7 @@ pub use weights::{Named, read_weights, weights_hash, write_weights, write_weight
 pub(crate) use weights::{hand_over as hand_over_segments, load as load_segments, named, save as save_segments};
 
 pub(crate) use adapter::Adapter;
-pub(crate) use decoder::{Input, InputShape};
+pub(crate) use decoder::{Input, InputShape, int_vector};
 pub(crate) use dropout::Dropout;
 pub(crate) use experts::Account;
 pub(crate) use head::{HeadGradient, Scaled, Squeeze, capped, head_gradient, head_logprobs};

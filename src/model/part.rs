@@ -51,15 +51,16 @@ impl Layout {
         self.entries.iter().filter(move |entry| entry.segment == segment)
     }
 
-    /// A layout of some segments, each weight under its own name in a shape that `shape` gives: what an optimiser
-    /// remembers of them. It has nothing that a network could multiply with.
-    pub(crate) fn some(&self, segments: &[usize], shape: impl Fn(&Entry) -> Vec<usize>) -> Layout {
+    /// A layout of some segments, each weight under its own name in a shape that `shape` gives, without those that it gives
+    /// none: what an optimiser remembers of them. It has nothing that a network could multiply with.
+    pub(crate) fn some(&self, segments: &[usize], shape: impl Fn(&Entry) -> Option<Vec<usize>>) -> Layout {
         let mut some =
             Layout { entries: Vec::new(), leaves: Vec::new(), segments: Vec::new(), roles: Default::default() };
         for (number, segment) in segments.iter().enumerate() {
             let mut offset = 0;
             for entry in self.within(*segment) {
-                let entry = Entry { shape: shape(entry), segment: number, offset, ..entry.clone() };
+                let Some(shape) = shape(entry) else { continue };
+                let entry = Entry { shape, segment: number, offset, ..entry.clone() };
                 offset += entry.len();
                 some.entries.push(entry);
             }

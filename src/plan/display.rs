@@ -3,8 +3,9 @@
 use super::datasets::{called, summary};
 use super::figures::{bytes, duration, flops, number, plural, thousands};
 use super::graph::{Estimate, Known, Plan, PlannedStage};
-use super::memory::adapters;
-use super::spec::{Decoder, Keeping, Metric, Precision, Tokenizer, Training};
+use super::memory::{adapter_matrices, adapters};
+use super::remembered::{Turning, matrices, turning};
+use super::spec::{Decoder, Keeping, Metric, Optimizer, Precision, Tokenizer, Training};
 use super::status::{Status, Statuses};
 use super::totals::{Price, totals};
 use std::fmt::Write;
@@ -207,6 +208,16 @@ fn stage(stage: &PlannedStage, statuses: &Statuses, out: &mut Page) {
         write!(compute, "; {} on a GPU, which computes every expert for every token", flops(*all)).ok();
     }
     out.field("compute", &compute);
+    if let (Optimizer::Soap(soap), Some(parts)) = (&common.optimizer, e.parts.value()) {
+        let matrices = match &common.adapter {
+            None => matrices(&stage.model, parts),
+            Some(adapter) => adapter_matrices(&stage.model, adapter),
+        };
+        let Turning { step, follow, first } = turning(soap, &matrices);
+        let (step, follow, first) = (flops(step), flops(follow), flops(first));
+        let every = plural(soap.precondition_frequency.unsigned_abs(), "step", "steps");
+        out.field("", &format!("SOAP: {step} FLOPs more a step; every {every} {follow} on the CPU, and {first} once"));
+    }
     out.field(
         "memory",
         &show(&e.memory, |m| {

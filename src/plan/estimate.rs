@@ -7,7 +7,7 @@ use super::counts::{KnownCounts, Workload};
 use super::flops::stage_flops_per_token;
 use super::graph::{Digest, Estimate, Known};
 use super::length::{Amounts, Budget, Rows, length, row_length};
-use super::memory::{adapters, memory, micro_batch};
+use super::memory::{adapters, memory, micro_batch, remembered_of_adapters};
 use super::parameters::{Parameters, parameters};
 use super::remembered::remembered;
 use super::settings;
@@ -152,7 +152,8 @@ fn disk(model: &Decoder, parts: &Parameters, common: &Training) -> u64 {
         None => (parts.total(), remembered(model, parts, &common.optimizer), parts.total()),
         Some(adapter) => {
             let trained = adapters(model, adapter);
-            (trained, trained.saturating_mul(2), parts.total().saturating_add(trained))
+            let moments = remembered_of_adapters(model, adapter, &common.optimizer);
+            (trained, moments, parts.total().saturating_add(trained))
         }
     };
     let checkpoint = trained.saturating_mul(1 + u64::from(common.ema.is_some())).saturating_add(moments);

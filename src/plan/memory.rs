@@ -8,7 +8,7 @@
 
 use super::Memory;
 use super::parameters::{parameters, size};
-use super::remembered::{matrices_at_once, remembered};
+use super::remembered::{Matrices, bases, beside as beside_segment, matrices, matrices_at_once, remembered};
 use super::spec::{
     Activation, Adapter, Decoder, LoraTarget, Norm, NormPlace, OnSpike, Optimizer, Position, Precision, QkNorm,
 };
@@ -83,14 +83,13 @@ pub fn memory(
     let parts = parameters(model, vocab);
     let weights = parts.total().saturating_mul(F32);
     let trained = training.adapter.map_or(parts.total(), |adapter| adapters(model, adapter));
-    // No optimiser remembers more than two numbers for each that is trained.
-    let moments = match training.adapter {
-        None => remembered(model, &parts, optimizer),
-        Some(_) => trained.saturating_mul(2),
+    let (moments, all) = match training.adapter {
+        None => (remembered(model, &parts, optimizer), matrices(model, &parts)),
+        Some(adapter) => (remembered_of_adapters(model, adapter, optimizer), adapter_matrices(model, adapter)),
     };
     let moments = moments.saturating_mul(F32);
     let largest = parts.largest().min(trained);
-    let matrices = largest.saturating_mul(F32).saturating_mul(matrices_at_once(optimizer));
+    let at_once = largest.saturating_mul(F32).saturating_mul(matrices_at_once(optimizer));
     let trained = trained.saturating_mul(F32);
     let average = if training.averages { trained } else { 0 };
     // Gradients come matrix by matrix and are then laid end to end; accumulation holds the sum so far beside them. The
@@ -105,10 +104,13 @@ pub fn memory(
     let merged = if training.adapter.is_some() { trained.saturating_add(weights.saturating_mul(2)) } else { 0 };
     // What an update that may have to be undone holds on to: weights, two moments and the average.
     let undone = if training.skips { 4 } else { 0 };
+    let besides = beside_segment(optimizer, &all, segment / F32, training.skips).saturating_mul(F32);
     Memory {
         weights: weights.saturating_add(merged).saturating_add(average).saturating_add(rounded),
         gradients: trained.saturating_mul(layouts).saturating_add(tables),
-        optimizer: moments.saturating_add(segment.saturating_mul(UPDATE_COPIES + undone)).saturating_add(matrices),
+        optimizer: [segment.saturating_mul(UPDATE_COPIES + undone), at_once, besides]
+            .iter()
+            .fold(moments, |sum, part| sum.saturating_add(*part)),
         activations: activations(model, vocab, sequence, micro_batch, training),
         batch: sequences.saturating_mul(sequence.saturating_mul(TOKEN).saturating_add(ROW)),
     }
@@ -177,6 +179,23 @@ pub fn adapters(model: &Decoder, adapter: &Adapter) -> u64 {
         sum.saturating_add(size(lora.rank).saturating_mul(input.saturating_add(output))).saturating_add(magnitude)
     });
     block.saturating_mul(size(model.layers))
+}
+
+/// The matrices of the adapters themselves: one takes a token to the rank, one back.
+pub(super) fn adapter_matrices(model: &Decoder, adapter: &Adapter) -> Vec<Matrices> {
+    let Adapter::Lora(lora) = adapter;
+    let (layers, rank) = (size(model.layers), size(lora.rank));
+    targets(model, adapter).flat_map(|(input, output)| [[layers, rank, input], [layers, output, rank]]).collect()
+}
+
+/// Numbers that an optimiser keeps of adapters from step to step, at most: two for each that is trained, and what SOAP has
+/// besides.
+pub(super) fn remembered_of_adapters(model: &Decoder, adapter: &Adapter, optimizer: &Optimizer) -> u64 {
+    let besides = match optimizer {
+        Optimizer::Soap(soap) => bases(soap, &adapter_matrices(model, adapter)),
+        _ => 0,
+    };
+    adapters(model, adapter).saturating_mul(2).saturating_add(besides)
 }
 
 /// Numbers of the matrices that an adapter is for.
@@ -301,8 +320,9 @@ fn feed_forward(model: &Decoder) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::parameters::published::{gpt2, llama};
+    use super::super::remembered::turning;
     use super::super::spec::Lora;
-    use super::super::spec::{Adafactor, Adamw, Lion, Muon, MuonScale, Rest, Sgd};
+    use super::super::spec::{Adafactor, Adamw, Lion, Muon, MuonScale, Rest, Sgd, Soap};
     use super::*;
 
     fn adamw() -> Optimizer {
@@ -335,6 +355,45 @@ mod tests {
         assert_eq!(of(Training { skips: true, ..plain }).optimizer - m.optimizer, 4 * (4 << 26));
         let lion = Optimizer::Lion(Lion { lr: 1e-4, beta1: 0.9, beta2: 0.99, weight_decay: 1.0 });
         assert_eq!(optimizer(&lion), optimizer(&sgd(0.9)));
+    }
+
+    /// By hand for GPT-2: 12 blocks of 4 matrices 768×768, of one 3072×768 and one the other way; tables of 50,257 and of
+    /// 1024 rows, of which the first has more than have a preconditioner.
+    #[test]
+    fn soap_remembers_both_sides_of_every_matrix() {
+        let (model, parts) = (gpt2(true), parameters(&gpt2(true), 50_257));
+        let soap = |max_precond_dim| Soap {
+            lr: 3e-3,
+            beta1: 0.95,
+            beta2: 0.95,
+            shampoo_beta: None,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            precondition_frequency: 10,
+            max_precond_dim,
+        };
+        let (width, hidden) = (768u64.pow(2), 3072u64.pow(2));
+        let blocks = 12 * (8 * width + 2 * (width + hidden));
+        let tables = width + (width + 1024 * 1024);
+        assert_eq!(remembered(&model, &parts, &Optimizer::Soap(soap(10_000))), 2 * 124_439_808 + 2 * (blocks + tables));
+        let less = 12 * 10 * width + 2 * width;
+        assert_eq!(remembered(&model, &parts, &Optimizer::Soap(soap(1000))), 2 * 124_439_808 + 2 * less);
+        let counted: u64 = matrices(&model, &parts).iter().map(|[count, rows, columns]| count * rows * columns).sum();
+        let vectors = 12 * (4 + 4 + 5) * 768 + 2 * 768;
+        assert_eq!(counted + vectors, parts.total(), "no matrix is left out");
+        let turning = turning(&soap(10_000), &[[2, 3, 5], [1, 20_000, 4]]);
+        let expected = 2.0 * 6.0 * (9.0 * 5.0 + 25.0 * 3.0) + 6.0 * 16.0 * 20_000.0;
+        assert_eq!(turning.step, expected);
+        // Adapters of rank 8 of two queries 768×768.
+        let lora = Adapter::Lora(Lora {
+            rank: 8,
+            alpha: 8.0,
+            on: vec![LoraTarget::Query],
+            rank_stabilized: false,
+            magnitude: false,
+        });
+        let of = remembered_of_adapters(&model, &lora, &Optimizer::Soap(soap(10_000)));
+        assert_eq!(of, 12 * (2 * 2 * 8 * 768 + 2 * 2 * (64 + width)));
     }
 
     /// Against numbers counted by hand for GPT-2: 12 blocks with matrices of 12·768² numbers, and 13 · 768 in biases.

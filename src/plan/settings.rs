@@ -3,7 +3,7 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Adapter, Group, Groups, LoraTarget, Precision, Quantity, Schedule, Training, Unit};
+use super::spec::{Adapter, Group, Groups, LoraTarget, Optimizer, Precision, Quantity, Schedule, Training, Unit};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -31,6 +31,17 @@ pub(super) fn check(item: &CheckedItem, common: &Training, chain: &Chain<'_>, pr
                 .label("experts multiply in f32 only")
                 .also(model_item.span_of("experts"), "the network has experts")
                 .help("leave `precision` out for f32"),
+        );
+    }
+    // Adapters have the rate that is given.
+    if let (Some(_), Optimizer::Soap(_), None) = (&model.mup, &common.optimizer, &common.adapter) {
+        let message =
+            format!("`{}` carries SOAP's rate to another width, for which no rule is known to hold", item.name);
+        problems.push(
+            Problem::new(Code::E0614, item.span_of("optimizer"), message)
+                .label("steps of SOAP are as large as their gradients are of high rank")
+                .also(model_item.span_of("mup"), "the network's rates follow from its width")
+                .help("train with `muon` or `adamw`, or leave `mup` out and tune the rate at this width"),
         );
     }
     if model.experts.is_some() && model.mixtures() == 0 {

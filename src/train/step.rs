@@ -326,7 +326,7 @@ impl Learner {
             None => flats,
         };
         self.leaves = None;
-        self.optimizer.update(&mut self.params, flats, stride.share, stride.step, good.as_ref());
+        self.optimizer.update(&mut self.params, flats, stride.share, stride.step, good.as_ref())?;
         self.leaves = Some(self.leaves_of(&self.params));
         self.take_average(stride.step, good.as_ref());
         Ok(numbers)

@@ -201,6 +201,29 @@ fn settings_of_training_fit_the_network_and_the_length() {
             "E0614 `tuned` multiplies in `mixed_bf16`, which is not built for experts\n  [precision] experts multiply in f32 only\n  [experts.count] the network has experts",
         ],
     );
+    let soap = |lab: &mut Lab, stage: &str| {
+        lab.common(stage)["optimizer"] = json!({"is": "soap", "lr": 3e-3, "beta1": 0.95, "beta2": 0.95,
+            "shampoo_beta": null, "epsilon": 1e-8, "weight_decay": 0.01, "precondition_frequency": 10,
+            "max_precond_dim": 10_000});
+    };
+    refused(|lab| soap(lab, "pretrain"), &[]);
+    refused(
+        |lab| {
+            soap(lab, "pretrain");
+            lab.item("teller")["mup"] = json!({"base_width": 128, "base_head_dim": null});
+        },
+        &["E0614 `pretrain` carries SOAP's rate to another width, for which no rule is known to hold\n  \
+             [optimizer.lr] steps of SOAP are as large as their gradients are of high rank\n  \
+             [mup.base_width] the network's rates follow from its width"],
+    );
+    refused(
+        |lab| {
+            soap(lab, "tuned");
+            lab.common("tuned")["adapter"] = lora();
+            lab.item("teller")["mup"] = json!({"base_width": 128, "base_head_dim": null});
+        },
+        &[],
+    );
     let mut lab = Lab::storyteller();
     lab.item("teller")["experts"] = experts(json!(7));
     let told = lab.problems();

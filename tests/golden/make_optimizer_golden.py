@@ -1,6 +1,6 @@
 """Makes tests/data-golden/optimizer: what PyTorch and transformers compute with optimisers, losses and schedules.
 
-    pip install torch transformers safetensors
+    pip install torch transformers safetensors pytorch_optimizer
     python tests/golden/make_optimizer_golden.py tests/data-golden/model tests/data-golden/optimizer
 
 The network is the `llama` of make_model_golden.py, from the same weights and on the same tokens. NAME.safetensors has the
@@ -13,6 +13,9 @@ weights after ten steps, NAME.json the settings and the numbers of each step.
 - adafactor: torch.optim.Adafactor.
 - sgd: torch.optim.SGD with momentum and decay.
 - groups: torch.optim.AdamW with a rate and a decay for each part.
+- soap.json: pytorch_optimizer.SOAP, which is the authors' package, on single matrices and given gradients. The eigenvectors of
+  the first step are only determined up to signs where the gradient has full rank on that side; where it has not, those that
+  it took are given. Weights after steps 2, 5, 8, 11 and 14.
 - penalty: AdamW on the loss plus z times the squared logarithm of the normaliser, and torch's average of the weights.
 - schedules.json: get_wsd_schedule and get_inverse_sqrt_schedule of transformers, after the warm-up.
 """
@@ -153,6 +156,40 @@ def check_muon():
         assert torch.allclose(p, q, atol=1e-6), (p - q).abs().max()
 
 
+def soap(folder, steps=14):
+    """SOAP on matrices of (rows, columns, longest side that is turned)."""
+    from pytorch_optimizer import SOAP
+    cases = dict(square=(8, 8, 8), wide=(6, 10, 10), tall=(10, 6, 10), right=(12, 5, 8), left=(5, 12, 8), neither=(12, 9, 8))
+    # Nine digits are all that float32 has.
+    numbers = lambda tensor: [float(f"{x:.9g}") for x in tensor.flatten().tolist()]
+    settings = dict(lr=0.01, betas=(0.9, 0.95), shampoo_beta=0.8, weight_decay=0.1, precondition_frequency=3, eps=1e-8)
+    out = {}
+    for seed, (name, (rows, columns, most)) in enumerate(cases.items()):
+        generator = torch.Generator().manual_seed(seed)
+        draw = lambda: torch.randn(rows, columns, generator=generator)
+        p, mean = torch.nn.Parameter(draw()), 0.5 * draw()
+        optimizer = SOAP([p], max_precondition_dim=most, **settings)
+        before, gradients, weights, bases = p.detach().clone(), [], [], None
+        for step in range(steps):
+            # Singular values apart, and not all of one size.
+            gradients.append((mean + draw()) * torch.linspace(2.0, 0.5, columns))
+            p.grad = gradients[-1].clone()
+            optimizer.step()
+            if step % 3 == 1:
+                weights.append(p.detach().clone())
+            if step == 0:
+                bases = [numbers(q) if len(q) else None for q in optimizer.state[p]["Q"]]
+        flat = lambda tensors: [numbers(t) for t in tensors]
+        out[name] = dict(rows=rows, columns=columns, max_precond_dim=most, before=numbers(before),
+                         gradients=flat(gradients), bases=bases, weights=flat(weights))
+    spec = {"is": "soap", "lr": 0.01, "beta1": 0.9, "beta2": 0.95, "shampoo_beta": 0.8, "epsilon": 1e-8, "weight_decay": 0.1,
+            "precondition_frequency": 3, "max_precond_dim": 0}
+    import importlib.metadata
+    version = importlib.metadata.version("pytorch_optimizer")
+    (folder / "soap.json").write_text(json.dumps(dict(torch=torch.__version__, pytorch_optimizer=version, optimizer=spec,
+                                                      cases=out)) + "\n")
+
+
 def schedules(folder):
     def shares(make, steps):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -177,6 +214,7 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     check_muon()
     schedules(folder)
+    soap(folder)
     given = (load_file(models / "llama.safetensors"), json.loads((models / "llama.json").read_text()), folder)
     for name, adjust, scale in [("muon", "original", "shape"), ("muon-rms", "match_rms_adamw", "rms")]:
         spec = {"is": "muon", "lr": 0.02, "momentum": 0.95, "nesterov": True, "iterations": 5, "scale": scale,

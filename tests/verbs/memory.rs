@@ -61,6 +61,7 @@ fn a_small_run_stays_within_its_bound() {
     check(&[
         ("llama 2×128", TINY, "batch = 16 documents"),
         ("llama 2×128 in pieces", TINY, "batch = 16 documents\n  micro_batch = 4"),
+        ("llama 2×128, SOAP", TINY, "batch = 16 documents\n  optimizer = soap(precondition_frequency = 1)"),
         ("llama 2×128 in f16", TINY, "batch = 16 documents\n  precision = mixed_f16"),
         ("llama 2×128 in bf16", TINY, "batch = 16 documents\n  precision = mixed_bf16"),
         ("mixtral 2×128", MIXED, "batch = 16 documents"),

@@ -18,7 +18,7 @@ impl Part {
 }
 
 /// Multiplications below which other threads cost more than they bring.
-const ALONE: usize = 1 << 18;
+pub(crate) const ALONE: usize = 1 << 18;
 
 /// Rows of the left matrix up to which laying the right one out anew costs more than the arithmetic that it speeds up: of a
 /// right matrix that caches hold, and of a larger one, which is read from memory once as it lies.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn numbers(len: usize, seed: u32) -> Vec<f32> {
+pub(crate) fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
     let mut next = || {
         state ^= state << 13;

@@ -253,6 +253,7 @@ pub enum Optimizer {
     Lion(Lion),
     Muon(Muon),
     Adafactor(Adafactor),
+    Soap(Soap),
 }
 
 /// AdamW with decoupled decay (Loshchilov & Hutter 2019).
@@ -325,6 +326,23 @@ pub struct Adafactor {
     pub threshold: f64,
     pub min_scale: f64,
     pub weight_decay: f64,
+}
+
+/// Adam in the eigenbasis of Shampoo's preconditioner, for matrices; AdamW for vectors (Vyas et al. 2024).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Soap {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    /// Decay of the preconditioner; absent: `beta2`.
+    pub shampoo_beta: Option<f64>,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+    /// Steps from one eigenbasis to the next.
+    pub precondition_frequency: i64,
+    /// Longest side of a matrix that has a preconditioner.
+    pub max_precond_dim: i64,
 }
 
 /// What the parts of a network do differently.

@@ -5,9 +5,10 @@ mod adamw;
 mod lion;
 mod muon;
 mod sgd;
+mod soap;
 
-use crate::model::{Layout, Params, Part};
-use crate::plan::spec::{Adamw, Group, Groups, MuonScale, Optimizer as Spec, Rest};
+use crate::model::{Layout, ModelError, Params, Part};
+use crate::plan::spec::{Adamw, Group, Groups, MuonScale, Optimizer as Spec, Rest, Soap};
 use burn::tensor::{Bool, Device, Tensor};
 
 /// An optimiser and what it remembers.
@@ -20,6 +21,8 @@ pub(crate) struct Optimizer {
     moments: Vec<Moment>,
     /// Per segment, what it remembers of it.
     state: Vec<Vec<Tensor<1>>>,
+    /// Per segment, whether what it remembers of it is known to be more than what it started with.
+    begun: Vec<bool>,
 }
 
 /// Something that an optimiser remembers of all weights or some.
@@ -60,7 +63,16 @@ impl Optimizer {
                 state[*place].push(Tensor::zeros([segment.len], device));
             }
         }
-        Optimizer { spec: spec.clone(), groups: groups.clone(), layout: layout.clone(), widening, moments, state }
+        let begun = vec![false; state.len()];
+        Optimizer {
+            spec: spec.clone(),
+            groups: groups.clone(),
+            layout: layout.clone(),
+            widening,
+            moments,
+            state,
+            begun,
+        }
     }
 
     /// The peak learning rate; of Muon, that of the hidden matrices.
@@ -71,6 +83,7 @@ impl Optimizer {
             Spec::Lion(spec) => spec.lr,
             Spec::Muon(spec) => spec.lr,
             Spec::Adafactor(spec) => spec.lr,
+            Spec::Soap(spec) => spec.lr,
         }
     }
 
@@ -98,6 +111,9 @@ impl Optimizer {
 
     /// Moves `params` against `gradients` at `share` of the peak rates; `step` counts from 0. Where `good` is given and
     /// does not hold, everything stays as it was.
+    ///
+    /// # Errors
+    /// When the device fails.
     pub fn update(
         &mut self,
         params: &mut Params,
@@ -105,7 +121,7 @@ impl Optimizer {
         share: f64,
         step: u64,
         good: Option<&Tensor<1, Bool>>,
-    ) {
+    ) -> Result<(), ModelError> {
         let segments = params.flats.iter_mut().zip(gradients).zip(&mut self.state).enumerate();
         for (number, ((flat, gradient), state)) in segments {
             let part = self.layout.segments[number].part;
@@ -140,12 +156,22 @@ impl Optimizer {
                     let rates = rates(spec.lr, spec.weight_decay);
                     adafactor::update(spec, rates, flat, gradient, state, entries(), step);
                 }
+                Spec::Soap(spec) if part == Part::Vector => {
+                    let Soap { lr, beta1, beta2, epsilon, weight_decay, .. } = *spec;
+                    let adamw = Adamw { lr, beta1, beta2, epsilon, weight_decay };
+                    adamw::update(&adamw, rates(lr, weight_decay), flat, gradient, state, step);
+                }
+                Spec::Soap(spec) => {
+                    let (rates, begun) = (rates(spec.lr, spec.weight_decay), &mut self.begun[number]);
+                    soap::update(spec, rates, flat, gradient, state, entries(), step, begun)?;
+                }
             }
             if let Some((good, was, states)) = before {
                 keep_if(flat, good, was);
                 state.iter_mut().zip(states).for_each(|(state, was)| keep_if(state, good, was));
             }
         }
+        Ok(())
     }
 }
 
@@ -155,7 +181,8 @@ impl Optimizer {
 /// AdamW and SGD are those of table 8 of Yang et al. (2022) and of the package `mup`; Lion's steps have one size as Adam's
 /// do. Adafactor's are relative to a weight, which is smaller by the root of the width already (Everett et al. 2024). Muon's
 /// have one spectral norm, which is what must stay (Yang, Simon & Bernstein 2023), but for its scale `rms`, under which it
-/// grows with the root of the width.
+/// grows with the root of the width. SOAP is refused under muP before it comes here, but for adapters, which have no width
+/// to carry a rate from.
 fn transfer(spec: &Spec, part: Part, widening: f64) -> f64 {
     match (spec, part) {
         (Spec::Sgd(_), Part::Hidden) => 1.0,
@@ -172,33 +199,59 @@ fn transfer(spec: &Spec, part: Part, widening: f64) -> f64 {
 
 /// What an optimiser remembers.
 fn moments(spec: &Spec, layout: &Layout) -> Vec<Moment> {
-    let of = |name, slot, parts: &dyn Fn(Part) -> bool, shape: &dyn Fn(&[usize]) -> Vec<usize>| {
-        let found = layout.segments.iter().enumerate().filter(|(_, segment)| parts(segment.part));
-        let segments: Vec<usize> = found.map(|(number, _)| number).collect();
+    type Shape<'a> = &'a dyn Fn(&[usize]) -> Option<Vec<usize>>;
+    let of = |name, parts: &dyn Fn(Part) -> bool, shape: Shape<'_>| {
+        let remembers =
+            |segment: &usize| layout.within(*segment).any(|entry| parts(entry.part()) && shape(&entry.shape).is_some());
+        let segments: Vec<usize> = (0..layout.segments.len()).filter(remembers).collect();
         let layout = layout.some(&segments, |entry| shape(&entry.shape));
-        Moment { name, layout, places: segments.into_iter().map(|segment| (segment, slot)).collect() }
+        Moment { name, layout, places: segments.into_iter().map(|segment| (segment, 0)).collect() }
     };
-    let whole = |name, slot, parts: &dyn Fn(Part) -> bool| of(name, slot, parts, &|shape: &[usize]| shape.to_vec());
+    let whole = |name, parts: &dyn Fn(Part) -> bool| of(name, parts, &|shape: &[usize]| Some(shape.to_vec()));
     let hidden = |part| part == Part::Hidden;
     let rest = |part| part != Part::Hidden;
     let matrix = |part| part != Part::Vector;
     let all = |_| true;
-    match spec {
-        Spec::Adamw(_) => vec![whole("first_moment", 0, &all), whole("second_moment", 1, &all)],
-        Spec::Sgd(sgd) if sgd.momentum != 0.0 => vec![whole("velocity", 0, &all)],
+    let mut found = match spec {
+        Spec::Adamw(_) => vec![whole("first_moment", &all), whole("second_moment", &all)],
+        Spec::Sgd(sgd) if sgd.momentum != 0.0 => vec![whole("velocity", &all)],
         Spec::Sgd(_) => Vec::new(),
-        Spec::Lion(_) => vec![whole("momentum", 0, &all)],
+        Spec::Lion(_) => vec![whole("momentum", &all)],
         Spec::Muon(_) => {
-            vec![whole("momentum", 0, &hidden), whole("first_moment", 0, &rest), whole("second_moment", 1, &rest)]
+            vec![whole("momentum", &hidden), whole("first_moment", &rest), whole("second_moment", &rest)]
         }
         Spec::Adafactor(_) => vec![
-            of("row_variance", 0, &matrix, &|shape| [&shape[..shape.len() - 1], &[1]].concat()),
-            of("column_variance", 1, &matrix, &|shape| {
-                [&shape[..shape.len() - 2], &[1], &shape[shape.len() - 1..]].concat()
+            of("row_variance", &matrix, &|shape| Some([&shape[..shape.len() - 1], &[1]].concat())),
+            of("column_variance", &matrix, &|shape| {
+                Some([&shape[..shape.len() - 2], &[1], &shape[shape.len() - 1..]].concat())
             }),
-            whole("variance", 0, &|part| part == Part::Vector),
+            whole("variance", &|part| part == Part::Vector),
         ],
+        Spec::Soap(soap) => {
+            // Square, with as many rows as the side has that is `before` the end of the shape.
+            let side = |name, before: usize| {
+                of(name, &matrix, &|shape| {
+                    let length = soap::kept(soap, shape[shape.len() - before])?;
+                    Some([&shape[..shape.len() - 2], &[length, length]].concat())
+                })
+            };
+            vec![
+                whole("first_moment", &all),
+                whole("second_moment", &all),
+                side("left_preconditioner", 2),
+                side("left_eigenbasis", 2),
+                side("right_preconditioner", 1),
+                side("right_eigenbasis", 1),
+            ]
+        }
+    };
+    // What is remembered of a segment is in the order in which it is named here.
+    let mut known = vec![0; layout.segments.len()];
+    for (segment, slot) in found.iter_mut().flat_map(|moment| &mut moment.places) {
+        *slot = known[*segment];
+        known[*segment] += 1;
     }
+    found
 }
 
 fn rest(rest: &Rest) -> &Adamw {
@@ -267,7 +320,7 @@ mod tests {
                 Tensor::from_data(TensorData::new(vec![number; segment.len], [segment.len]), &device)
             });
             let good = Tensor::<1, Bool>::from_data(TensorData::from([true]), &device);
-            optimizer.update(&mut params, gradients.collect(), 1.0, 0, Some(&good));
+            optimizer.update(&mut params, gradients.collect(), 1.0, 0, Some(&good)).unwrap();
             let after = numbers(&params);
             assert!(after[head] == before[head] && after.iter().flatten().all(|x| x.is_finite()), "{text}");
             assert!((0..after.len()).filter(|i| *i != head).all(|i| after[i] != before[i]), "{text}");
@@ -300,7 +353,10 @@ mod tests {
         );
         let adafactor =
             r#"{"is":"adafactor","lr":0.1,"decay_rate":0.8,"threshold":1.0,"min_scale":0.001,"weight_decay":0.1}"#;
-        for text in [adamw, sgd, lion, &muon, adafactor] {
+        // The first table has a side that is not turned.
+        let soap = r#"{"is":"soap","lr":0.1,"beta1":0.9,"beta2":0.95,"epsilon":1e-8,"weight_decay":0.1,
+            "shampoo_beta":null,"precondition_frequency":1,"max_precond_dim":16}"#;
+        for text in [adamw, sgd, lion, &muon, adafactor, soap] {
             let spec: Spec = serde_json::from_str(text).unwrap();
             let run = |flags: [Option<bool>; 3]| {
                 let mut params = Params::fresh(&layout, 3, &device);
@@ -313,7 +369,7 @@ mod tests {
                     });
                     let flag = flag.map(|flag| Tensor::<1, Bool>::from_data(TensorData::from([flag]), &device));
                     if flag.is_some() || step != 1 {
-                        optimizer.update(&mut params, gradients.collect(), 1.0, step as u64, flag.as_ref());
+                        optimizer.update(&mut params, gradients.collect(), 1.0, step as u64, flag.as_ref()).unwrap();
                     }
                 }
                 let state: Vec<_> = optimizer.moments().map(|(_, moment)| numbers(&moment)).collect();

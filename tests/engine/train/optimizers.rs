@@ -3,7 +3,9 @@
 use crate::common::{Log, Setting, adamw, gpt2, llama, mixture, valued};
 use crate::golden::{Case, worst};
 use emberlab::model::{read_weights, write_weights};
-use emberlab::plan::spec::{Adafactor, Adamw, Decoder, Group, Groups, Lion, Muon, MuonScale, Optimizer, Rest, Sgd};
+use emberlab::plan::spec::{
+    Adafactor, Adamw, Decoder, Group, Groups, Lion, Muon, MuonScale, Optimizer, Rest, Sgd, Soap,
+};
 use emberlab::train::{Job, MemoryCorpus, Objective, Outcome, Schedule, Shape, Stop, train};
 use std::path::{Path, PathBuf};
 
@@ -134,7 +136,22 @@ pub fn all() -> Vec<Optimizer> {
             min_scale: 1e-3,
             weight_decay: 0.0,
         }),
+        soap(),
     ]
+}
+
+/// With eigenvectors that are often brought up to date, and tables of which one side is not turned.
+pub fn soap() -> Optimizer {
+    Optimizer::Soap(Soap {
+        lr: 3e-3,
+        beta1: 0.95,
+        beta2: 0.95,
+        shampoo_beta: Some(0.9),
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        precondition_frequency: 3,
+        max_precond_dim: 60,
+    })
 }
 
 /// Losses and the hash of the weights, of a training stopped after these steps.
