@@ -14,6 +14,7 @@ mod adapters;
 mod common;
 mod devices;
 mod golden;
+mod imported;
 mod inference;
 mod learn;
 mod mup;
