@@ -13,6 +13,7 @@ mod adapter_golden;
 mod adapters;
 mod common;
 mod devices;
+mod exported;
 mod golden;
 mod imported;
 mod inference;
