@@ -10,13 +10,14 @@
     reason = "a benchmark prints its figures, times itself, and fails by panicking"
 )]
 
+mod shapes;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use emberlab::device::{Kind, choose};
-use emberlab::plan::spec::{Activation, Adamw, Decoder, Experts, Norm, Optimizer, Position, Precision};
 use emberlab::plan::{parameters, training_flops_per_token};
-use emberlab::random::Stream;
-use emberlab::train::{Job, Keep, MemoryCorpus, Objective, Observer, Schedule, Shape, StepReport, Stop, train};
+use emberlab::train::{Observer, StepReport, Stop, train};
 use emberlab_kernels::{Matrix, matmul};
+use shapes::trials;
 use std::time::Instant;
 
 struct Rates(Vec<f64>);
@@ -25,30 +26,6 @@ impl Observer for Rates {
     fn step(&mut self, report: &StepReport) {
         self.0.push(report.tokens_per_second);
     }
-}
-
-fn llama(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
-    Decoder {
-        layers,
-        heads,
-        kv_heads: heads,
-        width,
-        head_dim: width / heads,
-        hidden: (width * 8 / 3 + 31) / 32 * 32,
-        context,
-        ..Decoder::default()
-    }
-}
-
-fn gpt2(layers: i64, width: i64, heads: i64, context: i64) -> Decoder {
-    let (norm, position, activation) = (Norm::Layer, Position::Learned, Activation::Gelu);
-    Decoder { hidden: 4 * width, norm, position, activation, ..llama(layers, width, heads, context) }
-}
-
-fn mixtral() -> Decoder {
-    let (hidden, every, z_loss) = (None, None, None);
-    let experts = Experts { count: 8, active: 2, hidden, renormalize: true, every, balance: 0.02, z_loss };
-    Decoder { hidden: 512, tied: false, experts: Some(experts), ..llama(4, 256, 8, 128) }
 }
 
 /// Operations a second of products of two square f32 matrices, the median of several: of burn's product, or on the CPU of the
@@ -95,66 +72,21 @@ fn main() {
     let device = choose(arguments.first().map(String::as_str)).unwrap_or_else(|error| panic!("{error}"));
     let steps: u64 = arguments.get(1).and_then(|steps| steps.parse().ok()).unwrap_or(20);
     println!("{} ({}, {})", device.name, device.adapter, device.driver);
-    let only = arguments.get(2);
-    for (name, model, vocab, batch) in [
-        ("shakespeare-char: gpt2 4×128, T=64, B=12", gpt2(4, 128, 4, 64), 65, 12),
-        ("quickstart: llama 4×128, T=128, B=16", llama(4, 128, 4, 128), 1024, 16),
-        ("12M: llama 6×384, T=256, B=4", llama(6, 384, 6, 256), 4096, 4),
-        ("50M: llama 9×640, T=512, B=2", llama(9, 640, 10, 512), 8192, 2),
-        ("mixture: mixtral 4×256, 2 of 8 experts of 512, T=128, B=16", mixtral(), 4096, 16),
-    ] {
-        if only.is_some_and(|only| !name.starts_with(only.as_str())) {
-            continue;
-        }
-        let mut draws = Stream::new(1, "bench").at(0);
-        let corpus = MemoryCorpus::new(&[(0..200_000).map(|_| draws.below(vocab) as u32).collect()]);
-        let folder = std::env::temp_dir().join(format!("emberlab-bench-{}", std::process::id()));
-        let optimizer = Optimizer::Adamw(Adamw { lr: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 });
-        let sequence = model.context as usize;
-        let job = Job {
-            objective: Objective::NextToken,
-            model: &model,
-            vocab: vocab as usize,
-            init: None,
-            corpus: &corpus,
-            valid: None,
-            batch,
-            micro_batch: batch,
-            sequence,
-            steps,
-            adapter: None,
-            recompute: false,
-            precision: Precision::F32,
-            optimizer: &optimizer,
-            groups: &Default::default(),
-            schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },
-            clip: Some(1.0),
-            keep: Keep::Last,
-            checkpoint: 0,
-            checkpoints: 2,
-            growth: None,
-            z_loss: 0.0,
-            ema: None,
-            on_spike: None,
-            seed: 1,
-            pad: 0,
-            folder: &folder,
-            identity: "bench",
-            device: &device,
-        };
+    for trial in trials(arguments.get(2).map(String::as_str)) {
         let cpu = device.kind == Kind::Cpu;
         let before = sgemm(&device.device, cpu);
         let mut rates = Rates(Vec::new());
-        let outcome = train(&job, &mut rates, &Stop::new()).unwrap_or_else(|error| panic!("{error}"));
+        let outcome =
+            train(&trial.job(steps, &device), &mut rates, &Stop::new()).unwrap_or_else(|error| panic!("{error}"));
         let mut sorted = rates.0;
         sorted.sort_by(f64::total_cmp);
         let (median, best) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
         let products = (before + sgemm(&device.device, cpu)) / 2.0;
         let peak = peak().map_or(String::new(), |peak| format!(", peak {peak} MB"));
-        println!("{name}: median {median:.0}, best {best:.0} tokens/s{peak}");
+        println!("{}: median {median:.0}, best {best:.0} tokens/s{peak}", trial.name);
         if let emberlab::train::Outcome::Finished(trained) = outcome {
-            let parts = parameters(&model, vocab);
-            let flops = training_flops_per_token(&model, &parts, sequence as u64) * median;
+            let parts = parameters(&trial.model, trial.vocab);
+            let flops = training_flops_per_token(&trial.model, &parts, trial.model.context as u64) * median;
             println!(
                 "    {} parameters, loss {:.4}, {:.1} GFLOP/s, {:.0} % of the {:.0} GFLOP/s of square products",
                 trained.parameters,
@@ -164,6 +96,5 @@ fn main() {
                 products / 1e9
             );
         }
-        std::fs::remove_dir_all(&folder).ok();
     }
 }

@@ -8,7 +8,7 @@ use super::sampling::Sampling;
 use super::shared::LabArgs;
 use super::trained::Network;
 use super::{Exit, Failure, Screen};
-use crate::model::Finish;
+use crate::model::{Finish, Memory};
 use crate::plan::spec::Decoding;
 use crate::run::signals::Interrupt;
 use crate::run::{Model, Reply};
@@ -73,6 +73,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         decoding,
         system: args.system.as_deref(),
         messages: Vec::new(),
+        memory: Memory::default(),
         turn: 0,
         dropped: 0,
         interrupt: bench::interrupt()?,
@@ -99,6 +100,8 @@ struct Talk<'a> {
     decoding: Decoding,
     system: Option<&'a str>,
     messages: Vec<Message>,
+    /// What the network has read of it.
+    memory: Memory,
     /// Answers so far, so that each draws numbers of its own.
     turn: i64,
     /// Messages that the last answer was given without.
@@ -199,7 +202,7 @@ impl Talk<'_> {
             }
             !interrupt.asked()
         };
-        let reply = interrupt.during(|| self.model.reply(&self.messages, &decoding, &mut show));
+        let reply = interrupt.during(|| self.model.reply(&self.messages, &decoding, &mut self.memory, &mut show));
         let Reply { text, finish, dropped } = match reply {
             Ok(reply) => reply,
             Err(message) => {

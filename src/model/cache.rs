@@ -53,6 +53,39 @@ impl Cache {
         Cache { store, sizes, first, windows, slopes, scale, capacity, used: 0 }
     }
 
+    /// The first `used` columns, with room for `columns`.
+    pub fn cut(self, used: usize, columns: usize) -> Cache {
+        let used = used.min(self.used);
+        let (before, capacity) = (self.capacity, columns.next_multiple_of(Cache::STEP));
+        if capacity <= before {
+            return Cache { used, ..self };
+        }
+        let (head_dim, heads) = (self.sizes.head_dim, self.sizes.batch * self.sizes.kv_heads);
+        let host = |numbers: Vec<f32>| {
+            let mut wider = vec![0.0f32; heads * capacity * head_dim];
+            let rows = numbers.chunks_exact(before * head_dim);
+            for (to, from) in wider.chunks_exact_mut(capacity * head_dim).zip(rows) {
+                to[..used * head_dim].copy_from_slice(&from[..used * head_dim]);
+            }
+            wider
+        };
+        let device = |tensor: Tensor<4>| {
+            let [batch, heads, _, width] = tensor.dims();
+            let more = Tensor::zeros([batch, heads, capacity - before, width], &tensor.device());
+            Tensor::cat(vec![tensor, more], 2)
+        };
+        let store = match self.store {
+            Store::Host(layers) => Store::Host(layers.into_iter().map(|(k, v)| (host(k), host(v))).collect()),
+            Store::Device(layers) => Store::Device(layers.into_iter().map(|(k, v)| (device(k), device(v))).collect()),
+        };
+        Cache { store, capacity, used, ..self }
+    }
+
+    /// Of each text, the columns of padding before it.
+    pub fn first(&self) -> &[usize] {
+        &self.first
+    }
+
     /// Whether [`Cache::attend`] works, which needs no mask.
     pub fn on_host(&self) -> bool {
         matches!(self.store, Store::Host(_))

@@ -85,6 +85,33 @@ pub enum Finish {
     Interrupted,
 }
 
+/// What a network has read and written of one text, so that a longer one that begins alike is not read again.
+#[derive(Default)]
+pub struct Memory {
+    tokens: Vec<u32>,
+    /// Keys and values of `tokens`.
+    cache: Option<Cache>,
+}
+
+impl Memory {
+    /// Tokens that need not be read again.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+}
+
+/// The texts of a batch, of which a cache holds a beginning.
+struct Unread<'a> {
+    /// Their numbers.
+    group: &'a [usize],
+    /// What the network has not read of them, one after the other, all of one length.
+    ids: Vec<u32>,
+    /// Tokens of each that were drawn before.
+    drawn: usize,
+    /// Tokens to draw.
+    steps: usize,
+}
+
 /// What a listener wishes after a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
@@ -198,10 +225,62 @@ impl Decoder {
         options: &GenerateOptions,
         listener: &mut dyn FnMut(usize, u32) -> Next,
     ) -> Result<Vec<Generated>, ModelError> {
-        let batch = group.len();
         let time = group.iter().map(|i| prompts[*i].len()).max().unwrap_or(1);
         let pads: Vec<usize> = group.iter().map(|i| time - prompts[*i].len()).collect();
         let steps = options.max_tokens.min(self.architecture.context - time.min(self.architecture.context));
+        let mut ids = Vec::with_capacity(group.len() * time);
+        for (i, pad) in group.iter().zip(&pads) {
+            ids.extend(std::iter::repeat_n(0, *pad));
+            ids.extend_from_slice(prompts[*i]);
+        }
+        let mut cache = Cache::new(self, time + steps, pads);
+        self.go_on(&mut cache, Unread { group, ids, drawn, steps }, seen, options, listener)
+    }
+
+    /// Continues `prompt` as [`Decoder::generate_with`] does the first of its prompts, but reads of it only what comes after
+    /// what `memory` has of its beginning, and leaves in `memory` what was read. With and without it, numbers differ by rounding,
+    /// since products of other numbers of rows may be summed in another order. Texts do not [roll](GenerateOptions::roll).
+    ///
+    /// # Errors
+    /// As [`Decoder::generate`], and for a prompt that fills the context.
+    pub fn generate_on(
+        &self,
+        memory: &mut Memory,
+        prompt: &[u32],
+        options: &GenerateOptions,
+        listener: &mut dyn FnMut(usize, u32) -> Next,
+    ) -> Result<Generated, ModelError> {
+        check_tokens(prompt, self.architecture.vocab)?;
+        // The last token is read again, if need be: what follows it is asked.
+        let last = prompt.len().checked_sub(1).ok_or(ModelError::EmptyPrompt)?;
+        let steps = options.max_tokens.min(self.architecture.context.saturating_sub(prompt.len()));
+        let known = memory.tokens.iter().zip(&prompt[..last]).take_while(|(a, b)| a == b).count();
+        memory.tokens.truncate(known);
+        let mut cache = match memory.cache.take() {
+            Some(cache) if known > 0 => cache.cut(known, prompt.len() + steps),
+            _ => Cache::new(self, prompt.len() + steps, vec![0]),
+        };
+        let mut seen = [if options.sampler().looks_back() { Seen::of(prompt) } else { Seen::default() }];
+        let unread = Unread { group: &[0], ids: prompt[known..].to_vec(), drawn: 0, steps };
+        let generated = self.go_on(&mut cache, unread, &mut seen, options, listener)?.pop();
+        let generated = generated.ok_or(ModelError::EmptyPrompt)?;
+        memory.tokens = prompt.iter().chain(&generated.tokens).copied().take(cache.used()).collect();
+        memory.cache = Some(cache);
+        Ok(generated)
+    }
+
+    /// Reads what is unread and draws what follows.
+    fn go_on(
+        &self,
+        cache: &mut Cache,
+        unread: Unread<'_>,
+        seen: &mut [Seen],
+        options: &GenerateOptions,
+        listener: &mut dyn FnMut(usize, u32) -> Next,
+    ) -> Result<Vec<Generated>, ModelError> {
+        let Unread { group, mut ids, drawn, steps } = unread;
+        let batch = group.len();
+        let pads = cache.first().to_vec();
         let leaves = self.params.leaves(&self.layout);
         let head = self.head(&leaves);
         let pass = Pass {
@@ -215,21 +294,14 @@ impl Decoder {
             format: None,
             account: None,
         };
-        let mut cache = Cache::new(self, time + steps, pads.clone());
         let mut rows = vec![Generated::begin(Finish::Length); batch];
         let mut done = vec![steps == 0; batch];
         let sampler = options.sampler();
         let streams: Vec<Stream> = group.iter().map(|i| Stream::new(options.seed, &format!("generate/{i}"))).collect();
-
-        let mut ids = Vec::with_capacity(batch * time);
-        for (i, pad) in group.iter().zip(&pads) {
-            ids.extend(std::iter::repeat_n(0, *pad));
-            ids.extend_from_slice(prompts[*i]);
-        }
-        let mut width = time;
+        let mut width = ids.len() / batch.max(1);
         for step in 0..steps {
-            let input = self.cached_input(&ids, batch, width, cache.used(), &pads, &cache);
-            let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut cache), None);
+            let input = self.cached_input(&ids, batch, width, cache.used(), &pads, cache);
+            let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut *cache), None);
             cache.fill(width);
             let last = hidden.reshape([batch, width, self.architecture.width]).narrow(1, width - 1, 1);
             let logits = product(&last.reshape([batch, self.architecture.width]), false, &head, true);

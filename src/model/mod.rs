@@ -38,7 +38,7 @@ mod weights;
 pub use architecture::{Architecture, Experts, ValueEmbeddings};
 pub use decoder::Decoder;
 pub use error::ModelError;
-pub use generate::{Finish, GenerateOptions, Generated, Next};
+pub use generate::{Finish, GenerateOptions, Generated, Memory, Next};
 pub use import::{Imported, Shards, import};
 pub use layout::{Entry, Layout};
 pub use params::Params;

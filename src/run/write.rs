@@ -2,7 +2,7 @@
 
 use super::growing::Growing;
 use super::judge::Model;
-use crate::model::{Finish, GenerateOptions, Generated, Next};
+use crate::model::{Finish, GenerateOptions, Generated, Memory, Next};
 use crate::plan::spec::Decoding;
 use crate::tokenizer::Message;
 
@@ -61,11 +61,18 @@ impl Model<'_> {
     }
 
     /// The answer to a conversation whose last message is the user's. Where it is too long for the context, with room for
-    /// an answer of half of it or of `max_tokens`, its oldest turns are left out; a system message stays.
+    /// an answer of half of it or of `max_tokens`, its oldest turns are left out; a system message stays. What `memory` has of
+    /// the conversation is not read again.
     ///
     /// # Errors
     /// When the stage has no chat template or it fails, the last message alone does not fit, or the device fails.
-    pub fn reply(&self, messages: &[Message], decoding: &Decoding, show: Show<'_>) -> Result<Reply, String> {
+    pub fn reply(
+        &self,
+        messages: &[Message],
+        decoding: &Decoding,
+        memory: &mut Memory,
+        show: Show<'_>,
+    ) -> Result<Reply, String> {
         let asked = usize::try_from(decoding.max_tokens).unwrap_or(1);
         let room = asked.min(self.context / 2);
         let system = messages.iter().take_while(|m| m.role == "system").count();
@@ -85,8 +92,7 @@ impl Model<'_> {
         }
         let left = self.context - ids.len();
         let decoding = Decoding { max_tokens: asked.min(left) as i64, ..decoding.clone() };
-        let generated = self.generate(&[ids], &decoding, false, Some(show))?.pop();
-        let (text, generated) = generated.ok_or("nothing was generated")?;
+        let (text, generated) = self.go_on(ids, &decoding, memory, show)?;
         let finish = match generated.finish {
             Finish::Length if asked > left => Finish::Context,
             other => other,
@@ -124,8 +130,31 @@ impl Model<'_> {
         encoded: &[Vec<u32>],
         decoding: &Decoding,
         roll: bool,
-        mut show: Option<Show<'_>>,
+        show: Option<Show<'_>>,
     ) -> Result<Vec<(String, Generated)>, String> {
+        let (options, stops) = self.options(decoding, roll);
+        let mut listener = Texts::new(self, encoded.len(), &stops, show);
+        let generated = self.decoder.generate_with(encoded, &options, &mut |text, token| listener.hear(text, token));
+        listener.finish(generated.map_err(|e| e.to_string())?)
+    }
+
+    /// The text of one encoded prompt, of which what `memory` has is not read again.
+    fn go_on(
+        &self,
+        encoded: Vec<u32>,
+        decoding: &Decoding,
+        memory: &mut Memory,
+        show: Show<'_>,
+    ) -> Result<(String, Generated), String> {
+        let (options, stops) = self.options(decoding, false);
+        let mut listener = Texts::new(self, 1, &stops, Some(show));
+        let hear = &mut |text, token| listener.hear(text, token);
+        let generated = self.decoder.generate_on(memory, &encoded, &options, hear).map_err(|e| e.to_string())?;
+        listener.finish(vec![generated])?.pop().ok_or_else(|| "nothing was generated".to_owned())
+    }
+
+    /// How texts are drawn, and the texts that end them.
+    fn options(&self, decoding: &Decoding, roll: bool) -> (GenerateOptions, Vec<String>) {
         let of_template = self.chat.iter().flat_map(|chat| chat.stop());
         let stops: Vec<String> = of_template.chain(&decoding.stop).cloned().collect();
         let mut stop = vec![self.tokenizer.end()];
@@ -144,29 +173,51 @@ impl Model<'_> {
             roll,
             ..GenerateOptions::default()
         };
-        let mut growing: Vec<Growing<'_>> = encoded.iter().map(|_| Growing::new(self.tokenizer, &stops)).collect();
-        let mut failed = None;
-        let mut listener = |text: usize, token: u32| {
-            let ended = match growing[text].push(token) {
-                Ok(ended) => ended,
-                Err(why) => {
-                    failed = Some(why);
-                    return Next::EndAll;
-                }
-            };
-            let goes_on = show.as_mut().is_none_or(|show| show(growing[text].fresh()));
-            match (goes_on, ended) {
-                (false, _) => Next::EndAll,
-                (true, true) => Next::End,
-                (true, false) => Next::GoOn,
+        (options, stops)
+    }
+}
+
+/// Hears the tokens of texts that grow, and tells what they spell.
+struct Texts<'a, 's> {
+    growing: Vec<Growing<'a>>,
+    /// Told what is new of the only text.
+    show: Option<Show<'s>>,
+    failed: Option<String>,
+}
+
+impl<'a, 's> Texts<'a, 's> {
+    fn new(model: &Model<'a>, texts: usize, stops: &'a [String], show: Option<Show<'s>>) -> Texts<'a, 's> {
+        let growing = (0..texts).map(|_| Growing::new(model.tokenizer, stops)).collect();
+        Texts { growing, show, failed: None }
+    }
+
+    fn hear(&mut self, text: usize, token: u32) -> Next {
+        let ended = match self.growing[text].push(token) {
+            Ok(ended) => ended,
+            Err(why) => {
+                self.failed = Some(why);
+                return Next::EndAll;
             }
         };
-        let generated = self.decoder.generate_with(encoded, &options, &mut listener).map_err(|e| e.to_string())?;
-        if let Some(why) = failed {
+        let goes_on = match &mut self.show {
+            Some(show) => show(self.growing[text].fresh()),
+            None => true,
+        };
+        match (goes_on, ended) {
+            (false, _) => Next::EndAll,
+            (true, true) => Next::End,
+            (true, false) => Next::GoOn,
+        }
+    }
+
+    /// The texts with what they consist of.
+    fn finish(self, generated: Vec<Generated>) -> Result<Vec<(String, Generated)>, String> {
+        if let Some(why) = self.failed {
             return Err(why);
         }
+        let mut show = self.show;
         let mut texts = Vec::with_capacity(generated.len());
-        for (growing, generated) in growing.into_iter().zip(generated) {
+        for (growing, generated) in self.growing.into_iter().zip(generated) {
             let (text, rest) = growing.finish()?;
             if let Some(show) = &mut show {
                 show(&rest);

@@ -1,13 +1,19 @@
 //! Generation and likelihoods agree with the plain forward pass.
 
 use crate::common::{cpu, gpt2, llama, mixture, valued};
-use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, ModelError, Next};
+use crate::devices::software;
+use burn::tensor::Device;
+use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, Memory, ModelError, Next};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
 
 fn decoder(spec: &spec::Decoder) -> Decoder {
+    on(spec, &cpu().device)
+}
+
+fn on(spec: &spec::Decoder, device: &Device) -> Decoder {
     let spec = spec::Decoder { init_std: 0.3, dropout: 0.0, ..spec.clone() };
-    Decoder::fresh(Architecture::new(&spec, Some(24)).unwrap(), 5, &cpu().device)
+    Decoder::fresh(Architecture::new(&spec, Some(24)).unwrap(), 5, device)
 }
 
 fn tokens(seed: u64, len: usize) -> Vec<u32> {
@@ -46,6 +52,51 @@ fn greedy_text_with_a_cache_is_greedy_text_without() {
                 text.push(*token);
             }
             assert_eq!((generated.tokens.len(), generated.finish, generated.prompt_cut), (8, Finish::Length, 0));
+        }
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_text_is_not_read_again_and_changes_nothing() {
+    let windowed = spec::Decoder { window: Some(5), ..llama() };
+    let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(6), global_every: Some(2), ..llama() };
+    let specs = [windowed, llama(), gpt2(), alibi, mixture(), valued()];
+    let software = software();
+    for (number, spec) in specs.map(|spec| spec::Decoder { context: 160, ..spec }).into_iter().enumerate() {
+        // Devices differ in where they keep keys and values, not in what a network is.
+        let device = software.as_ref().filter(|_| number == 0).map(|found| on(&spec, &found.device));
+        for decoder in [Some(decoder(&spec)), device].into_iter().flatten() {
+            let mut memory = Memory::default();
+            let mut text = tokens(1, 5);
+            // A longer and longer conversation, beyond the room of the first turn, then another that begins alike.
+            for (turn, said) in [(0, 0), (1, 7), (2, 60), (3, 9)] {
+                text.extend(tokens(10 + turn, said));
+                let options = GenerateOptions { max_tokens: 9, ..GenerateOptions::default() };
+                let fresh = decoder.generate(&[text.clone()], &options).unwrap().remove(0);
+                let known = memory.tokens().len();
+                let kept = decoder.generate_on(&mut memory, &text, &options, &mut |_, _| Next::GoOn).unwrap();
+                assert_eq!((&kept.tokens, kept.finish), (&fresh.tokens, fresh.finish));
+                for (a, b) in kept.logprobs.iter().zip(&fresh.logprobs) {
+                    assert!((a - b).abs() < 2e-4, "{a} {b}");
+                }
+                // Of what was written the last token was not read.
+                assert_eq!(known, if turn == 0 { 0 } else { text.len() - said - 1 });
+                text.extend(&kept.tokens);
+                assert_eq!(memory.tokens(), &text[..text.len() - 1]);
+            }
+            let other = [&text[..20], &tokens(77, 12)].concat();
+            let options = GenerateOptions { max_tokens: 4, temperature: 0.7, seed: 3, ..GenerateOptions::default() };
+            let fresh = decoder.generate(&[other.clone()], &options).unwrap().remove(0);
+            let kept = decoder.generate_on(&mut memory, &other, &options, &mut |_, _| Next::GoOn).unwrap();
+            assert_eq!(kept.tokens, fresh.tokens);
+            // The same prompt again: its last token is read once more, since what follows is asked.
+            let again = decoder.generate_on(&mut memory, &other, &options, &mut |_, _| Next::EndAll).unwrap();
+            assert_eq!((&again.tokens[..], again.finish), (&fresh.tokens[..1], Finish::Interrupted));
+            assert_eq!(memory.tokens(), other);
+            assert!(matches!(
+                decoder.generate_on(&mut memory, &[], &options, &mut |_, _| Next::GoOn),
+                Err(ModelError::EmptyPrompt)
+            ));
         }
     }
 }

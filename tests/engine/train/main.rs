@@ -18,6 +18,7 @@ mod golden;
 mod imported;
 mod inference;
 mod learn;
+mod lost;
 mod mup;
 mod optimizers;
 mod precision;
