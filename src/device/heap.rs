@@ -16,18 +16,26 @@ static ADVICE: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
 /// What to say when there is no memory left, for as long as the result lives.
 #[must_use]
 pub fn advise(text: &str) -> Advised {
-    ADVICE.store(Box::into_raw(Box::new(format!("\nerror: {text}\n"))), Ordering::Release);
-    Advised(())
+    let advice = Box::into_raw(Box::new(format!("\nerror: {text}\n")));
+    ADVICE.store(advice, Ordering::Release);
+    Advised(advice)
 }
 
 /// The time in which advice holds; see [`advise`].
 #[derive(Debug)]
-pub struct Advised(());
+pub struct Advised(*mut String);
 
 impl Drop for Advised {
+    /// Takes back this advice, and no other that has been given since.
     fn drop(&mut self) {
-        ADVICE.store(std::ptr::null_mut(), Ordering::Release);
+        let _ = ADVICE.compare_exchange(self.0, std::ptr::null_mut(), Ordering::AcqRel, Ordering::Acquire);
     }
+}
+
+/// What would be said now.
+fn advice() -> Option<&'static String> {
+    // SAFETY: what is stored here came from a box and is never freed.
+    unsafe { ADVICE.load(Ordering::Acquire).as_ref() }
 }
 
 /// The exit code of a run that failed; see `cli::Exit`.
@@ -66,8 +74,7 @@ fn given(memory: *mut u8) -> *mut u8 {
 
 #[cold]
 fn tell_and_end() {
-    // SAFETY: what is stored here came from a box and is never freed.
-    let advice = unsafe { ADVICE.load(Ordering::Acquire).as_ref() };
+    let advice = advice();
     #[cfg(unix)]
     if let Some(advice) = advice {
         // Nothing may allocate here, and other threads may hold any lock.
@@ -98,5 +105,26 @@ pub(super) fn keep() {
                 libc::mallopt(libc::M_TOP_PAD, 1 << 26);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One test, since there is one advice in a process.
+    #[test]
+    fn advice_holds_as_long_as_its_stage_and_no_longer() {
+        assert_eq!(advice(), None);
+        let one = advise("stage `one`: less");
+        assert_eq!(advice().unwrap(), "\nerror: stage `one`: less\n");
+        drop(one);
+        assert_eq!(advice(), None, "a stage that has ended says nothing of another's memory");
+        // A stage that begins before another has let go.
+        let (one, two) = (advise("first"), advise("second"));
+        drop(one);
+        assert_eq!(advice().unwrap(), "\nerror: second\n");
+        drop(two);
+        assert_eq!(advice(), None);
     }
 }

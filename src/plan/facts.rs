@@ -11,7 +11,7 @@ use crate::source::{Sources, Span};
 /// Up to so many files of one pattern are told apart; above, they are one fact.
 const FILES: usize = 500;
 
-/// Fields that change no result, by their last name.
+/// Fields that change no result, by their last name; but see [`counts`].
 const LEFT_OUT: [&str; 8] =
     ["license", "because", "files", "folder", "checkpoint", "checkpoints", "micro_batch", "recompute"];
 
@@ -25,13 +25,24 @@ pub(super) fn of_item(sources: &Sources, item: &CheckedItem, within: &str, witho
         .filter(|(path, _)| lies_in(path, within) && !without.iter().any(|w| lies_in(path, w)))
         // Said or not, f32 is the same.
         .filter(|(path, leaf)| path != "precision" || leaf.shown != Precision::F32.name())
-        .filter(|(path, _)| !LEFT_OUT.contains(&path.rsplit('.').next().unwrap_or(path)))
+        .filter(|(path, _)| !LEFT_OUT.contains(&path.rsplit('.').next().unwrap_or(path)) || counts(item, path))
         .map(|(path, leaf)| Fact {
             path: format!("{}.{path}", item.name),
             value: value(item, leaf),
             place: place(sources, leaf.span),
         })
         .collect()
+}
+
+/// Whether a field counts that elsewhere changes no result: the pieces of a batch where gradients are of f16, and where
+/// checkpoints are in a stage that goes back to them.
+fn counts(item: &CheckedItem, path: &str) -> bool {
+    let training = |field: &str| item.json.pointer(&format!("/training/{field}")).and_then(|value| value.as_str());
+    match path {
+        "micro_batch" => training("precision") == Some(Precision::MixedF16.name()),
+        "checkpoint" => training("on_spike/action") == Some("roll_back"),
+        _ => false,
+    }
 }
 
 /// The value as it is shown; one that is cut short carries its digest, so that a change beyond the cut is noticed.

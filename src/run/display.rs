@@ -54,6 +54,8 @@ struct Stage {
     step: u64,
     tokens: u64,
     loss: f64,
+    /// Whether the step was left out.
+    skipped: bool,
     valid: Option<f64>,
     lr: f64,
     /// What is learnt from the balance of experts, and the busiest one's share, where there are any.
@@ -118,6 +120,7 @@ impl Display {
             step: from,
             tokens: 0,
             loss: f64::NAN,
+            skipped: false,
             valid: None,
             lr: f64::NAN,
             experts: None,
@@ -184,7 +187,9 @@ impl Observer for Display {
                 }
                 self.begin(stage, *steps, *tokens, resumed_from.unwrap_or(0));
             }
-            Event::Step { step, tokens, loss, lr, tokens_per_second, balance_loss, busiest_expert, .. } => {
+            Event::Step {
+                step, tokens, loss, skipped, lr, tokens_per_second, balance_loss, busiest_expert, ..
+            } => {
                 if let Some(stage) = &mut self.stage {
                     if stage.tokens == 0 {
                         stage.tokens_before = tokens / step.max(&1) * step.saturating_sub(1);
@@ -192,6 +197,7 @@ impl Observer for Display {
                     stage.step = *step;
                     stage.tokens = *tokens;
                     stage.loss = *loss;
+                    stage.skipped = *skipped;
                     stage.lr = *lr;
                     stage.experts = balance_loss.zip(*busiest_expert);
                     stage.tokens_per_second = *tokens_per_second;
@@ -240,7 +246,8 @@ impl Stage {
         // Before the first step of a stage that was resumed, nothing is known of its loss.
         let known = self.tokens > 0;
         if known {
-            parts.push(format!("loss {:.3}", self.loss));
+            let left_out = if self.skipped { ", left out" } else { "" };
+            parts.push(format!("loss {:.3}{left_out}", self.loss));
         }
         if let Some(valid) = self.valid {
             parts.push(format!("valid {valid:.3}"));
@@ -484,6 +491,53 @@ mod tests {
         assert!(lines[1].starts_with("pretrain  step 3/100  loss 3.250  lr 1.0e-3  12.3k tok/s  "), "{text}");
         assert!(lines[1].ends_with(" left"), "{text}");
         assert_eq!(lines[2..], ["warning: the disk is slow"]);
+    }
+
+    /// Of a stage that was resumed no loss is known until its first step, and one that is not finite is shown as what it is.
+    #[test]
+    fn a_loss_that_is_not_known_is_not_shown_as_one_that_is_no_number() {
+        let shown_of = |resumed_from: Option<u64>, then: Event| {
+            let mut events = story();
+            events.truncate(2);
+            if let Event::StageStarted { resumed_from: from, .. } = &mut events[0] {
+                *from = resumed_from;
+            }
+            events.truncate(1);
+            events.push(then);
+            shown(Form::Lines, &events)
+        };
+        let stage = || "pretrain".to_owned();
+        let valid = Event::Valid { stage: stage(), step: 2, tokens: 3_200, loss: 2.5, best: true };
+        let text = shown_of(Some(2), valid);
+        assert_eq!(text.lines().last(), Some("pretrain  step 2/100  valid 2.500"), "{text}");
+        let Some(Event::Step { tokens, supervised, lr, tokens_per_second, seconds, .. }) = story().into_iter().nth(1)
+        else {
+            panic!("a step")
+        };
+        let left_out = Event::Step {
+            stage: stage(),
+            step: 3,
+            tokens,
+            supervised,
+            loss: f64::NAN,
+            z_loss: None,
+            balance_loss: None,
+            busiest_expert: None,
+            skipped: true,
+            loss_scale: None,
+            lr,
+            grad_norm: f64::NAN,
+            tokens_per_second,
+            seconds,
+        };
+        let line = serde_json::to_string(&left_out).unwrap();
+        assert!(line.contains("\"loss\":null") && line.contains("\"skipped\":true"), "{line}");
+        // As it was told, and as another process reads it of the file.
+        for event in [left_out, serde_json::from_str(&line).unwrap()] {
+            let text = shown_of(Some(2), event);
+            let last = text.lines().last().unwrap();
+            assert!(last.starts_with("pretrain  step 3/100  loss NaN, left out  lr 1.0e-3  12.3k tok/s"), "{text}");
+        }
     }
 
     #[test]

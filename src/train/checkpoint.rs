@@ -14,6 +14,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const STATE: &str = "state.json";
+/// What the folder of a checkpoint is called while it is being written.
+const SAVING: &str = ".saving-";
+/// What the name of a checkpoint begins with that another of the same step is about to replace.
+const REPLACED: &str = ".replaced-";
 const VERSION: u32 = 4;
 
 /// What a job is, field by field, each as JSON text: two jobs are the same when these are equal.
@@ -141,7 +145,7 @@ impl Written {
     pub fn new(folder: &Path, files: &[(&str, &Layout, Params)], state: State) -> Result<Written, TrainError> {
         let failed = |e: std::io::Error| TrainError::Checkpoint { path: at(folder, state.step), cause: e.to_string() };
         fs::create_dir_all(folder).map_err(failed)?;
-        let temporary = tempfile::Builder::new().prefix(".saving-").tempdir_in(folder).map_err(failed)?;
+        let temporary = tempfile::Builder::new().prefix(SAVING).tempdir_in(folder).map_err(failed)?;
         let mut names = Vec::new();
         for (name, layout, params) in files {
             let name = file_name(name);
@@ -157,7 +161,8 @@ impl Written {
     /// When the disk fails; the checkpoints before it are untouched.
     pub fn settle(self, kept: Kept) -> Result<PathBuf, TrainError> {
         let Written { folder, temporary, mut state, files } = self;
-        let path = at(&folder, state.step);
+        let step = state.step;
+        let path = at(&folder, step);
         let failed = |e: std::io::Error| TrainError::Checkpoint { path: path.clone(), cause: e.to_string() };
         state.version = VERSION;
         state.files.clear();
@@ -172,12 +177,23 @@ impl Written {
         let mut file = fs::File::create(temporary.path().join(STATE)).map_err(failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         sync_folder(temporary.path()).map_err(failed)?;
-        // A folder of this name can only be one that did not verify, or the same checkpoint again.
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(failed)?;
+        // A folder of this name is one that did not verify, or the same step before its validation. It may be the only one
+        // there is, so it stays until the new one has the name; see `tidy`.
+        let before = path.exists().then(|| replaced(&folder, step));
+        if let Some(before) = &before {
+            remove_if_there(before).map_err(failed)?;
+            fs::rename(&path, before).map_err(failed)?;
         }
-        fs::rename(temporary.keep(), &path).map_err(failed)?;
+        if let Err(e) = fs::rename(temporary.keep(), &path) {
+            if let Some(before) = &before {
+                fs::rename(before, &path).map_err(failed)?;
+            }
+            return Err(failed(e));
+        }
         sync_folder(&folder).map_err(failed)?;
+        if let Some(before) = &before {
+            fs::remove_dir_all(before).map_err(failed)?;
+        }
         let (steps, paths): (Vec<u64>, Vec<PathBuf>) = list(&folder).into_iter().rev().unzip();
         for (i, old) in paths.iter().enumerate().filter(|(i, _)| !kept.keeps(&steps, *i)) {
             debug_assert!(i > 0, "the one just written is kept");
@@ -192,6 +208,11 @@ pub(crate) fn at(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("step-{step:08}"))
 }
 
+/// Where the checkpoint of a step lies that another one is about to replace.
+fn replaced(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("{REPLACED}step-{step:08}"))
+}
+
 /// The newest checkpoint of a folder that is wanted, by its step, and verifies; and notices about those that do not.
 ///
 /// # Errors
@@ -204,7 +225,7 @@ pub(crate) fn restore(
     wanted: impl Fn(u64) -> bool,
 ) -> Result<(Option<Restored>, Vec<String>), TrainError> {
     let mut notices = Vec::new();
-    remove_unfinished(folder);
+    tidy(folder);
     for (_, path) in list(folder).into_iter().rev().filter(|(step, _)| wanted(*step)) {
         let state = match read_state(&path) {
             Ok(state) => state,
@@ -262,12 +283,28 @@ pub fn latest_step(folder: &Path) -> Option<u64> {
     list(folder).last().map(|(step, _)| *step).filter(|step| *step > 0)
 }
 
-/// Removes what a killed save left. Failing to is harmless, so it is not an error.
-fn remove_unfinished(folder: &Path) {
+/// Removes what a killed save left, and gives a checkpoint its name back that was to be replaced and was not. Failing to is
+/// harmless, so it is not an error: what has no name is not read.
+fn tidy(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(".saving-")) {
-            let _ = fs::remove_dir_all(entry.path());
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        match name.strip_prefix(REPLACED).map(|name| folder.join(name)) {
+            Some(path) if !path.exists() => {
+                let _ = fs::rename(entry.path(), path);
+            }
+            None if !name.starts_with(SAVING) => {}
+            _ => {
+                let _ = fs::remove_dir_all(entry.path());
+            }
         }
+    }
+}
+
+fn remove_if_there(folder: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

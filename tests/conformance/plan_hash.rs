@@ -167,6 +167,32 @@ fn numbers_of_16_bits_are_another_training() {
     assert_ne!(hash("mixed_f16"), hash("mixed_bf16"));
 }
 
+/// Where sums of f16 are rounded decides which of them overflow.
+#[test]
+fn the_pieces_of_a_batch_are_part_of_a_training_in_f16_and_of_no_other() {
+    let of = |precision: Option<&str>, micro_batch: Option<i64>| {
+        let mut lab = Lab::storyteller();
+        lab.common("tuned")["precision"] = json!(precision);
+        lab.common("tuned")["micro_batch"] = json!(micro_batch);
+        lab.plan()
+    };
+    let stages = |plan: &Plan| plan.stages.iter().map(|stage| stage.hash.clone()).collect::<Vec<_>>();
+    for precision in [None, Some("f32"), Some("mixed_bf16")] {
+        let whole = of(precision, None);
+        for micro_batch in [2, 4] {
+            assert_eq!(differing(&whole, &of(precision, Some(micro_batch))), BTreeSet::new(), "{precision:?}");
+        }
+    }
+    let all = [None, Some(2), Some(4)].map(|micro_batch| of(Some("mixed_f16"), micro_batch));
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let found = differing(&all[one], &all[other]);
+        assert!(found.contains("tuned") && found.contains("answers") && !found.contains("pretrain"), "{found:?}");
+        assert_eq!(stages(&all[one])[0], stages(&all[other])[0]);
+    }
+    // What is not stated follows from the machine, and is no part of it.
+    assert_eq!(stages(&all[0]), stages(&of(Some("mixed_f16"), None)));
+}
+
 #[test]
 fn where_checkpoints_are_matters_to_a_stage_that_goes_back_to_them() {
     let of = |action: &str, checkpoint: i64| {

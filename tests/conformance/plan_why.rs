@@ -28,6 +28,37 @@ fn the_changed_field_is_named() {
     );
 }
 
+/// What changes no result elsewhere.
+#[test]
+fn a_field_that_counts_in_some_stages_only_is_named_there() {
+    let pieces = |precision: &str| {
+        let set = |lab: &mut Lab, pieces: i64| {
+            lab.common("tuned")["precision"] = json!(precision);
+            lab.common("tuned")["micro_batch"] = json!(pieces);
+        };
+        let [mut before, mut now] = [Lab::storyteller(), Lab::storyteller()];
+        set(&mut before, 2);
+        set(&mut now, 4);
+        why("tuned", &now.plan(), Some(&before.plan()), &|_| false)
+    };
+    let told = pieces("mixed_f16");
+    assert!(told.starts_with("will run: `tuned.micro_batch` changed 2 → 4"), "{told}");
+    assert_eq!(pieces("mixed_bf16"), "will run: no run has finished it, or its result has been removed");
+    let places = |action: &str| {
+        let set = |lab: &mut Lab, checkpoint: i64| {
+            lab.common("pretrain")["on_spike"] = json!({"factor": 2.0, "window": 50, "action": action});
+            lab.common("pretrain")["checkpoint"] = json!(checkpoint);
+        };
+        let [mut before, mut now] = [Lab::storyteller(), Lab::storyteller()];
+        set(&mut before, 5);
+        set(&mut now, 7);
+        why("pretrain", &now.plan(), Some(&before.plan()), &|_| false)
+    };
+    let told = places("roll_back");
+    assert!(told.starts_with("will run: `pretrain.checkpoint` changed 5 → 7"), "{told}");
+    assert_eq!(places("skip"), "will run: no run has finished it, or its result has been removed");
+}
+
 #[test]
 fn the_upstream_reason_is_named_with_its_cause() {
     assert_eq!(

@@ -1,7 +1,8 @@
 //! `exp export`: folders in the layout of `transformers`.
 //!
 //! That `transformers` computes the same with them is checked by hand with `tests/golden/check_export.py`: log-probabilities
-//! of Llama and GPT-2 shapes (with and without biases, tied and not), and of Mixtral, Qwen 3 MoE and OLMoE, differed by less than 1e-5.
+//! of Llama and GPT-2 shapes (with and without biases, tied and not), and of Mixtral, Qwen 3 MoE and OLMoE, differed by less than 1e-5;
+//! and so did gradients and ten AdamW steps of all ten families, from folders of `tests/engine/train/exported.rs`.
 
 use crate::{RUN, exp, folder, json, trained};
 use emberlab::model::read_weights;

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 #[derive(serde::Deserialize)]
 struct Golden {
+    /// Whose file in `tests/data-golden/model` has the weights and the tokens.
+    network: String,
     adapter: spec::Adapter,
     losses: Vec<f64>,
     grad_norms: Vec<f64>,
@@ -27,25 +29,26 @@ fn of<'a>(tensors: &'a [Named<'static>], when: &str) -> Vec<Named<'a>> {
     tensors.iter().filter_map(named).collect()
 }
 
-/// Ten losses and gradient norms, and after them the adapters and the network with them worked in.
+/// The first gradient of every adapter; ten losses and gradient norms, and after them the adapters and the network with them
+/// worked in, all else of which has kept its bits.
 fn check(name: &str) {
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/adapter");
     let text = std::fs::read_to_string(data.join(format!("{name}.json"))).unwrap();
     let golden: Golden = serde_json::from_str(&text).unwrap();
     let tensors = read_weights(&data.join(format!("{name}.safetensors"))).unwrap();
-    let llama = Case::read("llama");
+    let case = Case::read(&golden.network);
     let folder = tempfile::tempdir().unwrap();
     let (init, start) = (folder.path().join("init.safetensors"), folder.path().join("start.safetensors"));
-    write_weights(&llama.weights("before"), &init).unwrap();
+    write_weights(&case.weights("before"), &init).unwrap();
     write_weights(&of(&tensors, "before"), &start).unwrap();
 
-    let tokens = &llama.golden.tokens;
+    let tokens = &case.golden.tokens;
     let corpus = MemoryCorpus::new(tokens);
     let steps = golden.losses.len() as u64;
     let device = cpu();
     let job = Job {
         objective: Objective::Sft,
-        model: &llama.golden.model,
+        model: &case.golden.model,
         vocab: 48,
         init: Some(&init),
         corpus: &corpus,
@@ -74,6 +77,32 @@ fn check(name: &str) {
         identity: "golden",
         device: &device,
     };
+    // One step of the gradient itself leaves it as a difference.
+    let plain = spec::Optimizer::Sgd(spec::Sgd { lr: 1.0, momentum: 0.0, weight_decay: 0.0 });
+    let step = tempfile::tempdir().unwrap();
+    let one = Job {
+        optimizer: &plain,
+        steps: 1,
+        schedule: Schedule { shape: Shape::Constant, warmup: 0, steps: 1 },
+        clip: None,
+        folder: step.path(),
+        valid: None,
+        ..job
+    };
+    let Outcome::Finished(moved) = train(&one, &mut Log::default(), &Stop::new()).unwrap() else { panic!("stopped") };
+    let (before, moved) = (read_weights(&start).unwrap(), read_weights(moved.adapter.as_ref().unwrap()).unwrap());
+    let slopes = of(&tensors, "gradient");
+    assert_eq!((before.len(), moved.len()), (slopes.len(), slopes.len()));
+    let mut of_gradients = 0.0f32;
+    for theirs in &slopes {
+        let find = |all: &[Named<'static>]| all.iter().find(|ours| ours.name == theirs.name).unwrap().numbers.to_vec();
+        let ours: Vec<f32> = find(&before).iter().zip(find(&moved)).map(|(before, after)| before - after).collect();
+        let difference = worst(&ours, &theirs.numbers);
+        assert!(difference <= 2e-6, "{name}: the gradient of `{}` differs by {difference}", theirs.name);
+        assert!(theirs.numbers.iter().any(|x| x.abs() > 1e-4), "{name}: `{}` learns", theirs.name);
+        of_gradients = of_gradients.max(difference);
+    }
+
     let mut log = Log::default();
     let Outcome::Finished(trained) = train(&job, &mut log, &Stop::new()).unwrap() else { panic!("stopped") };
     let mut apart = 0.0f64;
@@ -95,13 +124,27 @@ fn check(name: &str) {
     }
     let after = read_weights(&trained.weights).unwrap();
     let merged = of(&tensors, "merged");
-    assert_eq!(merged.len(), 14);
-    for theirs in &merged {
-        let ours = after.iter().find(|ours| ours.name == theirs.name).unwrap();
+    assert_eq!(after.len(), case.weights("before").len());
+    let mut adapted = 0;
+    for (ours, init) in after.iter().zip(read_weights(&init).unwrap()) {
+        assert_eq!(ours.name, init.name);
+        let module = format!("base_model.model.{}", ours.name.trim_end_matches("weight"));
+        if !adapters.iter().any(|adapter| adapter.name.starts_with(&module)) {
+            let bits = |weight: &Named| weight.numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(ours), bits(&init), "{name}: `{}` has changed", ours.name);
+            continue;
+        }
+        let theirs = merged.iter().find(|theirs| theirs.name == ours.name).unwrap();
         let difference = worst(&ours.numbers, &theirs.numbers);
         assert!(difference <= 2e-5, "{name}: `{}` differs by {difference} with its adapter", theirs.name);
+        assert!(worst(&ours.numbers, &init.numbers) > 1e-4, "{name}: `{}` is adapted", ours.name);
+        adapted += 1;
     }
-    println!("{name}: losses within {apart:.1e}, adapters within {furthest:.1e}");
+    let spec::Adapter::Lora(lora) = &golden.adapter;
+    assert_eq!(adapted, 2 * lora.on.len(), "{name}: both blocks");
+    println!(
+        "{name}: gradients within {of_gradients:.1e}, losses {apart:.1e}, adapters after ten steps {furthest:.1e}"
+    );
 }
 
 #[test]
@@ -117,4 +160,15 @@ fn rank_stabilised_lora_is_that_of_peft() {
 #[test]
 fn dora_is_that_of_peft() {
     check("dora");
+}
+
+#[test]
+fn adapters_beside_value_embeddings_are_those_of_peft() {
+    ["valued-lora", "valued-rslora", "valued-dora"].iter().for_each(|name| check(name));
+}
+
+/// Experts stay as they are, and their balance reaches the attention before them.
+#[test]
+fn adapters_of_the_attention_of_a_mixture_are_those_of_peft() {
+    ["mixtral-lora", "mixtral-dora"].iter().for_each(|name| check(name));
 }

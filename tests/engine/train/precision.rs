@@ -9,7 +9,11 @@ use crate::golden::Case;
 use emberlab::device::{Chosen, Format};
 use emberlab::model::{Architecture, Decoder, read_weights, write_weights};
 use emberlab::plan::spec::{self, OnSpike, Precision, Spike};
-use emberlab::train::{Job, Observer, Outcome, StepReport, Stop, TrainError, Trained, mixed_gradients, train};
+use emberlab::random::Stream;
+use emberlab::train::{
+    Job, MemoryCorpus, Observer, Outcome, StepReport, Stop, TrainError, Trained, mixed_gradients, train,
+};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const MIXED: [Precision; 2] = [Precision::MixedF16, Precision::MixedBf16];
@@ -139,6 +143,112 @@ fn stopping_changes_no_bit_and_no_scale() {
             assert!(whole.overflows > 0);
             assert_eq!(whole.skipped, 0, "an overflow is no leap");
         }
+    }
+}
+
+/// A text in which three stretches of a sequence's length hold a token that stands nowhere else; with four a step and the seed of
+/// [`Setting`], they are seen in steps 5, 9 and 13.
+pub fn with_places_apart() -> MemoryCorpus {
+    let mut draws = Stream::new(9, "places apart").at(0);
+    let tokens = (0..16 * 80).map(|i| if [5, 40, 52].contains(&(i / 16)) { 23 } else { draws.below(20) as u32 });
+    MemoryCorpus::new(&[tokens.chain([0]).collect()])
+}
+
+/// Weights in which one direction is that token's alone: nothing else of the network writes to it. A row of the output is so long
+/// there that gradients pass f16 until the scale has been halved three times; it is of a token that never comes, and that another
+/// direction makes unlikely after all others.
+fn far_out(model: &spec::Decoder, path: &Path) {
+    let place = tempfile::tempdir().unwrap();
+    let setting = Setting { corpus: with_places_apart(), ..Setting::new(model.clone(), place.path()) };
+    let (_, trained) = run(&Job { steps: 1, valid: None, ..setting.job() });
+    let mut weights = read_weights(&trained.weights).unwrap();
+    for weight in &mut weights {
+        let width = weight.shape.last().copied().unwrap();
+        let rows = weight.numbers.to_mut().chunks_exact_mut(width).enumerate();
+        match &*weight.name {
+            "model.embed_tokens.weight" => rows.for_each(|(row, x)| {
+                x.iter_mut().for_each(|x| *x *= 50.0);
+                (x[0], x[1]) = if row == 23 { (50.0, 0.0) } else { (0.0, 1.0) };
+            }),
+            "lm_head.weight" => rows.for_each(|(row, x)| {
+                x[0] = 0.0;
+                if row == 22 {
+                    x.fill(0.0);
+                    (x[0], x[1]) = (300.0, -10.0);
+                }
+            }),
+            name if name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight") => {
+                rows.take(1).for_each(|(_, x)| x.fill(0.0));
+            }
+            _ => {}
+        }
+    }
+    write_weights(&weights, path).unwrap();
+}
+
+/// The files with numbers of the checkpoint of a step, and what they hold.
+fn numbers_of(folder: &Path, step: u64) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder.join(format!("step-{step:08}"))).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().unwrap() == "safetensors");
+    files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())).collect()
+}
+
+/// One row of a step overflows; however the batch is cut, the step is left out as a whole.
+#[test]
+fn an_overflow_in_one_piece_of_a_batch_leaves_out_the_step_and_nothing_else_changes() {
+    let place = tempfile::tempdir().unwrap();
+    let model = spec::Decoder { tied: false, ..llama() };
+    let init = place.path().join("init.safetensors");
+    far_out(&model, &init);
+    // Slow, so that every overflow has the same cause.
+    let slow = spec::Adamw { lr: 1e-4, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weight_decay: 0.1 };
+    let optimizer = spec::Optimizer::Adamw(slow);
+    let devices = [Some((cpu(), vec![1, 2, 3, 4])), software().map(|gpu| (gpu, vec![2]))];
+    for (device, pieces) in devices.into_iter().flatten() {
+        let mut seen = Vec::new();
+        for micro_batch in pieces {
+            let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            let settings = [0, 1].map(|i| Setting {
+                device: device.clone(),
+                corpus: with_places_apart(),
+                optimizer: optimizer.clone(),
+                ..Setting::new(model.clone(), folders[i].path())
+            });
+            let job = |i: usize| Job {
+                init: Some(&init),
+                valid: None,
+                micro_batch,
+                precision: Precision::MixedF16,
+                checkpoint: 1,
+                checkpoints: 100,
+                ..settings[i].job()
+            };
+            let (log, whole) = run(&job(0));
+            let left_out: Vec<u64> = log.steps.iter().filter(|step| step.skipped).map(|step| step.step).collect();
+            println!("{}, {micro_batch} at a time: left out {left_out:?}", device.name);
+            assert!(left_out.len() == 3 && left_out[0] > 1 && left_out[2] < 20, "{left_out:?}");
+            assert_eq!((whole.overflows, whole.loss_scale), (3, Some(8_192.0)));
+            let mut scale = 65_536.0;
+            for step in &log.steps {
+                assert_eq!(step.loss_scale, Some(scale), "step {}", step.step);
+                assert!(step.loss.is_finite() && step.skipped != step.grad_norm.is_finite(), "step {}", step.step);
+                scale /= if step.skipped { 2.0 } else { 1.0 };
+                // Weights and what the optimiser remembers, as the checkpoints have them.
+                if (2..20).contains(&step.step) {
+                    let [before, after] = [step.step - 1, step.step].map(|at| numbers_of(folders[0].path(), at));
+                    assert!(before.len() >= 3 && before.keys().eq(after.keys()), "{:?}", before.keys());
+                    for (name, bytes) in &before {
+                        assert_eq!(*bytes == after[name], step.skipped, "{name} at step {}", step.step);
+                    }
+                }
+            }
+            seen.push(left_out.clone());
+            let stops = [left_out[0] - 1, left_out[0], left_out[1] + 1];
+            let parts = in_parts(&job(1), &stops);
+            let facts = |t: &Trained| (t.weights_hash.clone(), t.overflows, t.loss_scale, t.loss, t.order.clone());
+            assert_eq!(facts(&whole), facts(&parts), "{}, {micro_batch}", device.name);
+        }
+        assert!(seen.iter().all(|steps| *steps == seen[0]), "{seen:?}");
     }
 }
 

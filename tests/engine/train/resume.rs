@@ -6,6 +6,7 @@ use emberlab::train::{
     BatchFacts, Corpus, Heard, Job, MemoryCorpus, Objective, Observer, Outcome, StepReport, Stop, Trained, ValidReport,
     Validation, train,
 };
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,105 @@ fn a_damaged_checkpoint_is_passed_by_for_the_one_before_it() {
         assert!(log.notices[0].contains("step-00000015 is damaged"), "{:?}", log.notices);
         assert_eq!(trained.weights_hash, expected.weights_hash);
     }
+}
+
+/// Counts the checkpoints it is told of, and asks for a stop after a step.
+struct Counting {
+    step: u64,
+    stop: Stop,
+    checkpoints: Vec<u64>,
+    resumed: Option<u64>,
+}
+
+impl Observer for Counting {
+    fn start(&mut self, _: &BatchFacts, resumed_at: Option<u64>) {
+        self.resumed = resumed_at;
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        if report.step == self.step {
+            self.stop.request();
+        }
+    }
+
+    fn checkpoint(&mut self, step: u64, _: &Path) {
+        self.checkpoints.push(step);
+    }
+}
+
+/// Names in a folder, but for weights.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = entries.filter(|name| !name.ends_with(".safetensors")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_checkpoint_is_not_saved_again_when_it_holds_what_would_be_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), folder.path());
+    let job = Job { checkpoint: 5, checkpoints: 1, ..setting.job() };
+    let state = folder.path().join("step-00000005/state.json");
+    let mut held = None;
+    // A stop right after it; then two that come before anything is computed.
+    for (step, saved) in [(5, vec![5]), (0, vec![]), (0, vec![])] {
+        let stop = Stop::new();
+        if step == 0 {
+            stop.request();
+        }
+        let mut observer = Counting { step, stop: stop.clone(), checkpoints: Vec::new(), resumed: None };
+        assert_eq!(train(&job, &mut observer, &stop).unwrap(), Outcome::Stopped { step: 5 });
+        assert_eq!((observer.checkpoints, observer.resumed), (saved, (step == 0).then_some(5)));
+        let now = std::fs::metadata(&state).unwrap().modified().unwrap();
+        assert_eq!(*held.get_or_insert(now), now, "it was left as it is");
+        assert_eq!(names(folder.path()), ["step-00000005"]);
+    }
+}
+
+/// A stop during a validation leaves a checkpoint of its step, which the one that goes on saves again with the validation. The
+/// process may end at any point of that, and there is one of both.
+#[test]
+fn the_only_checkpoint_is_not_lost_while_another_of_its_step_is_saved() {
+    let whole_folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), whole_folder.path());
+    let (_, expected) = whole(&setting.job());
+    let folder = tempfile::tempdir().unwrap();
+    let setting = Setting::new(llama(), folder.path());
+    let stop = Stop::new();
+    let valid = Tripwire { corpus: &setting.valid, left: AtomicUsize::new(3), stop: stop.clone() };
+    let job = Job {
+        valid: Some(Validation { corpus: &valid, every: 5, tokens: None }),
+        checkpoint: 5,
+        checkpoints: 1,
+        ..setting.job()
+    };
+    let mut observer = Counting { step: 0, stop: stop.clone(), checkpoints: Vec::new(), resumed: None };
+    assert_eq!(train(&job, &mut observer, &stop).unwrap(), Outcome::Stopped { step: 5 });
+    let path = folder.path().join("step-00000005");
+    let before = std::fs::read(path.join("state.json")).unwrap();
+    assert!(String::from_utf8_lossy(&before).contains("\"validated\": null"));
+
+    // It is made up for, and saved again under the same name.
+    let stop = Stop::new();
+    let mut observer = Counting { step: 6, stop: stop.clone(), checkpoints: Vec::new(), resumed: None };
+    assert_eq!(train(&job, &mut observer, &stop).unwrap(), Outcome::Stopped { step: 6 });
+    assert_eq!((observer.resumed, observer.checkpoints), (Some(5), vec![5, 6]));
+    assert_eq!(names(folder.path()), ["step-00000006"]);
+
+    // Killed where the old one had been put aside and the new one had no name yet: the old one is gone on from.
+    let aside = folder.path().join(".replaced-step-00000006");
+    std::fs::rename(folder.path().join("step-00000006"), &aside).unwrap();
+    std::fs::create_dir(folder.path().join(".saving-x")).unwrap();
+    let stop = Stop::new();
+    let mut observer = Counting { step: 7, stop: stop.clone(), checkpoints: Vec::new(), resumed: None };
+    assert_eq!(train(&job, &mut observer, &stop).unwrap(), Outcome::Stopped { step: 7 });
+    assert_eq!((observer.resumed, names(folder.path())), (Some(6), vec!["step-00000007".to_owned()]));
+    // Killed where the new one had its name and the old one was still there: that is removed.
+    std::fs::create_dir(folder.path().join(".replaced-step-00000007")).unwrap();
+    let (log, resumed) = whole(&job);
+    assert_eq!((log.resumed, names(folder.path())), (vec![Some(7)], vec!["step-00000015".to_owned()]));
+    assert_eq!(resumed.weights_hash, expected.weights_hash);
 }
 
 #[test]

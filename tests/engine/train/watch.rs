@@ -1,6 +1,8 @@
 //! Leaps of the loss, averages of the weights, growing batches and what is kept of checkpoints.
 
 use crate::common::{Log, Setting, gpt2, llama};
+use crate::precision::with_places_apart;
+use emberlab::model::{Named, read_weights, write_weights};
 use emberlab::plan::Growth;
 use emberlab::plan::spec::{Decoder, OnSpike, Optimizer, Sgd, Spike};
 use emberlab::random::Stream;
@@ -124,6 +126,44 @@ fn a_step_that_leaps_is_left_out_and_stopping_changes_nothing() {
     assert_ne!(losses(&plain.0)[&(first + 1)], losses(&whole.0)[&(first + 1)]);
     assert!(left_out.iter().all(|step| *step > 8), "{left_out:?}");
     let parts = trained(&leaping(&setting(three.path()), Some(&spike)), &[3, first, first + 1, 61]);
+    same(&whole, &parts);
+}
+
+/// A token whose embedding is no number makes the losses of its steps none; they are told as what they are, whoever went on with
+/// the stage in between, and what is handed on was learnt from the others.
+#[test]
+fn a_loss_that_is_no_number_is_told_and_left_out_and_stopping_changes_nothing() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let setting = |i: usize| Setting { corpus: with_places_apart(), ..Setting::new(llama(), folders[i].path()) };
+    let (model, first) = (Decoder { tied: false, ..llama() }, setting(0));
+    let (_, start) = trained(&Job { model: &model, steps: 1, valid: None, ..first.job() }, &[]);
+    let mut weights = read_weights(&start.weights).unwrap();
+    let table = weights.iter_mut().find(|weight| weight.name == "model.embed_tokens.weight").unwrap();
+    let width = table.shape[1];
+    table.numbers.to_mut()[23 * width..24 * width].fill(f32::NAN);
+    let init = folders[0].path().join("init.safetensors");
+    write_weights(&weights, &init).unwrap();
+
+    let spike = Spike { factor: 50.0, window: 4, action: OnSpike::Skip };
+    let run = |i: usize, stops: &[u64]| {
+        let setting = setting(i);
+        let job = Job { model: &model, init: Some(&init), valid: None, on_spike: Some(&spike), ..setting.job() };
+        trained(&job, stops)
+    };
+    let whole = run(1, &[]);
+    let left_out: Vec<u64> = whole.0.steps.iter().filter(|step| step.skipped).map(|step| step.step).collect();
+    assert_eq!((left_out.len(), whole.1.skipped), (3, 3), "{left_out:?}");
+    for step in &whole.0.steps {
+        assert_eq!((step.loss.is_nan(), step.grad_norm.is_finite()), (step.skipped, !step.skipped), "{step:?}");
+    }
+    let told: Vec<String> =
+        left_out.iter().map(|step| format!("the loss of step {step} is NaN: the step is left out")).collect();
+    assert_eq!(whole.0.notices, told);
+    assert!(whole.1.loss.unwrap().is_finite());
+    let lost = |weights: &[Named]| weights.iter().flat_map(|w| w.numbers.to_vec()).filter(|x| !x.is_finite()).count();
+    assert_eq!(lost(&read_weights(&whole.1.weights).unwrap()), width, "nothing has come of it but what was there");
+    let parts = run(2, &[left_out[0] - 1, left_out[0], left_out[1] + 1]);
+    assert_eq!(parts.0.notices, told, "told once");
     same(&whole, &parts);
 }
 
