@@ -242,7 +242,7 @@ impl Decoder {
     /// since products of other numbers of rows may be summed in another order. Texts do not [roll](GenerateOptions::roll).
     ///
     /// # Errors
-    /// As [`Decoder::generate`], and for a prompt that fills the context.
+    /// As [`Decoder::generate`]. A prompt that fills the context is none: nothing is drawn.
     pub fn generate_on(
         &self,
         memory: &mut Memory,
@@ -254,18 +254,19 @@ impl Decoder {
         // The last token is read again, if need be: what follows it is asked.
         let last = prompt.len().checked_sub(1).ok_or(ModelError::EmptyPrompt)?;
         let steps = options.max_tokens.min(self.architecture.context.saturating_sub(prompt.len()));
-        let known = memory.tokens.iter().zip(&prompt[..last]).take_while(|(a, b)| a == b).count();
-        memory.tokens.truncate(known);
-        let mut cache = match memory.cache.take() {
-            Some(cache) if known > 0 => cache.cut(known, prompt.len() + steps),
-            _ => Cache::new(self, prompt.len() + steps, vec![0]),
+        // Whoever fails on the way remembers nothing.
+        let before = std::mem::take(memory);
+        let alike = before.tokens.iter().zip(&prompt[..last]).take_while(|(a, b)| a == b).count();
+        let (known, mut cache) = match before.cache {
+            Some(cache) => (alike, cache.cut(alike, prompt.len() + steps)),
+            None => (0, Cache::new(self, prompt.len() + steps, vec![0])),
         };
         let mut seen = [if options.sampler().looks_back() { Seen::of(prompt) } else { Seen::default() }];
         let unread = Unread { group: &[0], ids: prompt[known..].to_vec(), drawn: 0, steps };
         let generated = self.go_on(&mut cache, unread, &mut seen, options, listener)?.pop();
         let generated = generated.ok_or(ModelError::EmptyPrompt)?;
-        memory.tokens = prompt.iter().chain(&generated.tokens).copied().take(cache.used()).collect();
-        memory.cache = Some(cache);
+        let tokens = prompt.iter().chain(&generated.tokens).copied().take(cache.used()).collect();
+        *memory = Memory { tokens, cache: Some(cache) };
         Ok(generated)
     }
 

@@ -52,6 +52,7 @@ pub use meaning::{effective_seed, split_digest};
 pub use memory::{Training, activations, adapters, memory, micro_batch};
 pub use nodes::Node;
 pub use parameters::{Parameters, parameters};
+pub use remembered::{DECOMPOSED_AT_ONCE, is_turned};
 pub use select::Selection;
 pub use status::{Status, Statuses};
 pub use totals::{Price, Totals, price, totals};

@@ -7,7 +7,7 @@ use super::spec::{Decoder, Optimizer, Soap};
 pub(super) type Matrices = [u64; 3];
 
 /// Numbers of matrices that SOAP decomposes side by side, unless one has more.
-const DECOMPOSED_AT_ONCE: u64 = 1 << 22;
+pub const DECOMPOSED_AT_ONCE: u64 = 1 << 22;
 
 /// Numbers that an optimiser keeps from step to step, at most.
 pub(super) fn remembered(model: &Decoder, parts: &Parameters, optimizer: &Optimizer) -> u64 {
@@ -69,9 +69,14 @@ pub(super) fn matrices(model: &Decoder, parts: &Parameters) -> Vec<Matrices> {
     found
 }
 
+/// Whether a side of this length has a preconditioner.
+pub fn is_turned(soap: &Soap, length: u64) -> bool {
+    length <= size(soap.max_precond_dim)
+}
+
 /// Numbers of a side's preconditioner.
 fn preconditioner(soap: &Soap, length: u64) -> u64 {
-    if length <= size(soap.max_precond_dim) { length.saturating_mul(length) } else { 0 }
+    if is_turned(soap, length) { length.saturating_mul(length) } else { 0 }
 }
 
 /// Numbers of all left preconditioners of matrices, and of all right ones.

@@ -166,6 +166,8 @@ pub fn acknowledge(form: Form, signal: &str) {
     let event = Event::Stopping { signal: signal.to_owned() };
     match form {
         Form::Json => display.json(&event),
+        // Where a bar is drawn, it is in the way until it is drawn again.
+        Form::Live => display.say(&format!("\r\u{1b}[2K{}", sentence(&event).unwrap_or_default())),
         _ => display.say(&sentence(&event).unwrap_or_default()),
     }
 }

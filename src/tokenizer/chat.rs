@@ -234,7 +234,8 @@ fn without_generation(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(open) = rest.find("{%") {
-        let Some(length) = rest[open..].find("%}") else { break };
+        // Not before the mark that opens has ended: `{%}` is no block.
+        let Some(length) = rest[open + 2..].find("%}").map(|at| at + 2) else { break };
         let inside = &rest[open + 2..open + length];
         let word = inside.trim_matches(['-', '+']).trim();
         out.push_str(&rest[..open]);
@@ -335,6 +336,10 @@ mod tests {
         // A few characters that ask for gigabytes.
         let huge = "{{ messages|tojson(indent=1000000000) }}";
         assert!(chat(huge).prompt("x").unwrap_err().to_string().contains("tojson"));
+        for torn in ["{%}", "{% }", "{%%}", "{%}%}"] {
+            let made = Chat::new(&Template { jinja: torn.into(), stop: Vec::new() }, &Vec::new());
+            assert!(made.is_err(), "{torn}");
+        }
         let endless = "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
         assert!(chat(endless).prompt("x").is_err());
     }

@@ -1,6 +1,6 @@
 //! Methods of Python's strings in chat templates that the template engine's own set lacks.
 
-use minijinja::value::{StringInput, ValueKind, from_args};
+use minijinja::value::{Kwargs, StringInput, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -52,7 +52,9 @@ fn some(separator: &str) -> Result<String, Error> {
 
 /// Divides from the right, at most `maxsplit` times; without a separator at runs of blanks.
 fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
-    let (by, most): (Option<StringInput<'_>>, Option<i64>) = from_args(args)?;
+    let (by, most, named): (Option<StringInput<'_>>, Option<i64>, Kwargs) = from_args(args)?;
+    let most = most.map_or_else(|| named.get::<Option<i64>>("maxsplit"), |most| Ok(Some(most)))?;
+    named.assert_all_used()?;
     let most = most.and_then(|most| usize::try_from(most).ok());
     let mut parts: Vec<&str> = Vec::new();
     match by {
@@ -71,8 +73,8 @@ fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
                 parts.push(&rest[from..]);
                 rest = rest[..at.unwrap_or(0)].trim_end();
             }
-            if !rest.trim_start().is_empty() {
-                parts.push(rest.trim_start());
+            if !rest.is_empty() {
+                parts.push(rest);
             }
         }
     }
@@ -101,6 +103,8 @@ mod tests {
             ("{{ s.index('b') }}", "3"),
             ("{{ s.rsplit(',', 1)|join('|') }}; {{ s.rsplit(',')|join('|') }}", "a, b|c  d; a| b|c  d"),
             ("{{ s.rsplit()|join('|') }}; {{ s.rsplit(none, 1)|join('|') }}", "a,|b,c|d; a, b,c|d"),
+            ("{{ '  a b '.rsplit(none, 1)|join('|') }}; {{ '  a b '.rsplit()|join('|') }}", "  a|b; a|b"),
+            ("{{ 'a b c'.rsplit(' ', maxsplit=1)|join('|') }}; {{ '  '.rsplit()|length }}", "a b|c; 0"),
             ("{{ 'aB'.swapcase() }}", "Ab"),
         ] {
             assert_eq!(said(template).as_deref(), Ok(expected), "{template}");

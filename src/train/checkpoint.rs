@@ -280,7 +280,12 @@ fn list(folder: &Path) -> Vec<(u64, PathBuf)> {
 
 /// The step of the latest checkpoint in a folder, if one is there; whether it is sound shows when it is read.
 pub fn latest_step(folder: &Path) -> Option<u64> {
-    list(folder).last().map(|(step, _)| *step).filter(|step| *step > 0)
+    // One that was to be replaced and was not gets its name back before it is read.
+    let aside = fs::read_dir(folder).into_iter().flatten().flatten();
+    let aside = aside
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(REPLACED)?.strip_prefix("step-")?.parse().ok());
+    let named = list(folder).last().map(|(step, _)| *step);
+    aside.chain(named).max().filter(|step| *step > 0)
 }
 
 /// Removes what a killed save left, and gives a checkpoint its name back that was to be replaced and was not. Failing to is

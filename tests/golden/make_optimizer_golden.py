@@ -13,7 +13,7 @@ weights after ten steps, NAME.json the settings and the numbers of each step.
 - adafactor: torch.optim.Adafactor.
 - sgd: torch.optim.SGD with momentum and decay.
 - groups: torch.optim.AdamW with a rate and a decay for each part.
-- soap.json: pytorch_optimizer.SOAP, which is the authors' package, on single matrices and given gradients. The eigenvectors of
+- soap.json: pytorch_optimizer.SOAP, which follows the authors' code, on single matrices and given gradients. The eigenvectors of
   the first step are only determined up to signs where the gradient has full rank on that side; where it has not, those that
   it took are given. Weights after steps 2, 5, 8, 11 and 14.
 - penalty: AdamW on the loss plus z times the squared logarithm of the normaliser, and torch's average of the weights.

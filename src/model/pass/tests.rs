@@ -263,8 +263,8 @@ fn adapters_go_back_as_autodiff_does_and_merge_into_the_same_network() {
             let close = |a: Tensor<2>, b: Tensor<2>, what: &str| {
                 let most = |x: Tensor<2>| f64::from(x.abs().max().try_into_vec_as::<f32>().unwrap()[0]);
                 let (apart, largest) = (most(a.clone() - b.clone()), most(b.clone()));
-                // Where large numbers cancel out, rounding is relative to those.
-                let fits = a.all_close(b, Some(1e-4), Some((2e-5 * largest).max(1e-4)));
+                // Where large numbers cancel out, rounding is relative to those, and other processors sum in another order.
+                let fits = a.all_close(b, Some(1e-4), Some((1e-4 * largest).max(1e-4)));
                 assert!(fits, "{what} of {spec:?} on {architecture:?}, by {apart} of {largest}");
             };
 

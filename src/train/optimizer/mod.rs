@@ -102,6 +102,8 @@ impl Optimizer {
 
     /// Makes it remember moments, in the order of [`moments`].
     pub fn restore(&mut self, numbers: Vec<Params>) {
+        // They may be those from before the first step.
+        self.begun.fill(false);
         for (moment, numbers) in self.moments.iter().zip(numbers) {
             for ((segment, slot), flat) in moment.places.iter().zip(numbers.flats) {
                 self.state[*segment][*slot] = flat;

@@ -1,7 +1,7 @@
 //! SOAP (Vyas et al. 2024, arXiv 2409.11321): Adam in the eigenbasis of Shampoo's preconditioner.
 //!
 //! Of a matrix, means of G·Gᵀ and Gᵀ·G are kept (L and R of the paper's algorithm 3), and their eigenvectors (Q_L and Q_R); Adam's
-//! moments are of the gradient turned by these, Q_Lᵀ·G·Q_R, and a step is turned back. As in the authors' package
+//! moments are of the gradient turned by these, Q_Lᵀ·G·Q_R, and a step is turned back. As in the authors' code
 //! (github.com/nikhilvyas/SOAP): eigenvectors are computed at the first step, which moves nothing, so that no gradient is
 //! turned by a basis that it has shaped; from then on, one power iteration and a QR decomposition follow them, in the order
 //! of estimated eigenvalues, in which the second moment is put too. The first moment is turned into the new basis.
@@ -16,12 +16,10 @@
 use super::{Rates, fill, matrix};
 use crate::model::{Entry, ModelError, int_vector, product};
 use crate::plan::spec::Soap;
+use crate::plan::{DECOMPOSED_AT_ONCE, is_turned};
 use burn::tensor::{Tensor, TensorData};
 use emberlab_kernels as kernels;
 use rayon::prelude::*;
-
-/// Numbers of matrices that are decomposed side by side, unless one has more.
-const AT_ONCE: usize = 1 << 22;
 
 /// One of the two sides of a matrix.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +47,7 @@ struct Remembered<'a> {
 
 /// The length of a side whose preconditioner is kept.
 pub(super) fn kept(spec: &Soap, length: usize) -> Option<usize> {
-    u64::try_from(spec.max_precond_dim).is_ok_and(|most| length as u64 <= most).then_some(length)
+    is_turned(spec, length as u64).then_some(length)
 }
 
 /// Steps a segment of matrices. `begun` says whether it is known that there are eigenvectors; where it is not, they are
@@ -281,7 +279,7 @@ fn groups(sides: &[(usize, usize)]) -> Vec<&[(usize, usize)]> {
     let mut groups = Vec::new();
     let (mut from, mut held) = (0, 0);
     for (i, (_, n)) in sides.iter().enumerate() {
-        if i > from && held + n * n > AT_ONCE {
+        if i > from && (held + n * n) as u64 > DECOMPOSED_AT_ONCE {
             groups.push(&sides[from..i]);
             (from, held) = (i, 0);
         }
@@ -439,6 +437,26 @@ mod tests {
             let furthest = plain.iter().zip(&flipped).map(|(a, b)| worst(a, b)).fold(0.0, f32::max);
             println!("{name}: with other signs weights within {furthest:.1e}");
             assert!(furthest < 3e-6, "{name}: {furthest}");
+        }
+    }
+
+    /// Whoever goes back to before the first step has no eigenvectors and looks for them again.
+    #[test]
+    fn nothing_remembered_is_a_beginning() {
+        let device = choose(Some("cpu")).unwrap().device;
+        let Golden { optimizer, cases } = golden();
+        for (name, case) in &cases {
+            let spec = Soap { weight_decay: 1.0, ..optimizer.clone() };
+            // At a step of a multiple of the frequency, where the bases are followed, too.
+            for back in [5, 6] {
+                let after = run(&spec, case, &device, |step, known| {
+                    if step == back {
+                        known.values_mut().flatten().for_each(|x| *x = 0.0);
+                    }
+                });
+                assert_eq!(after[back], after[back - 1], "{name}: it moves nothing");
+                assert_ne!(after[back + 1], after[back], "{name}: and then it goes on");
+            }
         }
     }
 

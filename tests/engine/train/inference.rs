@@ -3,7 +3,9 @@
 use crate::common::{cpu, gpt2, llama, mixture, valued};
 use crate::devices::software;
 use burn::tensor::Device;
-use emberlab::model::{Architecture, Decoder, Finish, GenerateOptions, Memory, ModelError, Next};
+use emberlab::model::{
+    Architecture, Decoder, Finish, GenerateOptions, Memory, ModelError, Next, read_weights, write_weights,
+};
 use emberlab::plan::spec;
 use emberlab::random::Stream;
 
@@ -99,6 +101,33 @@ fn what_is_remembered_of_a_text_is_not_read_again_and_changes_nothing() {
             ));
         }
     }
+}
+
+/// A turn that fails leaves nothing behind that the next would take for what it is not.
+#[test]
+fn a_text_goes_on_after_a_failure_as_if_it_had_not_happened() {
+    let spec = spec::Decoder { init_std: 0.3, context: 64, ..llama() };
+    let architecture = Architecture::new(&spec, Some(24)).unwrap();
+    let whole = Decoder::fresh(architecture.clone(), 5, &cpu().device);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    whole.save(&path).unwrap();
+    // The embedding of the last token is no number, so that it alone cannot be read.
+    let mut weights = read_weights(&path).unwrap();
+    let table = weights.iter_mut().find(|weight| weight.name == "model.embed_tokens.weight").unwrap();
+    let width = table.shape[1];
+    table.numbers.to_mut()[23 * width..].fill(f32::NAN);
+    write_weights(&weights, &path).unwrap();
+    let decoder = Decoder::load(architecture, &path, &cpu().device).unwrap();
+    let options = GenerateOptions { max_tokens: 6, vocab: Some(23), ..GenerateOptions::default() };
+    let mut memory = Memory::default();
+    let mut go_on = |text: &[u32]| decoder.generate_on(&mut memory, text, &options, &mut |_, _| Next::GoOn);
+    let first = go_on(&[1, 2, 3, 4]).unwrap();
+    assert!(matches!(go_on(&[1, 2, 3, 23, 5]), Err(ModelError::NotANumber)));
+    let second = go_on(&[1, 2, 3, 5, 6]).unwrap();
+    let fresh = decoder.generate(&[vec![1, 2, 3, 4], vec![1, 2, 3, 5, 6]], &options).unwrap();
+    assert_eq!([first.tokens, second.tokens], [&fresh[0], &fresh[1]].map(|text| text.tokens.clone()));
+    assert!(matches!(decoder.logprobs(&[vec![1, 23, 2]], 1, None), Err(ModelError::NotANumber)));
 }
 
 #[test]
