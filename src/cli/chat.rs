@@ -67,7 +67,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         });
     }
     let device = bench::device(args.device.as_deref())?;
-    let model = network.load(&device, true)?;
+    let model = network.load(&device, screen, true)?;
     let mut talk = Talk {
         model: &model,
         decoding,

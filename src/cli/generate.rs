@@ -51,7 +51,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     };
     let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
     let device = bench::device(args.device.as_deref())?;
-    let model = network.load(&device, true)?;
+    let model = network.load(&device, screen, true)?;
     let interrupt = bench::interrupt()?;
     let streams = !screen.is_json() && (args.stream || screen.terminal().is_some());
     let mut show = |text: &str| {

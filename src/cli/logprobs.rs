@@ -22,7 +22,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     screen.only_human_or_json("logprobs")?;
     let network = Network::find(args.lab.lab.as_deref(), &args.model, screen)?;
     let device = bench::device(args.device.as_deref())?;
-    let model = network.load(&device, false)?;
+    let model = network.load(&device, screen, false)?;
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let line = line.map_err(|e| Failure::Read { path: "<stdin>".into(), cause: e.to_string() })?;
         let (ids, logprobs) = model.likelihood(&line).map_err(|message| Failure::Run { message, help: None })?;

@@ -55,12 +55,10 @@ impl Network {
             let (message, help) = (fault.to_string(), Some(fault.help));
             if fault.absent { Failure::Usage { message, help } } else { Failure::Run { message, help } }
         })?;
-        if let Some(doubt) = folder.doubt(name) {
+        for doubt in folder.doubts(name) {
             let code = Code::W1012;
-            screen.note(&format!(
-                "warning[{code}]: {doubt}; if it changes what the network computes, the results are not those of the published \
-                 network"
-            ));
+            let note = doubt.note.map_or_else(String::new, |note| format!("; {note}"));
+            screen.note(&format!("warning[{code}]: {}{note}", doubt.message));
         }
         let file = PathBuf::from(&folder.tokenizer.file);
         let tokenizer = Tokenizer::load_as(&file, &spec::Tokenizer::Published(folder.tokenizer.clone()))
@@ -84,16 +82,20 @@ impl Network {
         }
     }
 
-    /// The network, ready to write. With `talks`, prompts go through its chat template, if it has one.
-    pub fn load(&self, device: &Chosen, talks: bool) -> Result<Model<'_>, Failure> {
+    /// The network, ready to write. With `talks`, prompts go through its chat template, if it has one. Numbers in a
+    /// folder's weights that are none are told.
+    pub fn load(&self, device: &Chosen, screen: &Screen, talks: bool) -> Result<Model<'_>, Failure> {
         match self {
             Network::Stage(stage) => stage.load(device),
             Network::Folder(published) => {
                 let Published { folder, tokenizer } = &**published;
                 let template = folder.published.template.as_ref().filter(|_| talks);
                 let chat = chat(template, tokenizer)?;
-                let decoder = Decoder::published(folder, Path::new(""), &device.device)
+                let (decoder, not_finite) = Decoder::published(folder, Path::new(""), &device.device)
                     .map_err(|e| Failure::Run { message: e.to_string(), help: None })?;
+                if let Some(text) = not_finite.told() {
+                    screen.note(&format!("warning: {text}"));
+                }
                 Ok(Model::of(decoder, tokenizer, chat))
             }
         }

@@ -141,7 +141,7 @@ catalogue! {
     W1009 Pedantic "dataset without a licence"
     W1010 Warning "validation only at the end"
     W1011 Warning "data file is missing"
-    W1012 Warning "unknown field in the configuration of a model"
+    W1012 Warning "doubtful field in the configuration of a model"
     W1013 Warning "published model without a chat template"
     W1014 Warning "setting has no effect"
     W1015 Warning "muP with heads that grow"

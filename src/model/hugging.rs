@@ -71,7 +71,8 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
     };
     let windows = match family {
         Family::Mistral => a.window.is_some(),
-        Family::Mixtral => true,
+        Family::Qwen2 | Family::Qwen3 => true,
+        Family::Mixtral => a.global_every.is_none(),
         _ => a.window.is_none(),
     };
     let narrow = matches!(family, Family::Gpt2 | Family::Olmoe);
@@ -88,9 +89,11 @@ fn lacks(family: Family, a: &Architecture) -> Vec<String> {
         choice(a.norm_place == place, "norm_place", &|| json!(a.norm_place)),
         choice(a.qk_norm == qk_norm, "qk_norm", &|| json!(a.qk_norm)),
         choice(a.position == position, "position", &|| json!(a.position)),
-        choice(a.activation == activation, "activation", &|| json!(a.activation)),
+        choice(a.activation == activation || (gpt2 && a.activation == Activation::Relu), "activation", &|| {
+            json!(a.activation)
+        }),
         other(a.nope_every.is_some() == (family == Family::Smollm3), "`nope_every` like this"),
-        other(windows && a.global_every.is_none(), "windows like these"),
+        other(windows, "windows like these"),
         other(biases, "biases like these"),
         other(a.logit_cap.is_none(), "`logit_cap`"),
         other(a.value_embeddings.is_none(), "`value_embeddings`"),
@@ -140,7 +143,7 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
             "n_layer": a.layers,
             "n_head": a.heads,
             "n_inner": a.hidden,
-            "activation_function": "gelu_new",
+            "activation_function": if a.activation == Activation::Relu { "relu" } else { "gelu_new" },
             "layer_norm_epsilon": a.norm_epsilon,
             "resid_pdrop": a.dropout,
             "embd_pdrop": a.dropout,
@@ -175,6 +178,14 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
         Family::Gpt2 | Family::Qwen2 => json!({}),
     };
     let windows = match family {
+        // Which blocks have it, where `transformers` reads a list of them.
+        Family::Qwen2 | Family::Qwen3 if a.window.is_some() => json!({
+            "use_sliding_window": true,
+            "sliding_window": a.window,
+            "max_window_layers": 0,
+            "layer_types": layer_types(a),
+        }),
+        Family::Mistral if a.global_every.is_some() => json!({ "layer_types": layer_types(a) }),
         Family::Qwen2 | Family::Qwen3 | Family::Smollm3 | Family::Qwen3Moe => {
             json!({ "use_sliding_window": false, "sliding_window": null })
         }
@@ -194,6 +205,12 @@ pub fn config(family: Family, a: &Architecture, specials: Specials) -> Json {
     });
     let fields = [shared, own, further, windows].into_iter().filter_map(|part| part.as_object().cloned()).flatten();
     Json::Object(fields.collect())
+}
+
+/// Which blocks have a window.
+fn layer_types(a: &Architecture) -> Vec<&'static str> {
+    let kind = |layer| if a.window_of(layer).is_some() { "sliding_attention" } else { "full_attention" };
+    (0..a.layers).map(kind).collect()
 }
 
 /// What configurations of networks with experts say of them.
@@ -354,6 +371,33 @@ mod tests {
     use super::*;
     use crate::model::{Decoder, Layout, Params, named};
     use crate::plan::spec::{self, Mup};
+
+    #[test]
+    fn gpt2_is_written_with_either_of_its_activations() {
+        for (activation, word) in [(Activation::Gelu, "gelu_new"), (Activation::Relu, "relu")] {
+            let gpt2 = spec::Decoder {
+                layers: 1,
+                heads: 2,
+                kv_heads: 2,
+                width: 8,
+                head_dim: 4,
+                hidden: 16,
+                context: 16,
+                vocab: Some(32),
+                norm: Norm::Layer,
+                position: Position::Learned,
+                activation,
+                bias: true,
+                qkv_bias: true,
+                tied: true,
+                ..spec::Decoder::default()
+            };
+            let architecture = Architecture::new(&gpt2, None).unwrap();
+            assert_eq!(family(&architecture), Ok(Family::Gpt2));
+            let written = config(Family::Gpt2, &architecture, Specials { end: 0, pad: 0 });
+            assert_eq!(written["activation_function"], word);
+        }
+    }
 
     #[test]
     fn a_network_with_mup_worked_in_computes_the_same_without() {

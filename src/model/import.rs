@@ -7,7 +7,7 @@ use super::layout::Layout;
 use super::params::Params;
 use super::stream::{Described, NumberFormat, write_stream};
 use super::weights::numbers;
-use crate::plan::hugging::{Folder, Place};
+use crate::plan::hugging::{EMBEDDING, Folder, HEAD, Place, uncompiled};
 use burn::tensor::Device;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -22,8 +22,34 @@ pub struct Imported {
     pub parameters: u64,
     /// See [`weights_hash`](super::weights_hash).
     pub weights_hash: String,
-    /// Weights with numbers that are not finite, and how many.
-    pub not_finite: Vec<(String, u64)>,
+    pub not_finite: NotFinite,
+}
+
+/// Weights with numbers that are infinite or none at all, and how many.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct NotFinite(Vec<(String, u64)>);
+
+/// Weights that are named.
+const NAMED: usize = 8;
+
+impl NotFinite {
+    fn count(&mut self, name: &str, numbers: &[f32]) {
+        let lost = numbers.iter().filter(|x| !x.is_finite()).count() as u64;
+        if lost > 0 {
+            self.0.push((name.to_owned(), lost));
+        }
+    }
+
+    /// The first of them in a sentence, if there are any.
+    pub fn told(&self) -> Option<String> {
+        let named: Vec<String> = self.0.iter().take(NAMED).map(|(name, n)| format!("`{name}` ({n})")).collect();
+        let more = match self.0.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let text = format!("numbers that are not finite in the weights: {}{more}", named.join(", "));
+        (!self.0.is_empty()).then_some(text)
+    }
 }
 
 /// The mapped files of a published network.
@@ -73,15 +99,17 @@ impl Shards {
     /// # Errors
     /// When it does: `transformers` would use it, or not, depending on its version.
     fn check_tied(&self, folder: &Folder) -> Result<(), ModelError> {
-        const HEAD: &str = "lm_head.weight";
-        let shared = folder.places.iter().find(|place| place.name == "model.embed_tokens.weight");
+        let shared = folder.places.iter().find(|place| place.name == EMBEDDING);
         let (true, Some(embedding)) = (folder.decoder.tied, shared) else { return Ok(()) };
         for (file, shard) in self.files.iter().enumerate() {
-            if shard.metadata.info(HEAD).is_none() {
+            let Some(tensor) = shard.metadata.tensors().into_keys().find(|tensor| uncompiled(tensor) == HEAD) else {
                 continue;
-            }
-            let head = Place { file, tensor: HEAD.to_owned(), name: HEAD.to_owned(), ..embedding.clone() };
-            if self.weight(&head)? != self.weight(embedding)? {
+            };
+            let head = Place { file, tensor, name: HEAD.to_owned(), ..embedding.clone() };
+            let (head, embedding) = (self.weight(&head)?, self.weight(embedding)?);
+            // What is no number does not equal itself.
+            let same = |(a, b): (&f32, &f32)| a == b || a.to_bits() == b.to_bits();
+            if head.len() != embedding.len() || !head.iter().zip(&embedding).all(same) {
                 let problem = format!(
                     "`config.json` says that the output shares the embedding, and `{HEAD}` is another matrix; set \
                      `tie_word_embeddings` to false to use it, or remove it from the file"
@@ -161,7 +189,7 @@ pub fn import(folder: &Folder, shards: &Shards, path: &Path) -> Result<Imported,
     shards.check_tied(folder)?;
     // Places are sorted by name, which is the order of the hash.
     let mut hasher = blake3::Hasher::new();
-    let mut imported = Imported { parameters: 0, weights_hash: String::new(), not_finite: Vec::new() };
+    let mut imported = Imported { parameters: 0, weights_hash: String::new(), not_finite: NotFinite::default() };
     write_stream(path, &BTreeMap::new(), NumberFormat::F32, &tensors, &mut |index| {
         let place = &folder.places[index];
         let numbers = shards.weight(place)?;
@@ -175,10 +203,7 @@ pub fn import(folder: &Folder, shards: &Shards, path: &Path) -> Result<Imported,
             hasher.update(&chunk.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
         }
         imported.parameters += numbers.len() as u64;
-        let lost = numbers.iter().filter(|x| !x.is_finite()).count() as u64;
-        if lost > 0 {
-            imported.not_finite.push((place.name.clone(), lost));
-        }
+        imported.not_finite.count(&place.name, &numbers);
         Ok(numbers)
     })?;
     imported.weights_hash = hasher.finalize().to_hex().to_string();
@@ -186,11 +211,11 @@ pub fn import(folder: &Folder, shards: &Shards, path: &Path) -> Result<Imported,
 }
 
 impl Decoder {
-    /// A published network, ready to use.
+    /// A published network, ready to use, and what of it is not finite.
     ///
     /// # Errors
     /// When the files are not what was read, or the network is not one of ours.
-    pub fn published(folder: &Folder, base: &Path, device: &Device) -> Result<Decoder, ModelError> {
+    pub fn published(folder: &Folder, base: &Path, device: &Device) -> Result<(Decoder, NotFinite), ModelError> {
         let architecture = Architecture::new(&folder.decoder, None)?;
         let layout = Layout::new(&architecture);
         let shards = Shards::open(folder, base)?;
@@ -198,12 +223,14 @@ impl Decoder {
         let places: BTreeMap<&str, &Place> = folder.places.iter().map(|p| (p.name.as_str(), p)).collect();
         let mut host: Vec<Vec<f32>> = layout.segments.iter().map(|segment| vec![0.0; segment.len]).collect();
         let mut problems = Vec::new();
+        let mut not_finite = NotFinite::default();
         for entry in &layout.entries {
             let Some(place) = places.get(entry.name.as_str()) else {
                 problems.push(format!("`{}` is missing", entry.name));
                 continue;
             };
             let numbers = shards.weight(place)?;
+            not_finite.count(&entry.name, &numbers);
             let room = &mut host[entry.segment][entry.offset..entry.offset + entry.len()];
             if numbers.len() == room.len() {
                 room.copy_from_slice(&numbers);
@@ -215,6 +242,6 @@ impl Decoder {
             let path = folder.published.weights.first().map(PathBuf::from).unwrap_or_default();
             return Err(ModelError::Mismatch { path, problems });
         }
-        Ok(Decoder::new(architecture, Params::from_host(host, device), device))
+        Ok((Decoder::new(architecture, Params::from_host(host, device), device), not_finite))
     }
 }

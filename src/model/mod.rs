@@ -39,7 +39,7 @@ pub use architecture::{Architecture, Experts, ValueEmbeddings};
 pub use decoder::Decoder;
 pub use error::ModelError;
 pub use generate::{Finish, GenerateOptions, Generated, Memory, Next};
-pub use import::{Imported, Shards, import};
+pub use import::{Imported, NotFinite, Shards, import};
 pub use layout::{Entry, Layout};
 pub use params::Params;
 pub use part::Part;

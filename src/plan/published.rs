@@ -3,7 +3,7 @@
 use super::build::Build;
 use super::facts;
 use super::graph::{Digest, Estimate, Known, Memory, PlannedStage, PlannedTokenizer};
-use super::hugging::{self, Folder};
+use super::hugging::{self, Doubt, Folder};
 use super::inputs::Found;
 use super::items::{Item, Items};
 use super::parameters::{parameters, size};
@@ -37,8 +37,8 @@ impl Folders {
                 Err(fault) if fault.absent && !world.looks_for_data() => {}
                 Err(fault) => problems.push(fault.problem(from.span_of("folder"))),
                 Ok(folder) => {
-                    if let Some(doubt) = folder.doubt(&from.name) {
-                        problems.push(unknown_fields(from, doubt));
+                    for doubt in folder.doubts(&from.name) {
+                        problems.push(doubtful(from, doubt));
                     }
                     let tokenizer = format!("{name}.tokenizer");
                     folders.found.insert((*name).to_owned(), Named { folder, tokenizer });
@@ -54,11 +54,13 @@ impl Folders {
     }
 }
 
-fn unknown_fields(from: &CheckedItem, message: String) -> Problem {
-    Problem::new(Code::W1012, from.span_of("folder"), message)
-        .label("this folder")
-        .note("if it changes what the network computes, the results are not those of the published network")
-        .help("compare log-probabilities of a few lines: `exp logprobs FOLDER` prints them")
+fn doubtful(from: &CheckedItem, doubt: Doubt) -> Problem {
+    let problem = Problem::new(Code::W1012, from.span_of("folder"), doubt.message).label("this folder");
+    let problem = match doubt.note {
+        Some(note) => problem.note(note),
+        None => problem,
+    };
+    problem.help(doubt.help)
 }
 
 impl Build<'_> {

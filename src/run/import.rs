@@ -10,9 +10,6 @@ use crate::source::disk::DiskWorld;
 use crate::store::{Draft, Event, Object};
 use std::time::Instant;
 
-/// Weights that are named in a warning.
-const NAMED: usize = 8;
-
 impl Walk<'_> {
     /// Writes the weights of a published network down under our names.
     pub(super) fn import(&mut self, planned: &PlannedStage, hash: &str, draft: Draft) -> Result<Object, Failure> {
@@ -40,12 +37,8 @@ impl Walk<'_> {
         }
         let imported = model::import(&folder, &shards, &draft.files().join(WEIGHTS)).map_err(unread)?;
         let mut warnings = Vec::new();
-        if !imported.not_finite.is_empty() {
-            let named: Vec<String> =
-                imported.not_finite.iter().take(NAMED).map(|(name, n)| format!("`{name}` ({n})")).collect();
-            let more = imported.not_finite.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let text = format!("`{name}`: numbers that are not finite in the weights: {}{more}", named.join(", "));
+        if let Some(text) = imported.not_finite.told() {
+            let text = format!("`{name}`: {text}");
             self.tell(Event::warning(text.clone()))?;
             warnings.push(text);
         }

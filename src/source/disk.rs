@@ -30,7 +30,7 @@ impl DiskWorld {
 impl World for DiskWorld {
     fn read(&self, path: &str) -> Result<Arc<str>, WorldError> {
         let place = self.at(path);
-        let meta = std::fs::metadata(&place).map_err(|e| cause(&e))?;
+        let meta = std::fs::metadata(&place).map_err(|e| linked(&place, cause(&e)))?;
         regular(&meta)?;
         if meta.len() > LARGEST_SOURCE << 20 {
             return Err(WorldError::TooLarge(LARGEST_SOURCE));
@@ -43,7 +43,7 @@ impl World for DiskWorld {
 
     fn start(&self, path: &str, length: usize) -> Result<(Vec<u8>, u64), WorldError> {
         let place = self.at(path);
-        let meta = std::fs::metadata(&place).map_err(|e| cause(&e))?;
+        let meta = std::fs::metadata(&place).map_err(|e| linked(&place, cause(&e)))?;
         regular(&meta)?;
         let mut bytes = Vec::new();
         // No more is reserved than the file has, whatever its contents say of their length.
@@ -91,6 +91,16 @@ impl World for DiskWorld {
             .collect();
         names.sort();
         names
+    }
+}
+
+/// What is missing at the end of a link is no missing file: the link is what has to be mended.
+fn linked(place: &Path, error: WorldError) -> WorldError {
+    match std::fs::read_link(place) {
+        Ok(target) if error == WorldError::Missing => {
+            WorldError::Other(format!("it is a link to `{}`, where there is nothing", target.display()))
+        }
+        _ => error,
     }
 }
 

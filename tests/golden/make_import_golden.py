@@ -11,6 +11,8 @@ llama-shards  f32, three shards with an index, an output matrix of its own, a be
 llama-chat    bf16, tied, a chat template in tokenizer_config.json, grouped queries, two tokens that end a text
 llama-rescaled  bf16, Llama 3's rescaled angles, in the fields of `transformers` 4
 mistral       bf16, a head size of its own, a chat template in a file
+mistral-kinds  bf16, blocks with and without a window, YaRN with DeepSeek's fields and the first context beside them
+qwen2-window  bf16, a window in every second block
 mistral-window, qwen2, qwen3-yarn, olmo2, smollm3   bf16, what each family has of its own
 mixtral, qwen3_moe, olmoe   bf16, experts one by one; in the second, of every second block
 mixtral-together   the experts of a block in one tensor, as `transformers` 5 writes them when told to
@@ -218,6 +220,14 @@ edit(folder / "config.json", rope_of_4)
 expected(folder)
 expected(other("mistral-window", MistralConfig, MistralForCausalLM, sliding_window=6))
 expected(other("qwen2", Qwen2Config, Qwen2ForCausalLM, tie_word_embeddings=True))
+kinds = dict(sliding_window=6, layer_types=["sliding_attention", "full_attention"])
+expected(other("qwen2-window", Qwen2Config, Qwen2ForCausalLM, use_sliding_window=True, **kinds))
+kinds = dict(sliding_window=6, layer_types=["sliding_attention"] * 2 + ["full_attention"], num_hidden_layers=3)
+angles = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, mscale=1.0, mscale_all_dim=0.6)
+folder = other("mistral-kinds", MistralConfig, MistralForCausalLM, rope_parameters=angles, **kinds)
+edit(folder / "config.json", lambda held: held["rope_parameters"].pop("original_max_position_embeddings"))
+edit(folder / "config.json", lambda held: held.update(original_max_position_embeddings=16))
+expected(folder)
 angles = dict(rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=16)
 expected(other("qwen3-yarn", Qwen3Config, Qwen3ForCausalLM, head_dim=16, rope_parameters=angles))
 expected(other("olmo2", Olmo2Config, Olmo2ForCausalLM))

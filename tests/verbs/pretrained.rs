@@ -10,7 +10,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data-golden/import").join(name)
 }
 
-const MODELS: [&str; 15] = [
+const MODELS: [&str; 17] = [
     "gpt2",
     "gpt2-old",
     "llama-shards",
@@ -18,7 +18,9 @@ const MODELS: [&str; 15] = [
     "llama-rescaled",
     "mistral",
     "mistral-window",
+    "mistral-kinds",
     "qwen2",
+    "qwen2-window",
     "qwen3-yarn",
     "olmo2",
     "smollm3",
@@ -356,6 +358,12 @@ fn missing_or_damaged() -> Vec<Broken> {
             "E0615",
             &["it is a folder, not a file"],
         ),
+        (
+            "gpt2",
+            Box::new(|at| std::fs::rename(at.join("config.json"), at.join("adapter_config.json")).unwrap()),
+            "E0615",
+            &["`models/m` is a PEFT adapter", "merge_and_unload"],
+        ),
         ("gpt2", remove("tokenizer.json"), "E0618", &["has no `tokenizer.json`"]),
         (
             "gpt2",
@@ -377,7 +385,7 @@ fn missing_or_damaged() -> Vec<Broken> {
             "gpt2",
             Box::new(|at| edit(&at.join("tokenizer.json"), |t| t["added_tokens"][0]["id"] = json!(400))),
             "E0607",
-            &["has 401 entries, and the network 304 embeddings"],
+            &["has 401 entries, and the network 304 embeddings", "m.resize_token_embeddings(401)"],
         ),
     ]
 }
@@ -391,19 +399,32 @@ fn unknown_networks() -> Vec<Broken> {
     vec![
         llama("model_type", json!("mamba"), &["is a `mamba`", "`gpt2`, `llama`, `mistral`"]),
         llama("model_type", Json::Null, &["has no `model_type`"]),
-        llama("rope_scaling", json!({"rope_type": "dynamic", "factor": 4.0}), &["`rope_scaling` is", "dynamic"]),
-        llama("rope_scaling", json!({"type": "linear"}), &["`rope_scaling` is", "linear"]),
         llama(
             "rope_scaling",
-            json!({"rope_type": "yarn", "factor": 4.0, "mscale": 2.0}),
-            &["`rope_scaling` is", "mscale"],
+            json!({"rope_type": "dynamic", "factor": 4.0}),
+            &["`rope_type` in `rope_scaling` is \"dynamic\""],
+        ),
+        llama("rope_scaling", json!({"type": "linear"}), &["`factor` in `rope_scaling` is missing", "add or correct"]),
+        llama(
+            "rope_parameters",
+            json!({"rope_type": "yarn", "factor": 4.0, "truncate": false}),
+            &["`truncate` in `rope_parameters` is false"],
         ),
         llama("rope_scaling", json!("linear"), &["`rope_scaling` is \"linear\""]),
-        llama("rope_parameters", json!({"rope_type": "llama3", "factor": 8.0}), &["`rope_parameters` is", "llama3"]),
+        llama(
+            "rope_parameters",
+            json!({"rope_type": "llama3", "factor": 8.0}),
+            &["`low_freq_factor` in `rope_parameters` is missing"],
+        ),
         llama(
             "rope_scaling",
             json!({"rope_type": "linear", "factor": 2.0, "rope_theta": 7.0}),
-            &["`rope_scaling` is", "and `rope_parameters` is", "which differ"],
+            &[
+                "`rope_scaling` is `linear` by 2",
+                "and `rope_parameters` is `default`",
+                "which differ",
+                "remove from its",
+            ],
         ),
         llama(
             "rope_parameters",
@@ -417,13 +438,9 @@ fn unknown_networks() -> Vec<Broken> {
         llama("mlp_bias", json!(true), &["`attention_bias` is false and `mlp_bias` is true"]),
         llama("hidden_act", json!("gelu"), &["`hidden_act` is \"gelu\""]),
         llama("quantization_config", json!({"quant_method": "gptq"}), &["`quantization_config` is", "gptq"]),
-        llama("attention_dropout", json!(0.1), &["`attention_dropout` is 0.1"]),
-        llama("partial_rotary_factor", json!(0.5), &["`partial_rotary_factor` is 0.5"]),
-        llama("sliding_window", json!(32), &["`sliding_window` is 32"]),
-        llama("layer_types", json!(["sliding_attention", "full_attention"]), &["layers without full attention"]),
         llama("hidden_size", json!(-1), &["`hidden_size` is -1"]),
         llama("num_hidden_layers", json!(1_000_000_000), &["`num_hidden_layers` is 1000000000"]),
-        llama("intermediate_size", Json::Null, &["`intermediate_size` is missing"]),
+        llama("intermediate_size", Json::Null, &["`intermediate_size` is null", "add or correct"]),
         llama("num_key_value_heads", json!(3), &["4 heads do not share 3 key/value heads equally"]),
         llama("head_dim", json!(7), &["rotary positions turn pairs"]),
         llama("rms_norm_eps", json!(0.0), &["the epsilon of its norms is 0"]),
@@ -432,7 +449,6 @@ fn unknown_networks() -> Vec<Broken> {
         gpt2("scale_attn_by_inverse_layer_idx", json!(true), &["`scale_attn_by_inverse_layer_idx` is true"]),
         gpt2("scale_attn_weights", json!(false), &["`scale_attn_weights` is false"]),
         gpt2("add_cross_attention", json!(true), &["`add_cross_attention` is true"]),
-        gpt2("attn_pdrop", json!(0.2), &["`attn_pdrop` is 0.2 and `resid_pdrop` is 0.1"]),
         gpt2("n_head", json!(5), &["`n_embd` is 32, which `n_head`, 5, does not divide"]),
     ]
 }
@@ -516,7 +532,7 @@ fn a_folder_that_cannot_be_used_is_told_before_anything_runs() {
             assert!(said.contains(part), "{code}: `{part}` in {said}");
         }
         let direct = with_input(at, &["logprobs", "models/m", "--device", "cpu"], "The owl\n");
-        let absent = code == "E0615" && parts[0].starts_with("there is no model");
+        let absent = parts[0].starts_with("there is no model") || parts[0].ends_with("is a PEFT adapter");
         assert_eq!(direct.code, if absent { 2 } else { 3 }, "{code}: {}", direct.err);
     }
 }
@@ -533,6 +549,53 @@ fn a_pipe_in_place_of_a_file_is_told_and_not_waited_for() {
         let ran = exp(at, &["plan", "e.exp"]);
         let said = ran.err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         assert!(ran.code == 1 && said.contains("it is a pipe or a device, not a file"), "{file}: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_is_told_as_what_it_is() {
+    for file in ["model.safetensors", "config.json", "tokenizer.json"] {
+        let place = lab("llama-chat", "");
+        let at = place.path();
+        instead(file, |at| std::os::unix::fs::symlink("../blobs/gone", at).unwrap())(&at.join("models/m"));
+        let ran = exp(at, &["plan", "e.exp"]);
+        let said = ran.err.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert!(
+            ran.code == 1 && said.contains("it is a link to `../blobs/gone`, where there is nothing"),
+            "{file}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_tied_network_with_its_output_alone_and_one_that_was_compiled_are_the_same_network() {
+    let line = ["The owl sat in the old tree."];
+    let whole = logprobs(&golden(""), "llama-chat", &line);
+    for rename in
+        [|name: &str| name.replace("model.embed_tokens.", "lm_head."), |name: &str| format!("_orig_mod.{name}")]
+    {
+        let place = lab("llama-chat", "");
+        weights(move |all| all.iter_mut().for_each(|w| w.name = rename(&w.name).into()))(
+            &place.path().join("models/m"),
+        );
+        assert_eq!(logprobs(place.path(), "models/m", &line), whole);
+    }
+}
+
+#[test]
+fn windows_of_some_blocks_are_written_as_they_were_read() {
+    let line = ["The owl sat in the old tree and looked at the moon."];
+    for name in ["qwen2-window", "mistral-kinds", "mistral-window"] {
+        let place = lab(name, "");
+        let at = place.path();
+        assert_eq!(json(at, &RUN)["stages"]["base"]["cached"], false);
+        assert_eq!(exp(at, &["export", "latest.base", "--to", "out"]).code, 0, "{name}");
+        let (theirs, ours) = (read(&golden(name).join("config.json")), read(&at.join("out/config.json")));
+        for field in ["model_type", "sliding_window", "layer_types"] {
+            assert_eq!(theirs[field], ours[field], "{name}");
+        }
+        assert_eq!(logprobs(at, "models/m", &line), logprobs(at, "out", &line), "{name}");
     }
 }
 
@@ -572,6 +635,13 @@ fn what_is_doubtful_is_told_and_runs() {
         assert!(ran.code == 0 && told, "{}", ran.err);
     }
     weights(|all| all[2].numbers.to_mut()[5] = f32::NAN)(&at.join("models/m"));
+    // Whatever else is made of such logits, the weights are named.
+    let likely = with_input(at, &["logprobs", "models/m", "--device", "cpu"], "The owl\n");
+    assert!(
+        likely.err.contains("not finite in the weights: `model.layers.0.mlp.down_proj.weight` (1)"),
+        "{}",
+        likely.err
+    );
     let ran = exp(at, &RUN);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let record: Json = serde_json::from_str(&ran.out).unwrap();

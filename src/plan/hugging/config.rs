@@ -1,15 +1,17 @@
 //! `config.json` as a [`Decoder`]: every field that is known to change what is computed is understood or refused; one that is
 //! set and that nobody here knows is handed on, to be told.
 
+mod blocks;
 mod experts;
+mod fields;
 mod rope;
 
+use super::Fault;
 use super::names::{FAMILIES, Family};
-use super::{Fault, listed};
 use crate::diagnostics::Code;
 use crate::plan::spec::{Activation, Decoder, Norm, NormPlace, Position, QkNorm};
+use fields::Fields;
 use serde_json::{Map, Value as Json};
-use std::collections::BTreeSet;
 
 /// A network that was read.
 pub(super) struct Read {
@@ -18,6 +20,8 @@ pub(super) struct Read {
     pub decoder: Decoder,
     /// Fields that nobody here knows, and that are set.
     pub unknown: Vec<String>,
+    /// What was assumed, and which known fields change nothing here.
+    pub notes: Vec<String>,
 }
 
 /// Fields that change no result of a decoder: bookkeeping, training habits of `transformers`, and heads of other tasks.
@@ -90,7 +94,6 @@ const ACTING: &[(&str, f64)] = &[
     ("n_routed_experts", 0.0),
     ("n_shared_experts", 0.0),
     ("parallel_attn", 0.0),
-    ("partial_rotary_factor", 1.0),
     ("qk_layernorm", 0.0),
     ("residual_multiplier", 1.0),
     ("scale_emb", 1.0),
@@ -116,45 +119,48 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
         let message = format!("`{folder}` is a `{model_type}`, which this version cannot compute");
         return Err(refused(message, format!("choose a model whose `model_type` is one of {readable}")));
     };
-    let mut fields = Fields { config, used: BTreeSet::new(), wrong: Vec::new() };
+    let mut fields = Fields::new(config, model_type);
     fields.task();
     let decoder = match family {
         Family::Gpt2 => fields.gpt2(),
         Family::Llama => {
             let bias = fields.biased();
             let network = fields.llama(LLAMA);
-            fields.no_window(&network, true, None);
+            fields.no_window();
+            fields.ignored_kinds(&network);
             Decoder { bias, qkv_bias: bias, ..network }
         }
         Family::Mistral => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
-            let network = fields.llama(Assumed { kv_heads: Some(8), ..LLAMA });
-            // What `transformers` assumes of a configuration that does not say.
-            Decoder { window: fields.window(network.context, Some(4096)), ..network }
+            let network = fields.llama(Assumed { kv_heads: Some(8), ..MISTRAL });
+            fields.used.insert("use_sliding_window");
+            // What has `layer_types` is a Ministral to `transformers`.
+            fields.windows(network, true, Some(4096), |_| true)
         }
         Family::Qwen2 => {
-            let network = fields.llama(Assumed { kv_heads: Some(32), ..LLAMA });
-            fields.no_window(&network, false, Some(28));
-            Decoder { qkv_bias: true, ..network }
+            let network = fields.llama(Assumed { kv_heads: Some(32), ..QWEN });
+            Decoder { qkv_bias: true, ..fields.windows_from(network) }
         }
         Family::Qwen3 => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
-            let network = fields.llama(Assumed { kv_heads: Some(32), head_dim: Some(128), ..LLAMA });
-            fields.no_window(&network, false, Some(28));
-            Decoder { qk_norm: QkNorm::Head, ..network }
+            let network = fields.llama(Assumed { kv_heads: Some(32), head_dim: Some(128), ..QWEN });
+            Decoder { qk_norm: QkNorm::Head, ..fields.windows_from(network) }
         }
         Family::Olmo2 => {
             fields.must_be("attention_bias", &[Json::Bool(false)]);
-            let network = fields.llama(Assumed { epsilon: 1e-5, ..LLAMA });
-            fields.no_window(&network, true, None);
+            let network = fields.llama(Assumed { epsilon: 1e-5, vocab: 50_304, ..LLAMA });
+            fields.no_window();
+            fields.ignored_kinds(&network);
             Decoder { qk_norm: QkNorm::Width, norm_place: NormPlace::After, ..network }
         }
         Family::Smollm3 => {
-            fields.must_be("attention_bias", &[Json::Bool(false)]);
-            fields.must_be("mlp_bias", &[Json::Bool(false)]);
-            let network = fields.llama(Assumed { theta: 2_000_000.0, tied: true, kv_heads: Some(4), ..LLAMA });
-            fields.no_window(&network, false, None);
-            Decoder { nope_every: fields.nope(network.layers), ..network }
+            let bias = fields.biased();
+            let network = fields.llama(SMOLLM3);
+            let nope_every = fields.nope(network.layers);
+            let network = Decoder { bias, qkv_bias: bias, nope_every, ..network };
+            let on = fields.flag("use_sliding_window", false);
+            let rotary = network.clone();
+            fields.windows(network, on, None, move |layer| !rotary.rotary(layer))
         }
         Family::Mixtral => fields.mixtral(),
         Family::Qwen3Moe => fields.qwen3_moe(),
@@ -162,14 +168,8 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
     };
     fields.acting(&decoder);
     fields.shapes(&decoder);
-    let Fields { used, wrong, .. } = fields;
-    if !wrong.is_empty() {
-        let message = format!("the network of `{folder}` cannot be computed: {}", listed(&wrong));
-        let mut fault =
-            refused(message, "choose a model without it, or a version of Emberlab that computes it".to_owned());
-        fault
-            .notes
-            .push("a network that is computed in another way than it was trained gives wrong results".to_owned());
+    let Fields { used, wrong, notes, .. } = fields;
+    if let Some(fault) = wrong.fault(folder) {
         return Err(fault);
     }
     let off = |value: &Json| match value {
@@ -182,7 +182,7 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
     let is_known = |name: &str| used.contains(name) || HARMLESS.contains(&name);
     let unknown =
         config.iter().filter(|(name, value)| !is_known(name) && !off(value)).map(|(n, _)| n.clone()).collect();
-    Ok(Read { family: *family, model_type: model_type.to_owned(), decoder, unknown })
+    Ok(Read { family: *family, model_type: model_type.to_owned(), decoder, unknown, notes })
 }
 
 /// What `transformers` assumes where a configuration does not say.
@@ -191,22 +191,49 @@ struct Assumed {
     epsilon: f64,
     theta: f64,
     tied: bool,
+    width: i64,
+    hidden: i64,
+    layers: i64,
+    heads: i64,
     /// As many as there are heads where it is `None`, or stated as `null`.
     kv_heads: Option<i64>,
     /// The width, divided by the heads, where it is `None`.
     head_dim: Option<i64>,
+    context: i64,
+    vocab: i64,
 }
 
-const LLAMA: Assumed = Assumed { epsilon: 1e-6, theta: 10_000.0, tied: false, kv_heads: None, head_dim: None };
+const LLAMA: Assumed = Assumed {
+    epsilon: 1e-6,
+    theta: 10_000.0,
+    tied: false,
+    width: 4_096,
+    hidden: 11_008,
+    layers: 32,
+    heads: 32,
+    kv_heads: None,
+    head_dim: None,
+    context: 2_048,
+    vocab: 32_000,
+};
 
-/// The fields of a configuration, and what is wrong with them.
-struct Fields<'a> {
-    config: &'a Map<String, Json>,
-    used: BTreeSet<&'static str>,
-    wrong: Vec<String>,
-}
+const MISTRAL: Assumed = Assumed { hidden: 14_336, context: 131_072, ..LLAMA };
 
-impl<'a> Fields<'a> {
+const QWEN: Assumed = Assumed { hidden: 22_016, context: 32_768, vocab: 151_936, ..LLAMA };
+
+const SMOLLM3: Assumed = Assumed {
+    theta: 2_000_000.0,
+    tied: true,
+    width: 2_048,
+    layers: 36,
+    heads: 16,
+    kv_heads: Some(4),
+    context: 32_768,
+    vocab: 128_256,
+    ..LLAMA
+};
+
+impl Fields<'_> {
     /// What no family of ours has.
     fn task(&mut self) {
         self.must_be("is_encoder_decoder", &[Json::Bool(false)]);
@@ -218,38 +245,44 @@ impl<'a> Fields<'a> {
             let name = name.as_str().unwrap_or_default();
             let decodes = ["ForCausalLM", "LMHeadModel", "Model"].iter().any(|end| name.ends_with(end));
             if !decodes {
-                self.wrong.push(format!("`architectures` is `{name}`"));
+                self.unsupported(format!("`architectures` is `{name}`"));
             }
         }
     }
 
     fn gpt2(&mut self) -> Decoder {
-        let (width, heads) = (self.size("n_embd", 131_072), self.size("n_head", 1_024));
+        // `transformers` knows the sizes by these names as well.
+        let width = self.either("n_embd", "hidden_size", 131_072, 768);
+        let heads = self.either("n_head", "num_attention_heads", 1_024, 12);
         let hidden = if self.is_set("n_inner") { self.size("n_inner", 1_048_576) } else { width.saturating_mul(4) };
         self.must_be("scale_attn_weights", &[Json::Bool(true)]);
         self.must_be("scale_attn_by_inverse_layer_idx", &[Json::Bool(false)]);
+        self.idle("partial_rotary_factor", 1.0);
         let dropout = self.number("resid_pdrop", 0.1);
         // One share for all three: that is what the networks here have, and what is published.
         for other in ["embd_pdrop", "attn_pdrop"] {
             let share = self.number(other, 0.1);
             if share != dropout {
-                self.wrong.push(format!("`{other}` is {share} and `resid_pdrop` is {dropout}"));
+                self.notes.push(format!(
+                    "`{other}` is {share}, and training uses `resid_pdrop`, {dropout}, for all; a network that only writes \
+                     or is judged has no dropout"
+                ));
             }
         }
         if !(0.0..=0.9).contains(&dropout) {
-            self.wrong.push(format!("`resid_pdrop` is {dropout}"));
+            self.malformed(format!("`resid_pdrop` is {dropout}, and must lie between 0 and 0.9"));
         }
-        if heads > 0 && width % heads != 0 {
-            self.wrong.push(format!("`n_embd` is {width}, which `n_head`, {heads}, does not divide"));
+        if !self.stands_in && width % heads.max(1) != 0 {
+            self.malformed(format!("`n_embd` is {width}, which `n_head`, {heads}, does not divide"));
         }
         Decoder {
-            layers: self.size("n_layer", 512),
+            layers: self.either("n_layer", "num_hidden_layers", 512, 12),
             heads,
             kv_heads: heads,
             head_dim: width / heads.max(1),
             width,
             hidden,
-            context: self.size("n_positions", 16_000_000),
+            context: self.either("n_positions", "max_position_embeddings", 16_000_000, 1_024),
             norm: Norm::Layer,
             norm_epsilon: self.number("layer_norm_epsilon", 1e-5),
             position: Position::Learned,
@@ -258,13 +291,14 @@ impl<'a> Fields<'a> {
             qkv_bias: true,
             tied: self.flag("tie_word_embeddings", true),
             dropout,
-            ..self.plain()
+            ..self.plain(50_257)
         }
     }
 
     /// Llama, and what whoever followed it has in common with it.
     fn llama(&mut self, assumed: Assumed) -> Decoder {
-        let (width, heads) = (self.size("hidden_size", 131_072), self.size("num_attention_heads", 1_024));
+        let width = self.size_or("hidden_size", 131_072, assumed.width);
+        let heads = self.size_or("num_attention_heads", 1_024, assumed.heads);
         let kv_heads = match (self.config.contains_key("num_key_value_heads"), assumed.kv_heads) {
             (false, Some(assumed)) => assumed,
             _ if self.is_set("num_key_value_heads") => self.size("num_key_value_heads", 1_024),
@@ -275,25 +309,28 @@ impl<'a> Fields<'a> {
         } else if let Some(assumed) = assumed.head_dim {
             assumed
         } else {
-            if heads > 0 && width % heads != 0 {
-                self.wrong
-                    .push(format!("`hidden_size` is {width}, which `num_attention_heads`, {heads}, does not divide"));
+            if !self.stands_in && width % heads.max(1) != 0 {
+                self.malformed(format!(
+                    "`hidden_size` is {width}, which `num_attention_heads`, {heads}, does not divide"
+                ));
             }
             width / heads.max(1)
         };
-        let context = self.size("max_position_embeddings", 16_000_000);
+        let context = self.size_or("max_position_embeddings", 16_000_000, assumed.context);
         self.must_be("rope_interleaved", &[Json::Bool(false)]);
         if self.number("attention_dropout", 0.0) != 0.0 {
-            self.wrong.push(format!("`attention_dropout` is {}", self.shown("attention_dropout")));
+            let share = self.shown("attention_dropout");
+            self.notes
+                .push(format!("`attention_dropout` is {share}; it acts in training only, and training here has none"));
         }
         let (rope_theta, rope_scaling) = self.rope(context, assumed.theta);
         Decoder {
-            layers: self.size("num_hidden_layers", 512),
+            layers: self.size_or("num_hidden_layers", 512, assumed.layers),
             heads,
             kv_heads,
             head_dim,
             width,
-            hidden: self.size("intermediate_size", 1_048_576),
+            hidden: self.size_or("intermediate_size", 1_048_576, assumed.hidden),
             context,
             norm: Norm::Rms,
             norm_epsilon: self.number("rms_norm_eps", assumed.epsilon),
@@ -302,7 +339,7 @@ impl<'a> Fields<'a> {
             rope_scaling,
             activation: self.activation("hidden_act", "silu", &LLAMA_ACTIVATIONS),
             tied: self.flag("tie_word_embeddings", assumed.tied),
-            ..self.plain()
+            ..self.plain(assumed.vocab)
         }
     }
 
@@ -310,62 +347,15 @@ impl<'a> Fields<'a> {
     fn biased(&mut self) -> bool {
         let (attention, mlp) = (self.flag("attention_bias", false), self.flag("mlp_bias", false));
         if attention != mlp {
-            self.wrong.push(format!("`attention_bias` is {attention} and `mlp_bias` is {mlp}"));
+            self.unsupported(format!("`attention_bias` is {attention} and `mlp_bias` is {mlp}"));
         }
         attention
     }
 
-    /// A window that does not hide anything within the context is none.
-    fn window(&mut self, context: i64, default: Option<i64>) -> Option<i64> {
-        let window = match self.config.get("sliding_window") {
-            None => default,
-            Some(_) if self.is_set("sliding_window") => Some(self.size("sliding_window", i64::MAX)),
-            Some(_) => None,
-        };
-        self.used.insert("sliding_window");
-        window.filter(|window| *window < context)
-    }
-
-    /// Refuses windows; `used` is whether one that is stated counts where nothing says so. In families with `first`, layers
-    /// from number `max_window_layers` on have it, `first` where that is not stated.
-    fn no_window(&mut self, network: &Decoder, used: bool, first: Option<i64>) {
-        self.used.insert("sliding_window");
-        let stated = self.get("max_window_layers").map(Json::as_i64);
-        let first = first.and_then(|assumed| stated.unwrap_or(Some(assumed)));
-        let none_has_it = first.is_some_and(|first| first >= network.layers);
-        let used = self.flag("use_sliding_window", used);
-        if used && !none_has_it && self.window(network.context, None).is_some() {
-            self.wrong.push(format!("`sliding_window` is {} and used", self.shown("sliding_window")));
-        }
-        let layers = self.get("layer_types").and_then(Json::as_array);
-        if layers.is_some_and(|all| all.iter().any(|kind| kind != "full_attention")) {
-            self.wrong.push("`layer_types` has layers without full attention".to_owned());
-        }
-    }
-
-    /// Every so many blocks one has no positions (SmolLM 3).
-    fn nope(&mut self, layers: i64) -> Option<i64> {
-        let period = if self.is_set("no_rope_layer_interval") { self.size("no_rope_layer_interval", 512) } else { 4 };
-        let turned: Option<Vec<bool>> = self
-            .get("no_rope_layers")
-            .and_then(Json::as_array)
-            .map(|all| all.iter().map(|layer| layer.as_i64() != Some(0)).collect());
-        let regular: Vec<bool> = (1..=layers).map(|layer| layer % period != 0).collect();
-        match turned {
-            None => Some(period),
-            Some(turned) if turned == regular => Some(period),
-            Some(turned) if turned.iter().all(|t| *t) => None,
-            Some(_) => {
-                self.wrong.push("`no_rope_layers` does not repeat every `no_rope_layer_interval`".to_owned());
-                None
-            }
-        }
-    }
-
     /// What all families have, and whatever a family does not state.
-    fn plain(&mut self) -> Decoder {
+    fn plain(&mut self, vocab: i64) -> Decoder {
         Decoder {
-            vocab: Some(self.size("vocab_size", 10_000_000)),
+            vocab: Some(self.size_or("vocab_size", 10_000_000, vocab)),
             init_std: self.number("initializer_range", 0.02),
             ..Decoder::default()
         }
@@ -379,6 +369,9 @@ impl<'a> Fields<'a> {
         if d.experts.is_none() {
             EXPERTS.iter().for_each(|name| self.idle(name, 0.0));
         }
+        if self.stands_in {
+            return;
+        }
         let (head_dim, width, layers) = (d.head_dim as f64, d.width as f64, d.layers as f64);
         // What ours does anyway, written as a field.
         self.idle("attention_multiplier", head_dim.powf(-0.5));
@@ -387,107 +380,21 @@ impl<'a> Fields<'a> {
         self.idle("dim_model_base", width);
     }
 
-    /// Notes a field that is set to anything but `at`, the value at which it does nothing.
-    fn idle(&mut self, name: &'static str, at: f64) {
-        let idle = self.get(name).is_none_or(|value| match value {
-            Json::Bool(on) => !on && at == 0.0,
-            other => other.as_f64().is_some_and(|x| (x - at).abs() <= 1e-6 * at.abs()),
-        });
-        if !idle {
-            self.wrong.push(format!("`{name}` is {}", self.shown(name)));
-        }
-    }
-
-    /// What must hold between the sizes.
+    /// What must hold between the sizes, where all of them are known.
     fn shapes(&mut self, d: &Decoder) {
-        if d.kv_heads > 0 && d.heads % d.kv_heads != 0 {
-            self.wrong.push(format!("{} heads do not share {} key/value heads equally", d.heads, d.kv_heads));
+        let rotary = d.position == Position::Rotary;
+        if !self.stands_in && d.kv_heads > 0 && d.heads % d.kv_heads != 0 {
+            self.malformed(format!("{} heads do not share {} key/value heads equally", d.heads, d.kv_heads));
         }
-        if d.position == Position::Rotary && d.head_dim % 2 != 0 {
-            self.wrong.push(format!("a head is {} numbers wide, and rotary positions turn pairs", d.head_dim));
+        if !self.stands_in && rotary && d.head_dim % 2 != 0 {
+            self.unsupported(format!("a head is {} numbers wide, and rotary positions turn pairs", d.head_dim));
         }
         if !(d.norm_epsilon > 0.0 && d.norm_epsilon <= 1.0) {
-            self.wrong.push(format!("the epsilon of its norms is {}", d.norm_epsilon));
+            self.malformed(format!("the epsilon of its norms is {}", d.norm_epsilon));
         }
-        if d.position == Position::Rotary && !(d.rope_theta > 1.0 && d.rope_theta <= 1e12) {
-            self.wrong.push(format!("`rope_theta` is {}", d.rope_theta));
+        if rotary && !(d.rope_theta > 1.0 && d.rope_theta <= 1e12) {
+            self.malformed(format!("`rope_theta` is {}", d.rope_theta));
         }
-    }
-
-    fn get(&mut self, name: &'static str) -> Option<&'a Json> {
-        self.used.insert(name);
-        self.config.get(name).filter(|v| !v.is_null())
-    }
-
-    fn is_set(&mut self, name: &'static str) -> bool {
-        self.get(name).is_some()
-    }
-
-    /// A positive size; 1 stands for one that is wrong, which is noted.
-    fn size(&mut self, name: &'static str, most: i64) -> i64 {
-        match self.get(name).map(Json::as_i64) {
-            Some(Some(size)) if (1..=most).contains(&size) => size,
-            None => {
-                self.wrong.push(format!("`{name}` is missing"));
-                1
-            }
-            _ => {
-                self.wrong.push(format!("`{name}` is {}, and must be a whole number up to {most}", self.shown(name)));
-                1
-            }
-        }
-    }
-
-    fn number(&mut self, name: &'static str, default: f64) -> f64 {
-        match self.get(name).map(Json::as_f64) {
-            None => default,
-            Some(Some(x)) if x.is_finite() => x,
-            _ => {
-                self.wrong.push(format!("`{name}` is {}, and must be a number", self.shown(name)));
-                default
-            }
-        }
-    }
-
-    fn flag(&mut self, name: &'static str, default: bool) -> bool {
-        match self.get(name).map(Json::as_bool) {
-            None => default,
-            Some(Some(x)) => x,
-            Some(None) => {
-                self.wrong.push(format!("`{name}` is {}, and must be true or false", self.shown(name)));
-                default
-            }
-        }
-    }
-
-    fn activation(&mut self, name: &'static str, default: &str, known: &[(&str, Activation)]) -> Activation {
-        let found = self.get(name).map_or(Some(default.to_owned()), |v| v.as_str().map(str::to_owned));
-        match found.and_then(|f| known.iter().find(|(word, _)| *word == f)) {
-            Some((_, activation)) => *activation,
-            None => {
-                self.wrong.push(format!("`{name}` is {}", self.shown(name)));
-                Activation::Swiglu
-            }
-        }
-    }
-
-    /// Notes a field that is set to anything but these.
-    fn must_be(&mut self, name: &'static str, values: &[Json]) {
-        if self.get(name).is_some_and(|v| !values.contains(v)) {
-            self.wrong.push(format!("`{name}` is {}", self.shown(name)));
-        }
-    }
-
-    /// A field's value, cut to what can be read in a sentence.
-    fn shown(&self, name: &str) -> String {
-        cut(self.config.get(name).map(Json::to_string).unwrap_or_default())
-    }
-}
-
-fn cut(text: String) -> String {
-    match text.char_indices().nth(80) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
     }
 }
 

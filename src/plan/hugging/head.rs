@@ -35,7 +35,10 @@ pub(super) fn read(world: &dyn World, file: &str) -> Result<Vec<Stored>, Fault> 
         let help = "download the file again: the download may have been cut short";
         Fault::new(Code::E0615, format!("`{file}` is no whole safetensors file: {why}"), help)
     };
-    let unread = |error: WorldError| bad(error.to_string());
+    let unread = |error: WorldError| {
+        let help = "download the weights again, or put the file there that the link means";
+        Fault::new(Code::E0615, format!("`{file}` cannot be read: {error}"), help)
+    };
     let (first, size) = world.start(file, 8).map_err(unread)?;
     if first.starts_with(b"version ") {
         let mut fault = bad("it is a pointer of Git LFS, which stands for the weights".to_owned());

@@ -11,7 +11,7 @@ mod head;
 mod names;
 mod tokens;
 
-pub use names::{Family, Place};
+pub use names::{EMBEDDING, Family, HEAD, Place, uncompiled};
 
 use super::spec::{Decoder, PublishedTokenizer, Template};
 use crate::diagnostics::{Code, Problem};
@@ -49,18 +49,35 @@ pub struct Folder {
     pub tokenizer_files: Vec<String>,
     /// Fields of `config.json` that nobody here knows, and that are set.
     pub unknown: Vec<String>,
+    /// What was assumed of a field that is missing, and which fields change nothing here.
+    pub notes: Vec<String>,
+}
+
+/// Something doubtful about a folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    pub message: String,
+    /// What may follow from it.
+    pub note: Option<&'static str>,
+    pub help: &'static str,
 }
 
 impl Folder {
     /// What is doubtful about the `config.json` of the model called `name`.
-    pub fn doubt(&self, name: &str) -> Option<String> {
+    pub fn doubts(&self, name: &str) -> Vec<Doubt> {
         let fields = self.unknown.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
-        let are = match self.unknown.len() {
-            0 => return None,
-            1 => "is",
-            _ => "are",
-        };
-        Some(format!("the `config.json` of `{name}` sets {fields}, which {are} not known"))
+        let are = if self.unknown.len() == 1 { "is" } else { "are" };
+        let unknown = (!self.unknown.is_empty()).then(|| Doubt {
+            message: format!("the `config.json` of `{name}` sets {fields}, which {are} not known"),
+            note: Some("if it changes what the network computes, the results are not those of the published network"),
+            help: "compare log-probabilities of a few lines: `exp logprobs FOLDER` prints them",
+        });
+        let told = (!self.notes.is_empty()).then(|| Doubt {
+            message: format!("in the folder of `{name}`, {}", self.notes.join("; ")),
+            note: None,
+            help: "state in `config.json` what the model was trained with, or remove what changes nothing",
+        });
+        unknown.into_iter().chain(told).collect()
     }
 }
 
@@ -104,6 +121,9 @@ const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
+/// Files of an adapter, as PEFT saves it: it is no model.
+const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
 /// The most problems of one kind that are named.
 const NAMED: usize = 8;
 
@@ -119,20 +139,26 @@ pub fn read(world: &dyn World, folder: &str) -> Result<Folder, Fault> {
         Err(Unread::Bad(why)) => return Err(malformed(&at(CONFIG), &why)),
         Ok(config) => config,
     };
-    let config::Read { family, model_type, decoder, unknown } = config::decoder(&config, folder)?;
+    let config::Read { family, model_type, decoder, unknown, mut notes } = config::decoder(&config, folder)?;
     let mut about = vec![at(CONFIG)];
     let weights = shards(world, folder, &mut about)?;
     let mut stored: Vec<Vec<Stored>> = Vec::new();
     for file in &weights {
         stored.push(head::read(world, file)?);
     }
-    let places = names::places(family, &decoder, &stored, folder)?;
+    let found = names::places(family, &decoder, &stored, folder).map_err(|mut fault| {
+        // A size that was assumed may be why the weights do not fit.
+        fault.notes.extend(notes.iter().cloned());
+        fault
+    })?;
+    let places = found.places;
+    notes.extend(found.notes);
     let mut dtypes: Vec<String> = stored.iter().flatten().map(|s| s.dtype.clone()).collect();
     dtypes.sort();
     dtypes.dedup();
     let tokens::Read { tokenizer, template, files } = tokens::read(world, folder, &config, &decoder)?;
     let published = Published { family, model_type, dtypes, weights, template };
-    Ok(Folder { published, decoder, tokenizer, places, about, tokenizer_files: files, unknown })
+    Ok(Folder { published, decoder, tokenizer, places, about, tokenizer_files: files, unknown, notes })
 }
 
 /// The files that hold the weights: one, or those that the index names.
@@ -179,7 +205,23 @@ fn shards(world: &dyn World, folder: &str, about: &mut Vec<String>) -> Result<Ve
     Ok(files.iter().map(|f| at(f)).collect())
 }
 
+/// An adapter where a model is expected.
+fn adapter(world: &dyn World, folder: &str) -> Option<Fault> {
+    if !ADAPTER.iter().any(|name| exists(world, &path::join(folder, name))) {
+        return None;
+    }
+    let message = format!("`{folder}` is a PEFT adapter: what was trained beside a model, and no model");
+    let help = format!(
+        "merge it into its base once: python -c \"from peft import AutoPeftModelForCausalLM as M; \
+         M.from_pretrained('{folder}').merge_and_unload().save_pretrained('merged')\", with the tokenizer of its base beside it"
+    );
+    Some(Fault::new(Code::E0615, message, help))
+}
+
 fn absent(world: &dyn World, folder: &str) -> Fault {
+    if let Some(fault) = adapter(world, folder) {
+        return fault;
+    }
     let at = |name: &str| path::join(folder, name);
     let there = [WEIGHTS, INDEX, "tokenizer.json", "pytorch_model.bin"].iter().any(|name| exists(world, &at(name)));
     let (message, help) = if there {
@@ -209,6 +251,9 @@ fn no_weights(world: &dyn World, folder: &str) -> Fault {
         );
         let mut fault = Fault::new(Code::E0615, message, help);
         fault.notes.push("reading a pickled file runs whatever program its author put there".to_owned());
+        return fault;
+    }
+    if let Some(fault) = adapter(world, folder) {
         return fault;
     }
     let message = format!("`{folder}` has no `{WEIGHTS}` and no `{INDEX}`");

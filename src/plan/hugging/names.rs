@@ -132,7 +132,11 @@ const OURS: Table = Table {
     buffers: &["rotary_emb.inv_freq"],
 };
 
-const HEAD: &str = "lm_head.weight";
+/// The output matrix, under our name and under theirs.
+pub const HEAD: &str = "lm_head.weight";
+
+/// The embedding, under our name.
+pub const EMBEDDING: &str = "model.embed_tokens.weight";
 
 /// What [`Family::Mixtral`] calls the parts of its feed-forward layers: ours, theirs.
 const MIXTRAL: [(&str, &str); 5] = [
@@ -218,7 +222,7 @@ pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
         around.iter().for_each(|name| norm(format!("model.layers.{layer}.{name}")));
     }
     norm("model.norm".to_owned());
-    all.insert("model.embed_tokens.weight".to_owned(), vec![vocab, width]);
+    all.insert(EMBEDDING.to_owned(), vec![vocab, width]);
     if d.position == Position::Learned {
         all.insert("model.embed_positions.weight".to_owned(), vec![size(d.context), width]);
     }
@@ -228,15 +232,70 @@ pub(super) fn ours(d: &Decoder) -> BTreeMap<String, Vec<u64>> {
     all
 }
 
+/// The weights of a network in its files.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Sorted by our names.
+    pub places: Vec<Place>,
+    pub notes: Vec<String>,
+}
+
+/// What `torch.compile` puts into the names of a network that is saved while compiled.
+const COMPILED: &str = "_orig_mod.";
+
+/// The name of a tensor without what `torch.compile` puts into it.
+pub fn uncompiled(tensor: &str) -> String {
+    tensor.replace(COMPILED, "")
+}
+
+/// More names than any published network has; where a configuration asks for more, the files are counted first.
+const MANY: u64 = 100_000;
+
+/// Refuses a configuration that asks for very many weights of files that hold a few, before their names take up memory.
+fn counted(d: &Decoder, files: &[Vec<Stored>], folder: &str) -> Result<(), Fault> {
+    let size = |n: i64| u64::try_from(n).unwrap_or(0);
+    let (layers, count) = (size(d.layers), d.experts.as_ref().map_or(0, |experts| size(experts.count)));
+    let all_of_a_block =
+        |stored: &&Stored| stored.name.ends_with(".mlp.experts.down_proj") && stored.shape.first() == Some(&count);
+    let together = files.iter().flatten().filter(all_of_a_block).count() as u64;
+    let apart = |blocks: u64| blocks.saturating_mul(count);
+    // A block has two matrices of attention, two of its feed-forward layer and two norms at the least.
+    let least = layers * 6 + apart(d.mixtures().saturating_sub(together)).saturating_mul(2);
+    let there = files.iter().map(|file| file.len() as u64).sum::<u64>();
+    if apart(d.mixtures()).saturating_mul(3) <= MANY || there >= least {
+        return Ok(());
+    }
+    let message = format!(
+        "the weights of `{folder}` are not those of its `config.json`: they are {there} tensors, and its {layers} blocks have \
+         {least} at the least"
+    );
+    Err(Fault::new(Code::E0617, message, ONE_MODEL))
+}
+
+const ONE_MODEL: &str = "download config and weights of one and the same model";
+
 /// Finds every weight of the network in the files.
 ///
 /// # Errors
 /// When weights are missing, misshaped, too many, there twice or in a number format that is not read; the first few are
 /// named.
-pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder: &str) -> Result<Vec<Place>, Fault> {
+pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder: &str) -> Result<Found, Fault> {
+    counted(d, files, folder)?;
     let table = family.table();
-    let bare = |name: &str| name.strip_prefix(table.prefix).unwrap_or(name).to_owned();
+    let bare = |name: &str| {
+        let name = uncompiled(name);
+        name.strip_prefix(table.prefix).map(str::to_owned).unwrap_or(name)
+    };
     let mut problems: Vec<String> = Vec::new();
+    // Number formats that are not read: how many tensors have one, and the first of them.
+    let mut formats: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    let mut notes: Vec<String> = Vec::new();
+    if let Some(compiled) = files.iter().flatten().find(|stored| stored.name.contains(COMPILED)) {
+        notes.push(format!(
+            "the names of weights (`{}`) are those of `torch.compile`, which are understood",
+            compiled.name
+        ));
+    }
     let mut there: BTreeMap<String, (usize, &Stored)> = BTreeMap::new();
     for (file, stored) in files.iter().enumerate().flat_map(|(i, all)| all.iter().map(move |s| (i, s))) {
         if there.insert(bare(&stored.name), (file, stored)).is_some() {
@@ -260,6 +319,9 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
             problems.push(format!("`{name}` has no name in a {}", family.model_type()));
             continue;
         };
+        // Of a tied network, one of the two is enough.
+        let lone = d.tied && name == EMBEDDING && !there.contains_key(&theirs) && there.contains_key(HEAD);
+        let theirs = if lone { HEAD.to_owned() } else { theirs };
         let turned = table.turned && shape.len() == 2 && name.starts_with("model.layers.");
         let wanted = match shape.as_slice() {
             _ if stacked.is_some() => stacked.unwrap_or_default().to_vec(),
@@ -274,7 +336,10 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
                 format!("`{}` is {:?} and should be {wanted:?}", stored.name, stored.shape)
             }
             Some((_, Stored { name, dtype, .. })) if !matches!(dtype.as_str(), "F32" | "F16" | "BF16") => {
-                format!("`{name}` has the number format {dtype}; f32, f16 and bf16 can be read")
+                if faulty.insert(theirs) {
+                    formats.entry(dtype).or_insert((0, name)).0 += 1;
+                }
+                continue;
             }
             Some((file, stored)) => {
                 places.push(Place {
@@ -301,12 +366,34 @@ pub(super) fn places(family: Family, d: &Decoder, files: &[Vec<Stored>], folder:
             problems.push(format!("`{}` has no place in the network", stored.name));
         }
     }
+    let help = match formats.keys().next() {
+        None => ONE_MODEL.to_owned(),
+        Some(&"F64") if formats.len() == 1 => format!(
+            "convert them to 32 bits once: python -c \"import torch; from transformers import AutoModelForCausalLM as M; \
+             M.from_pretrained('{folder}', dtype=torch.float32).save_pretrained('{folder}')\""
+        ),
+        Some(_) => {
+            "choose a release of the model in f32, f16 or bf16, or convert its quantised weights to 16 bits first with \
+                    what quantised them"
+                .to_owned()
+        }
+    };
+    let unread = formats.into_iter().map(|(dtype, (count, first))| {
+        let more = match count {
+            1 => String::new(),
+            2 => " and one more tensor".to_owned(),
+            _ => format!(" and {} more tensors", count - 1),
+        };
+        let has = if count == 1 { "has" } else { "have" };
+        format!("`{first}`{more} {has} the number format {dtype}; f32, f16 and bf16 can be read")
+    });
+    let problems: Vec<String> = unread.chain(problems).collect();
     if problems.is_empty() {
-        return Ok(places);
+        return Ok(Found { places, notes });
     }
     let count = problems.len();
     let message = format!("the weights of `{folder}` are not those of its `config.json`: {}", listed(&problems));
-    let mut fault = Fault::new(Code::E0617, message, "download config and weights of one and the same model");
+    let mut fault = Fault::new(Code::E0617, message, help);
     if count > NAMED {
         fault.notes.push(format!("{count} of its tensors do not fit"));
     }

@@ -112,8 +112,11 @@ pub(super) fn read(
     let (vocab, rows) = (entries.count(), u64::try_from(network.vocab.unwrap_or(0)).unwrap_or(0));
     if vocab > rows {
         let message = format!("the tokenizer of `{folder}` has {vocab} entries, and the network {rows} embeddings");
-        let help =
-            "download tokenizer and weights of one and the same model; tokens beyond the last embedding cannot be read";
+        let help = format!(
+            "if both are of one model, give it the embeddings that it lacks once: python -c \"from transformers import \
+             AutoModelForCausalLM as M; m = M.from_pretrained('{folder}'); m.resize_token_embeddings({vocab}); \
+             m.save_pretrained('{folder}')\"; else download tokenizer and weights of one and the same model"
+        );
         return Err(Fault::new(Code::E0607, message, help));
     }
     let named = |field: &str| {
