@@ -77,7 +77,7 @@ fn reflect(columns: &mut [f32], n: usize, from: usize) -> Block {
         }
     }
     // T, column by column: minus its number times T·Vᵀ·v, and that number below (LAPACK's `larft`).
-    for i in 0..count {
+    for (i, factor) in factors.iter().enumerate().take(count) {
         let (before, vector) = block.vectors.split_at(i * height);
         let mut seen = [0.0f32; BLOCK];
         for (seen, other) in seen.iter_mut().zip(before.chunks_exact(height)) {
@@ -86,9 +86,9 @@ fn reflect(columns: &mut [f32], n: usize, from: usize) -> Block {
         for row in 0..i {
             let along = &block.factor[row * count..(row + 1) * count];
             let whole: f32 = (row..i).map(|k| along[k] * seen[k]).sum();
-            block.factor[row * count + i] = -factors[i] * whole;
+            block.factor[row * count + i] = -factor * whole;
         }
-        block.factor[i * count + i] = factors[i];
+        block.factor[i * count + i] = *factor;
     }
     block
 }
