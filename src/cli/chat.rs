@@ -215,11 +215,12 @@ impl Talk<'_> {
         }
         self.turn += 1;
         self.messages.push(Message::new("assistant", text.trim()));
-        let context = self.model.context();
+        let (context, room) = (self.model.context(), self.decoding.max_tokens);
         if dropped > 0 && dropped != self.dropped {
             screen.note(&format!(
-                "note: the conversation is longer than the model's context of {context} tokens; its first {dropped} \
-                 messages were left out"
+                "note: the conversation and room for an answer are more than the model's context of {context} tokens; its first \
+                 {dropped} messages were left out{}",
+                if room > 1 { "; a smaller `--max-tokens` leaves more room for it" } else { "" }
             ));
         }
         self.dropped = dropped;

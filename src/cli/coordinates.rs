@@ -6,6 +6,7 @@ use super::shared::Overrides;
 use super::{Exit, Failure, Screen};
 use crate::check::{Checked, CheckedItem, Options, check_file};
 use crate::diagnostics::suggest::similar;
+use crate::plan::plural;
 use crate::plan::spec::{Decoder, Model, Stage};
 use crate::report::{Align, Table};
 use crate::syntax::ast::Kind;
@@ -80,11 +81,11 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         device: &chosen,
     };
     screen.note(&format!(
-        "`{path}` of `{name}` at {} widths, {} steps on {} tokens, {} seeds, on {}",
+        "`{path}` of `{name}` at {} widths, {} steps on {} tokens, {}, on {}",
         widths.len(),
         args.steps,
         trial.rows * trial.sequence,
-        args.seeds,
+        plural(args.seeds, "seed", "seeds"),
         chosen.name
     ));
     let aside = aside(&stage);

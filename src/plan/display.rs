@@ -341,7 +341,7 @@ fn length(e: &Estimate) -> String {
                 parts.insert(0, plural(*tokens, "token", "tokens"));
             }
             if let Some(epochs) = e.epochs.value() {
-                parts.push(format!("{} epochs", number(*epochs)));
+                parts.push(format!("{} {}", number(*epochs), if *epochs == 1.0 { "epoch" } else { "epochs" }));
             }
             parts.join(", ")
         }

@@ -3,7 +3,9 @@
 use super::batches::Step;
 use super::chain::Chain;
 use super::figures::plural;
-use super::spec::{Adapter, Group, Groups, LoraTarget, Optimizer, Precision, Quantity, Schedule, Training, Unit};
+use super::spec::{
+    Adapter, Group, Groups, LoraTarget, Optimizer, Precision, Quantity, Schedule, Training, Unit, WATCHED_EVERY,
+};
 use super::{Known, Rows};
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -175,8 +177,10 @@ pub(super) fn pace(
             .help("let it grow over fewer steps, or train longer"),
         );
     }
+    // A validation is an occasion to look, too.
+    let looked = |window: u64| if common.validate.is_some() { window } else { window.next_multiple_of(WATCHED_EVERY) };
     if let Some(spike) = &common.on_spike
-        && spike.window.unsigned_abs() >= steps
+        && looked(spike.window.unsigned_abs()) >= steps
     {
         problems.push(
             Problem::new(

@@ -389,7 +389,7 @@ fn sentence(event: &Event) -> Option<String> {
             format!("{stage} at step {step} writes: {}", one_line(&text, 160))
         }
         Event::Stopping { signal } => {
-            format!("{signal}: finishing what is at hand and keeping it; once more ends at once")
+            format!("{signal}: finishing what is at hand; once more ends at once")
         }
         Event::Notice { level: Level::Info, text } => text.clone(),
         Event::Notice { level: Level::Warning, text } => format!("warning: {text}"),

@@ -224,7 +224,7 @@ fn stage(
         seconds: facts.as_ref().map(|f| f.seconds),
         tokens_per_second: facts.as_ref().map(|f| f.tokens_per_second),
         peak_memory_bytes: facts.as_ref().and_then(|f| f.peak_memory_bytes),
-        flops: facts.as_ref().map(|f| f.flops_per_token * f.tokens as f64),
+        flops: facts.as_ref().map(|f| f.flops_per_token * f.positions.unwrap_or(f.tokens) as f64),
         more,
         train: of(|p| p.loss),
         valid: Curve::of(curve.valid.iter().map(|p| (p.step as f64, p.loss))),

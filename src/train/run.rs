@@ -15,7 +15,7 @@ use super::watch::{self, Verdict};
 use crate::device::Kind;
 use crate::model::{Architecture, Layout, ModelError, Params, read_weights, weights_hash};
 use crate::plan::Step;
-use crate::plan::spec::{OnSpike, Precision};
+use crate::plan::spec::{OnSpike, Precision, WATCHED_EVERY};
 use burn::tensor::Tensor;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -207,8 +207,8 @@ fn heard(state: &State) -> Heard {
     Heard { train_loss: state.loss, valid_loss: state.valid, tokens: state.tokens, met: state.met }
 }
 
-/// Steps between two looks at whether a stage ends early, besides those after validations.
-const ASKED: u64 = 8;
+/// Steps between two looks at how a stage goes.
+const ASKED: u64 = WATCHED_EVERY;
 
 /// A stage at work.
 struct Run<'a> {

@@ -72,7 +72,7 @@ fn of_a_long_conversation_the_oldest_turns_are_left_out() {
     let lines = "Where is the fox?\n".repeat(6);
     let ran = talk(&[], &lines);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let told = "the conversation is longer than the model's context of 32 tokens; its first ";
+    let told = "the conversation and room for an answer are more than the model's context of 32 tokens; its first ";
     assert!(ran.err.contains(told), "{}", ran.err);
     let (all, json) = messages(&["--system", "Ha."], &lines);
     assert_eq!(all.len(), 13, "nothing of the conversation itself is lost");

@@ -436,6 +436,9 @@ pub struct Growth {
     pub over: Quantity,
 }
 
+/// Steps between two looks at how a stage goes (its median loss, and whether it ends early), besides those after validations.
+pub const WATCHED_EVERY: u64 = 8;
+
 /// What a leap of the loss is, and what to do about it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
