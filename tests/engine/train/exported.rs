@@ -128,7 +128,8 @@ fn check(name: &str, to: &Path) {
         all
     };
     assert!(bits(&before) == bits(&read_weights(&again).unwrap()), "{name}: other weights");
-    let same = Decoder::published(&folder, &at, &device.device).unwrap();
+    let (same, lost) = Decoder::published(&folder, &at, &device.device).unwrap();
+    assert_eq!(lost.told(), None, "{name}");
     assert_eq!(same.logits(&inputs).unwrap().try_into_vec_as::<f32>().unwrap(), logits, "{name}");
 }
 
