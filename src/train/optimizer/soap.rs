@@ -446,6 +446,10 @@ mod tests {
         let device = choose(Some("cpu")).unwrap().device;
         let Golden { optimizer, cases } = golden();
         for (name, case) in &cases {
+            // Without a side that is turned there is nothing to look for: the number of the step says it all.
+            if case.bases.iter().all(Option::is_none) {
+                continue;
+            }
             let spec = Soap { weight_decay: 1.0, ..optimizer.clone() };
             // At a step of a multiple of the frequency, where the bases are followed, too.
             for back in [5, 6] {
