@@ -67,13 +67,13 @@ fn reflect(columns: &mut [f32], n: usize, from: usize) -> Block {
     let height = n - from;
     let mut block = Block { from, vectors: vec![0.0; count * height], factor: vec![0.0; count * count], count };
     let mut factors = [0.0f32; BLOCK];
-    for i in 0..count {
+    for (i, (vector, factor)) in block.vectors.chunks_exact_mut(height).zip(&mut factors).enumerate() {
         let at = from + i;
         let (before, after) = columns.split_at_mut((at + 1) * n);
-        let vector = &mut block.vectors[i * height + i..(i + 1) * height];
-        factors[i] = reflection(vector, &before[at * n + at..]);
+        let vector = &mut vector[i..];
+        *factor = reflection(vector, &before[at * n + at..]);
         for other in after.chunks_exact_mut(n).take(count - i - 1) {
-            apply(vector, factors[i], &mut other[at..]);
+            apply(vector, *factor, &mut other[at..]);
         }
     }
     // T, column by column: minus its number times T·Vᵀ·v, and that number below (LAPACK's `larft`).
