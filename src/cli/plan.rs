@@ -50,7 +50,8 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
                 if let Some(device) = precise(&plan) {
                     document["computes"] = device.json;
                 }
-                document["not_exportable"] = kept_here(&plan).iter().map(Kept::json).collect();
+                let kept = kept_here(&plan);
+                document["not_exportable"] = kept.map(|all| all.iter().map(Kept::json).collect()).unwrap_or_default();
                 document["sweeps"] = sweeps.iter().map(PricedSweep::json).collect();
                 screen.document(&document);
             } else {
@@ -58,7 +59,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
                 if let Some(device) = precise(&plan) {
                     screen.result(&device.text);
                 }
-                for (i, kept) in kept_here(&plan).iter().enumerate() {
+                for (i, kept) in kept_here(&plan).iter().flatten().enumerate() {
                     screen.result(if i == 0 { "\nExport\n" } else { "" });
                     screen.result(&kept.text());
                 }
@@ -129,15 +130,15 @@ impl Kept {
     }
 }
 
-/// Nothing is exported without the engine.
+/// Without the engine, which exports, nobody knows.
 #[cfg(not(feature = "engine"))]
-fn kept_here(_plan: &Plan) -> Vec<Kept> {
-    Vec::new()
+fn kept_here(_plan: &Plan) -> Option<Vec<Kept>> {
+    None
 }
 
 /// What `exp export` would refuse, so that nobody learns it after the training.
 #[cfg(feature = "engine")]
-fn kept_here(plan: &Plan) -> Vec<Kept> {
+fn kept_here(plan: &Plan) -> Option<Vec<Kept>> {
     use crate::model::{Architecture, hugging};
     let mut kept: Vec<Kept> = Vec::new();
     for stage in plan.stages.iter().filter(|stage| stage.spec.training().is_some() && stage.unsupported.is_none()) {
@@ -152,7 +153,7 @@ fn kept_here(plan: &Plan) -> Vec<Kept> {
             kept.push(Kept { model, stages, why: why.to_string() });
         }
     }
-    kept
+    Some(kept)
 }
 
 /// What each sweep of the experiment would cost.
