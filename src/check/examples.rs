@@ -1,7 +1,7 @@
 //! How a record is written, for people who wrote something else in its place: `experts = 8`.
 
-use super::Checker;
 use super::schema::FieldInfo;
+use super::{Checker, foreign};
 use crate::types::{SchemaId, Type, Unit, Value};
 
 /// What stands where a record is wanted.
@@ -39,6 +39,7 @@ impl Checker<'_> {
             Instead::Word(word) => Some(*word),
             _ => None,
         };
+        let said = said.map(|said| foreign::record_known_as(said).unwrap_or(said));
         let meant =
             members.iter().find(|id| said.is_some_and(|said| said.eq_ignore_ascii_case(&self.schema(**id).name)));
         match (meant, members.as_slice()) {

@@ -99,6 +99,7 @@ impl Checker<'_> {
                     self.convert(value, inner, env)
                 }
             }
+            Type::Union(types) if wants_unit(v, types) => None,
             Type::Union(types) => types.iter().find_map(|t| self.convert(value, t, env)),
             Type::Function(params, result) => self.convert_function(value, params, result, env),
             Type::Record(schema) => self.convert_record(value, *schema),
@@ -230,19 +231,24 @@ impl Checker<'_> {
         let span = value.span;
         match &value.value {
             Value::Number(n, Unit::One) => {
-                let units: Vec<Unit> = want
+                let mut units: Vec<Unit> = want
                     .alternatives()
                     .iter()
                     .filter_map(|t| if let Type::Quantity(u) = t.bare() { Some(*u) } else { None })
                     .collect();
+                // A whole number counts something sooner than it is a share.
+                units.sort_by_key(|unit| *unit == Unit::Ratio);
                 if let Some(first) = units.first() {
                     let text = self.source_text(span);
                     let mut problem = Problem::new(Code::E0313, span, format!("a unit is missing: {wanted} is wanted"))
                         .label(format!("`{text}` of what?"))
                         .help(format!("write it with its unit, as in `{text} {}`", first.word()));
                     for unit in units {
-                        let fixed =
-                            if unit == Unit::Dollars { format!("${text}") } else { format!("{text} {}", unit.word()) };
+                        let fixed = match unit {
+                            Unit::Dollars => format!("${text}"),
+                            Unit::Ratio => format!("{text}%"),
+                            unit => format!("{text} {}", unit.word()),
+                        };
                         if n.whole().is_some() || !unit.is_whole() {
                             problem = problem.fix(format!("`{fixed}`"), span, fixed.clone());
                         }
@@ -395,4 +401,13 @@ impl Checker<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether a number says too little: where a share or a count may stand, `1` is either all of it or one step.
+fn wants_unit(value: &Value, types: &[Type]) -> bool {
+    let share = |t: &Type| *t.bare() == Type::Quantity(Unit::Ratio);
+    let count = |t: &Type| matches!(t.bare(), Type::Quantity(unit) if *unit != Unit::Ratio);
+    matches!(value, Value::Number(Num::Int(n), Unit::One) if *n != 0)
+        && types.iter().any(share)
+        && types.iter().any(count)
 }

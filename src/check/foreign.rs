@@ -29,6 +29,36 @@ pub(super) fn known_as(name: &str) -> impl Iterator<Item = Known> + use<'_> {
         .map(|row| Known { ours: row.ours, instead: row.instead })
 }
 
+/// The record that other tools name by `word`: `optimizer = "adam"` is an `adamw`.
+pub(super) fn record_known_as(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase().replace('-', "_");
+    RECORDS.iter().find(|(_, theirs)| theirs.contains(&word.as_str())).map(|(ours, _)| *ours)
+}
+
+const RECORDS: &[(&str, &[&str])] = &[
+    (
+        "adamw",
+        &[
+            "adam",
+            "adamw_torch",
+            "adamw_torch_fused",
+            "adamw_hf",
+            "adamw_8bit",
+            "adamw_bnb_8bit",
+            "paged_adamw_8bit",
+            "paged_adamw_32bit",
+            "fused_adamw",
+        ],
+    ),
+    ("lion", &["lion_32bit", "lion_8bit", "paged_lion_8bit", "paged_lion_32bit"]),
+    ("cosine", &["cosine_with_warmup", "cosine_with_min_lr", "cosine_annealing", "cosineannealinglr"]),
+    ("linear", &["linear_with_warmup", "linearlr"]),
+    ("constant", &["constant_with_warmup"]),
+    ("wsd", &["warmup_stable_decay"]),
+    ("inverse_sqrt", &["noam", "inverse_square_root"]),
+    ("lora", &["qlora", "rslora", "dora"]),
+];
+
 /// The symbols that other tools write as `value`.
 pub(super) fn symbols_known_as(value: &str) -> impl Iterator<Item = &'static str> + use<> {
     let value = value.to_ascii_lowercase().replace('-', "_");
@@ -72,34 +102,92 @@ pub(super) fn counts(field: &str, unit: Unit) -> Option<&'static str> {
 /// Why there is no field for what `name` asks for.
 pub(super) fn not_built(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    DEVICES.contains(&name.as_str()).then_some(
-        "one device per run: data parallel training is not built; `exp run --device` names the device, and `exp sweep --jobs` \
-         runs points beside each other",
-    )
+    NO_FIELD.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(why, _)| *why)
 }
 
-/// What other tools call the number of devices that train together.
-const DEVICES: [&str; 20] = [
-    "devices",
-    "num_devices",
-    "n_devices",
-    "device_count",
-    "gpus",
-    "num_gpus",
-    "n_gpu",
-    "n_gpus",
-    "ngpu",
-    "gpus_per_node",
-    "nproc_per_node",
-    "world_size",
-    "num_nodes",
-    "nnodes",
-    "data_parallel",
-    "data_parallel_size",
-    "dp_size",
-    "ddp",
-    "fsdp",
-    "tensor_parallel_size",
+/// What other tools have settings for, and what stands in their place here.
+const NO_FIELD: &[(&str, &[&str])] = &[
+    (
+        "one device per run: data parallel training is not built; `exp run --device` names the device, and `exp sweep --jobs` \
+         runs points beside each other",
+        &[
+            "devices",
+            "num_devices",
+            "n_devices",
+            "device_count",
+            "gpus",
+            "num_gpus",
+            "n_gpu",
+            "n_gpus",
+            "ngpu",
+            "gpus_per_node",
+            "nproc_per_node",
+            "world_size",
+            "num_nodes",
+            "nnodes",
+            "data_parallel",
+            "data_parallel_size",
+            "dp_size",
+            "ddp",
+            "fsdp",
+            "deepspeed",
+            "tensor_parallel_size",
+        ],
+    ),
+    (
+        "the device is no part of an experiment: `exp run --device cpu` chooses it, and `exp devices` lists those there are",
+        &["device", "use_cpu", "no_cuda", "device_map", "use_mps_device", "accelerator"],
+    ),
+    (
+        "a run writes to its lab, `.emberlab` beside the file or what `--lab` names; `exp export` writes weights to a folder of your own",
+        &["output_dir", "out_dir", "save_dir", "logging_dir", "run_name", "hub_model_id", "push_to_hub"],
+    ),
+    (
+        "every step is kept without asking: `exp runs` lists runs, `exp report` draws them, and `events.jsonl` in the run's folder \
+         has the numbers",
+        &["logging_steps", "log_interval", "log_every", "report_to", "wandb_project", "wandb_log", "wandb_run_name"],
+    ),
+    (
+        "`exp run` goes on from the last checkpoint by itself, as long as the plan of the stage is the same",
+        &["resume", "resume_from_checkpoint", "auto_resume", "overwrite_output_dir"],
+    ),
+    (
+        "attention keeps no scores of a long sequence, on any device; there is nothing to choose",
+        &[
+            "attn_implementation",
+            "flash_attention",
+            "flash_attn",
+            "use_flash_attn",
+            "sdp_attention",
+            "xformers_attention",
+        ],
+    ),
+    (
+        "kernels are compiled once a stage without asking",
+        &["compile", "torch_compile", "torch_compile_backend", "torch_compile_mode"],
+    ),
+    (
+        "data is read ahead by itself, and every core works on it; how many there are changes no result",
+        &["num_workers", "dataloader_num_workers", "preprocessing_num_workers", "dataset_num_proc", "num_proc"],
+    ),
+    (
+        "part of a dataset is kept apart where the dataset is made: `|> split(train = 95%, valid = 5%)`, and then \
+         `validate = every(100 steps, on = NAME.valid)`",
+        &["val_set_size", "val_size", "test_size", "validation_split", "eval_split", "eval_ratio"],
+    ),
+    (
+        "weights in 8 or 4 bits are not built; `precision` has 16-bit matrix products, and `adapter = lora()` trains with little \
+         memory",
+        &[
+            "load_in_8bit",
+            "load_in_4bit",
+            "quantization",
+            "quantization_bit",
+            "quantization_config",
+            "bnb_4bit_compute_dtype",
+        ],
+    ),
+    ("adapters have no dropout of their own; the model's `dropout` applies to the network", &["lora_dropout"]),
 ];
 
 const fn same(ours: &'static str, theirs: &'static [&'static str]) -> Row {
@@ -198,6 +286,48 @@ const TABLE: &[Row] = &[
         ],
         "`precision = mixed_f16` or `precision = mixed_bf16`",
     ),
+    same(
+        "recompute",
+        &[
+            "gradient_checkpointing",
+            "use_gradient_checkpointing",
+            "activation_checkpointing",
+            "enable_activation_checkpointing",
+            "recompute_granularity",
+        ],
+    ),
+    same("packed", &["sample_packing", "packing", "pack", "neat_packing"]),
+    other(
+        "apart",
+        &["sample_packing", "packing", "pack", "neat_packing"],
+        "nothing, for rows are always full; with `apart = true` documents that share one do not see each other",
+    ),
+    // Adapters.
+    other(
+        "adapter",
+        &[
+            "lora_r",
+            "lora_rank",
+            "lora_alpha",
+            "lora_target",
+            "lora_target_modules",
+            "lora_target_linear",
+            "use_dora",
+            "peft_use_dora",
+            "use_rslora",
+            "peft_use_rslora",
+            "finetuning_type",
+            "peft",
+            "peft_config",
+            "lora",
+        ],
+        "`adapter = lora(rank = 8, alpha = 16)`",
+    ),
+    same("rank", &["r", "lora_r", "lora_rank"]),
+    same("alpha", &["lora_alpha"]),
+    other("on", &["target_modules", "lora_target_modules", "lora_target"], "`on = [query, value]`"),
+    same("rank_stabilized", &["use_rslora", "rslora"]),
+    same("magnitude", &["use_dora", "dora"]),
     // Optimisers and schedules.
     same("lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
     same("optimizer.lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
@@ -260,6 +390,7 @@ const TABLE: &[Row] = &[
     other("keep", &["load_best_model_at_end", "metric_for_best_model", "save_best"], "`keep = best(by = valid.loss)`"),
     other("until", &["early_stopping_patience", "early_stopping", "target_loss"], "`until = valid.loss < 1.5`"),
     other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = 500 steps`"),
+    same("checkpoints", &["save_total_limit", "keep_last", "keep_last_n", "max_checkpoints"]),
     same("template", &["chat_template", "prompt_template", "prompt_format"]),
     same("seed", &["random_seed", "random_state", "manual_seed", "data_seed", "rng_seed"]),
     // Data, tokenizers and judgement.

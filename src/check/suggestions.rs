@@ -302,11 +302,15 @@ impl Checker<'_> {
         env: &Env,
         taken: &[Arc<str>],
     ) -> Option<WayOut> {
+        let mut set = None;
         for known in foreign::known_as(&head.value) {
             let (first, inner) = known.ours.split_once('.').map_or((known.ours, None), |(f, i)| (f, Some(i)));
             let Some(field) = fields.iter().find(|f| *f.name == *first) else { continue };
             let ty = match inner {
-                None if taken.contains(&field.name) => continue,
+                None if taken.contains(&field.name) => {
+                    set.get_or_insert(known.ours);
+                    continue;
+                }
                 None => Some(field.ty.clone()),
                 Some(inner) => match self.holder(field, inner) {
                     Some(holder) => self.schemas[holder].fields.get(inner).map(|f| f.ty.clone()),
@@ -321,7 +325,9 @@ impl Checker<'_> {
             let fixes = if fits { vec![write(head.span, known.ours.to_owned())] } else { Vec::new() };
             return Some(WayOut { fixes, help: Some(help), code: None });
         }
-        None
+        let ours = set?;
+        let help = format!("what others call `{}` is `{ours}` here, which is set already: leave this out", head.value);
+        Some(WayOut { help: Some(help), ..WayOut::default() })
     }
 
     /// The library schema with a field `name` among those that `field` may hold a record of.

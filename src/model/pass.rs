@@ -275,9 +275,8 @@ impl Pass<'_> {
             None => (key, value),
         };
         let drop = |dims| self.dropout.map(|dropout| dropout.next(dims, &device));
-        let mask = input.masks.get(a.window_of(layer).is_some());
-        let alibi = input.masks.alibi.clone();
-        let (y, tape) = attention([query, key, value], a.attention_scale(), mask, alibi, drop, self.format);
+        let (pieces, alibi) = (input.masks.pieces(a.window_of(layer).is_some()), input.masks.alibi.clone());
+        let (y, tape) = attention([query, key, value], a.attention_scale(), pieces, alibi, drop, self.format);
         let y = y.swap_dims(1, 2).reshape([input.batch * input.time, a.query_width()]);
         (y, HeadsTape::Composed(Box::new(tape)))
     }

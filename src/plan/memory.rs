@@ -1,10 +1,11 @@
 //! An upper bound on memory, and the micro-batch that fits.
 //!
-//! The bound follows this engine: f32 throughout but for what goes into products of 16 bits, attention written out (scores of every pair of positions), automatic
-//! differentiation that keeps the result of every operation of the blocks until the backward pass, logits made and
-//! differentiated in pieces, weights and moments in long segments. It counts tensors that the network, read literally,
-//! makes; an engine that fuses, frees early or recomputes uses less. Allocators round up and devices hold kernels and
-//! pools besides, which is not memory of the model and is not in the bound.
+//! The bound follows this engine: f32 throughout but for what goes into products of 16 bits, attention written out (scores of
+//! every pair of positions, of long sequences for some queries at a time), automatic differentiation that keeps the result of
+//! every operation of the blocks until the backward pass, logits made and differentiated in pieces, weights and moments in
+//! long segments. It counts tensors that the network, read literally, makes; an engine that fuses, frees early or recomputes
+//! uses less. Allocators round up and devices hold kernels and pools besides, which is not memory of the model and is not in
+//! the bound.
 
 use super::Memory;
 use super::parameters::{parameters, size};
@@ -22,6 +23,17 @@ const LOGITS_AT_ONCE: u64 = 1 << 23;
 /// Tensors of the size of those logits alive at once: the logits, shifted, exponentials, weighted exponentials, their
 /// difference from the targets, and room for two transposed or intermediate copies.
 const LOGIT_COPIES: u64 = 7;
+
+/// Queries of a sequence whose attention scores are held at once, at least, and into how many pieces a sequence is cut at most.
+const QUERIES_AT_ONCE: usize = 256;
+const PIECES: usize = 8;
+
+/// Tensors of the size of those scores alive at once, where they are made piece by piece: on the way back the weights, what a
+/// dropout leaves of them, the gradients of both, their difference and its product, and two while the softmax is taken.
+const SCORE_COPIES: u64 = 8;
+
+/// Tensors of the size of a mask alive at once: two of them, of blocks with a window and without, and what one is made from.
+const MASK_COPIES: u64 = 7;
 
 /// Bytes that a token of the step's rows takes on the host: input, target, whether it counts, where its document begins; twice,
 /// while samples are put together into rows.
@@ -116,6 +128,26 @@ pub fn memory(
     }
 }
 
+/// Queries of a sequence of so many tokens whose attention scores are held at once.
+pub fn queries_at_once(sequence: usize) -> usize {
+    QUERIES_AT_ONCE.max(sequence.div_ceil(PIECES))
+}
+
+/// The same, if those are not all.
+fn in_pieces(sequence: u64) -> Option<u64> {
+    let at_once = usize::try_from(sequence).map_or(sequence, |sequence| queries_at_once(sequence) as u64);
+    (at_once < sequence).then_some(at_once)
+}
+
+/// Numbers that attention holds for one token of a sequence besides what blocks keep, at most, once.
+fn scored_at_once(model: &Decoder, sequence: u64, half: bool) -> u64 {
+    let masks = sequence.saturating_mul(MASK_COPIES);
+    let Some(queries) = in_pieces(sequence) else { return masks };
+    let scores = size(model.heads).saturating_mul(queries).saturating_mul(SCORE_COPIES);
+    let keys = size(model.kv_heads).saturating_mul(size(model.head_dim)).saturating_mul(6);
+    masks.saturating_add(scores).saturating_add(if half { scores / 2 } else { 0 }).saturating_add(keys)
+}
+
 /// Bytes of activations, of those that the backward pass needs at once, and of the loss.
 pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64, training: &Training<'_>) -> u64 {
     let width = size(model.width);
@@ -136,6 +168,7 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64,
     let blocks = blocks.saturating_add(copies);
     // Embedding, position, their sum and dropout; the last norm; gradients of the same.
     let ends = width.saturating_mul(4 + norm(model) + 6);
+    let scored = scored_at_once(model, sequence, training.half);
     let tokens = sequence.saturating_mul(micro_batch);
     // A cap keeps the tangents beside the logits, and makes their slopes.
     let copies = LOGIT_COPIES + if model.logit_cap.is_some() { 3 } else { 0 } + u64::from(training.half);
@@ -145,6 +178,7 @@ pub fn activations(model: &Decoder, vocab: u64, sequence: u64, micro_batch: u64,
     let logits = tokens.saturating_mul(vocab).min(LOGITS_AT_ONCE.max(vocab)).saturating_mul(copies);
     blocks
         .saturating_add(ends)
+        .saturating_add(scored)
         .saturating_mul(tokens)
         .saturating_add(logits)
         .saturating_add(belonging)
@@ -271,8 +305,8 @@ fn block(model: &Decoder, sequence: u64) -> u64 {
         } else {
             0
         },
-        // Scores: products, masked, shifted, exponentials; with dropout its mask and what it leaves.
-        scores.saturating_mul(4 + dropout),
+        // Scores: products, masked, shifted, exponentials; with dropout its mask and what it leaves. None is kept of pieces.
+        scores.saturating_mul(if in_pieces(sequence).is_some() { dropout } else { 4 + dropout }),
         // Scaled queries, the mixture of values, divided by its weight, laid out by token; and the projection back.
         queries.saturating_mul(4 + grouped).saturating_add(width.saturating_mul(1 + bias + dropout)),
         hidden,
@@ -493,6 +527,20 @@ mod tests {
         ] {
             assert!(activations(&wider, 512, 64, 2, &plain(&adamw())) > base, "{wider:?}");
         }
+    }
+
+    #[test]
+    fn scores_of_long_sequences_are_not_kept() {
+        let of = |layers, sequence| {
+            let model = llama([layers, 128, 4, 2, 32, 512], true);
+            activations(&model, 512, sequence, 1, &plain(&adamw())) / sequence
+        };
+        let block = |sequence| of(9, sequence) - of(8, sequence);
+        assert!(block(256) > block(128), "scores of few queries are kept");
+        assert_eq!(block(1_024), block(4_096), "a token needs no more of a block in a longer sequence");
+        assert!(block(1_024) < block(256));
+        assert!(of(8, 4_096) > of(8, 1_024), "some are held at once");
+        assert_eq!([100, 256, 1_000, 2_048, 4_096].map(queries_at_once), [256, 256, 256, 256, 512]);
     }
 
     #[test]

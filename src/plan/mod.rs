@@ -49,7 +49,7 @@ pub use flops::{Flops, forward_flops, stage_flops_per_token, training_flops_per_
 pub use graph::*;
 pub use length::{Amounts, Budget, Length, Rows, length, row_length, row_lengths};
 pub use meaning::{effective_seed, split_digest};
-pub use memory::{Training, activations, adapters, memory, micro_batch};
+pub use memory::{Training, activations, adapters, memory, micro_batch, queries_at_once};
 pub use nodes::Node;
 pub use parameters::{Parameters, parameters};
 pub use remembered::{DECOMPOSED_AT_ONCE, is_turned};

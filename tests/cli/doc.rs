@@ -72,3 +72,21 @@ fn a_keyword_says_what_it_declares() {
     }
     assert!(folder.exp("doc stage").code(0).out.contains("schema stage"), "what has a page keeps it");
 }
+
+#[test]
+fn a_schema_says_what_it_inherits_and_what_is_written_for_it() {
+    let folder = Folder::new();
+    let optimizer = folder.exp("doc optimizer").code(0).out;
+    for name in ["adamw", "sgd", "lion", "muon", "adafactor", "soap"] {
+        assert!(optimizer.contains(&format!("`{name}` — ")), "{name}: {optimizer}");
+    }
+    let stage = folder.exp("doc stage").code(0).out;
+    assert!(stage.contains("`sft` — ") && stage.contains("`pretrained` — "), "{stage}");
+    assert!(!stage.contains("`training` — "), "nobody writes the name of a family: {stage}");
+    let sft = folder.exp("doc sft").code(0).out;
+    let flat = sft.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("It has the fields of `training` too: `model`, `init`"), "{sft}");
+    let json = folder.exp("doc sft --format json").code(0).json();
+    assert_eq!(json["entries"][0]["base"], "training");
+    assert!(json["entries"][0]["inherited"].as_array().unwrap().iter().any(|f| f == "budget"));
+}

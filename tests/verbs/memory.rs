@@ -50,6 +50,11 @@ fn check(cases: &[(&str, &str, &str)]) {
 
 const TINY: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 128, hidden = 384, context = 64 tokens }";
 
+const LONG: &str =
+    "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 128, hidden = 384, context = 1_024 tokens }";
+
+const DROPPED: &str = "llama.tiny { layers = 2, heads = 4, kv_heads = 2, width = 128, hidden = 384, context = 640 tokens, dropout = 0.1 }";
+
 const MIXED: &str =
     "mixtral.tiny { layers = 2, hidden = 192, context = 64 tokens, experts = experts(count = 8, active = 2) }";
 
@@ -64,6 +69,8 @@ fn a_small_run_stays_within_its_bound() {
         ("llama 2×128, SOAP", TINY, "batch = 16 documents\n  optimizer = soap(precondition_frequency = 1)"),
         ("llama 2×128 in f16", TINY, "batch = 16 documents\n  precision = mixed_f16"),
         ("llama 2×128 in bf16", TINY, "batch = 16 documents\n  precision = mixed_bf16"),
+        ("llama 2×128, long, in f16", LONG, "batch = 2 documents\n  precision = mixed_f16"),
+        ("llama 2×128, long, with dropout", DROPPED, "batch = 2 documents"),
         ("mixtral 2×128", MIXED, "batch = 16 documents"),
         ("llama 2×128 with value embeddings", VALUED, "batch = 16 documents"),
     ]);

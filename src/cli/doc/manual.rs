@@ -33,6 +33,12 @@ pub struct Entry {
     pub fields: Vec<Field>,
     /// What a schema demands, as written, with the reason.
     pub checks: Vec<(String, String)>,
+    /// The schema that a schema extends, whose fields it has as well.
+    pub base: Option<String>,
+    /// Names of those fields, the nearest schema's first.
+    pub inherited: Vec<String>,
+    /// The schemas that can be written where this one is wanted, with their documentation.
+    pub variants: Vec<(String, String)>,
 }
 
 /// What a name may mean.
@@ -55,7 +61,38 @@ impl Manual {
     pub fn of_library() -> Manual {
         let mut modules: Vec<Module> = stdlib::files().map(|(path, text)| Module::read(path, text)).collect();
         modules.insert(0, Module::of_functions());
-        Manual { modules }
+        let mut manual = Manual { modules };
+        manual.relate();
+        manual
+    }
+
+    /// Says of every schema what it inherits, and what extends it.
+    fn relate(&mut self) {
+        let schemas: Vec<(String, Option<String>, String, Vec<String>)> = self
+            .entries()
+            .into_iter()
+            .filter(|e| e.kind == "schema")
+            .map(|e| {
+                let fields = e.fields.iter().map(|f| f.name.clone()).collect();
+                (e.name.clone(), e.base.clone(), e.docs.clone(), fields)
+            })
+            .collect();
+        let base = |name: &str| schemas.iter().find(|s| s.0 == name).and_then(|s| s.1.as_deref());
+        // A schema cannot extend itself; the library is checked to.
+        let above =
+            |name: &str| std::iter::successors(base(name).map(str::to_owned), |n| base(n).map(str::to_owned)).take(8);
+        let families: std::collections::BTreeSet<&str> = schemas.iter().filter_map(|s| s.1.as_deref()).collect();
+        for entry in self.modules.iter_mut().flat_map(|m| &mut m.entries).filter(|e| e.kind == "schema") {
+            let own: Vec<String> = entry.fields.iter().map(|f| f.name.clone()).collect();
+            let fields = above(&entry.name).flat_map(|n| schemas.iter().filter(move |s| s.0 == n)).flat_map(|s| &s.3);
+            let mut seen = std::collections::BTreeSet::new();
+            entry.inherited = fields.filter(|f| !own.contains(f) && seen.insert((*f).clone())).cloned().collect();
+            entry.variants = schemas
+                .iter()
+                .filter(|s| !families.contains(s.0.as_str()) && above(&s.0).any(|n| n == entry.name))
+                .map(|s| (s.0.clone(), s.2.clone()))
+                .collect();
+        }
     }
 
     pub fn entries(&self) -> Vec<&Entry> {
@@ -106,6 +143,9 @@ impl Module {
             docs: builtin.docs.to_owned(),
             fields: Vec::new(),
             checks: Vec::new(),
+            base: None,
+            inherited: Vec::new(),
+            variants: Vec::new(),
         });
         Module { docs: "Functions of numbers, texts and lists.".to_owned(), entries: entries.collect(), name }
     }
@@ -162,7 +202,23 @@ impl Reader<'_> {
             _ => return None,
         };
         let docs = text_of(item.docs.as_ref());
-        Some(Entry { name, module: self.module.to_owned(), kind, signature, docs, fields, checks })
+        let base = match &item.kind {
+            ItemKind::Schema(schema) => schema.base.as_ref().map(|base| base.value.to_string()),
+            _ => None,
+        };
+        let (inherited, variants) = (Vec::new(), Vec::new());
+        Some(Entry {
+            name,
+            module: self.module.to_owned(),
+            kind,
+            signature,
+            docs,
+            fields,
+            checks,
+            base,
+            inherited,
+            variants,
+        })
     }
 
     fn schema(&self, schema: &Schema) -> Parts {

@@ -33,7 +33,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     if let Some((name, docs)) = args.name.as_deref().filter(|n| manual.find(n).is_none()).and_then(keywords::find) {
         if screen.is_json() {
             let entry = json!({ "name": name, "module": null, "kind": "keyword", "signature": name, "docs": docs,
-                "fields": [], "checks": [] });
+                "fields": [], "checks": [], "base": null, "inherited": [], "variants": [] });
             screen.document(&json!({ "schema_version": 1, "entries": [entry] }));
         } else if args.markdown {
             screen.raw(&keywords::page(name, docs));

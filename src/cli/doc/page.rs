@@ -50,6 +50,17 @@ pub fn entry(entry: &Entry) -> String {
     if !entry.fields.is_empty() {
         out.push('\n');
     }
+    if let Some(base) = entry.base.as_ref().filter(|_| !entry.inherited.is_empty()) {
+        let names = entry.inherited.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "It has the fields of `{base}` too: {names}.\n");
+    }
+    if !entry.variants.is_empty() {
+        let _ = writeln!(out, "One of these is written for it:\n");
+        for (name, docs) in &entry.variants {
+            let _ = writeln!(out, "- `{name}` — {}", summary(docs));
+        }
+        out.push('\n');
+    }
     for (condition, because) in &entry.checks {
         let condition = condition.split_whitespace().collect::<Vec<_>>().join(" ");
         let _ = writeln!(
@@ -100,5 +111,8 @@ pub fn entry_json(entry: &Entry) -> Value {
             "condition": condition,
             "because": because,
         })).collect::<Vec<_>>(),
+        "base": entry.base,
+        "inherited": entry.inherited,
+        "variants": entry.variants.iter().map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }

@@ -518,3 +518,21 @@ fn a_tokenizer_that_says_it_begins_texts_with_nothing_is_believed() {
         assert_eq!(found.tokenizer.specials.begin, begin, "{about}");
     }
 }
+
+#[test]
+fn an_entry_that_only_the_configuration_adds_is_not_passed_over() {
+    let config = small("llama", &json!({"bos_token_id": 1, "eos_token_id": 2}));
+    let network = config::decoder(&config, "m").unwrap_or_else(|f| panic!("{f}")).decoder;
+    let read = |added: &Json| {
+        let mut world = MemoryWorld::default();
+        world.insert("m/tokenizer.json", r#"{"model": {"vocab": {"a": 0, "<s>": 1, "</s>": 2}}}"#);
+        world.insert("m/tokenizer_config.json", &json!({"added_tokens_decoder": added}).to_string());
+        tokens::read(&world, "m", &config, &network).map(|_| ())
+    };
+    read(&json!({"1": {"content": "<s>"}, "2": {"content": "</s>"}})).unwrap_or_else(|f| panic!("{f}"));
+    let fault = read(&json!({"1": {"content": "<s>"}, "3": {"content": "<|x|>"}})).unwrap_err();
+    assert!(fault.message.contains("adds `<|x|>` as entry 3, which `m/tokenizer.json` does not have"), "{fault}");
+    assert!(fault.help.contains("save_pretrained"), "{fault}");
+    // Nothing that can be made sense of is nothing that was added.
+    read(&json!(["<s>"])).unwrap_or_else(|f| panic!("{f}"));
+}

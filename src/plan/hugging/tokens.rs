@@ -109,6 +109,14 @@ pub(super) fn read(
     };
     let (about, map, generation) =
         (optional(CONFIG)?, optional("special_tokens_map.json")?, optional("generation_config.json")?);
+    if let Some((id, token)) = added_elsewhere(&about, &entries) {
+        let message = format!("`{}` adds `{token}` as entry {id}, which `{file}` does not have", at(CONFIG));
+        let help = format!(
+            "write both into one once: python -c \"from transformers import AutoTokenizer as T; \
+             T.from_pretrained('{folder}').save_pretrained('{folder}')\""
+        );
+        return Err(unusable(message, help));
+    }
     let (vocab, rows) = (entries.count(), u64::try_from(network.vocab.unwrap_or(0)).unwrap_or(0));
     if vocab > rows {
         let message = format!("the tokenizer of `{folder}` has {vocab} entries, and the network {rows} embeddings");
@@ -160,6 +168,16 @@ pub(super) fn read(
         tokenizer: PublishedTokenizer { file, vocab: i64::try_from(vocab).unwrap_or(i64::MAX), specials },
         template: template.map(|jinja| Template { jinja, stop: Vec::new() }),
         files: FILES.iter().map(|name| at(name)).filter(|file| exists(world, file)).collect(),
+    })
+}
+
+/// An entry that `tokenizer_config.json` adds to what `tokenizer.json` has, as `transformers` does when it loads both: its id and
+/// text.
+fn added_elsewhere(about: &Map<String, Json>, entries: &Entries) -> Option<(String, String)> {
+    let added = about.get("added_tokens_decoder")?.as_object()?;
+    added.iter().find_map(|(id, token)| {
+        let text = token.get("content")?.as_str()?;
+        entries.id(text).is_none().then(|| (id.clone(), text.to_owned()))
     })
 }
 

@@ -91,13 +91,23 @@ fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
     }
 }
 
-/// Every leaf's gradient, relative to its own norm.
+/// Every leaf's gradient, relative to its own norm; of long rows too, whose attention is computed piece by piece.
 #[test]
 fn first_gradients_agree_leaf_by_leaf() {
     let Some(device) = software() else { return };
-    for (name, model) in [("llama", llama()), ("gpt2", gpt2()), ("mixture", mixture()), ("valued", valued())] {
+    // A GPU has the scores of 256 queries at a time, the CPU none.
+    let long = |model| spec::Decoder { context: 600, ..model };
+    for (name, model, rows, tokens) in [
+        ("llama", llama(), 4, 17),
+        ("gpt2", gpt2(), 4, 17),
+        ("mixture", mixture(), 4, 17),
+        ("valued", valued(), 4, 17),
+        ("long", long(llama()), 2, 601),
+        ("long with a window", long(spec::Decoder { window: Some(70), global_every: Some(2), ..llama() }), 2, 601),
+        ("long with slopes", long(spec::Decoder { position: spec::Position::Alibi, ..llama() }), 2, 601),
+    ] {
         let rows: Vec<Vec<u32>> =
-            (0..4u32).map(|row| (0..17).map(|i| (row * 7 + i * i * 5 + 3) % 24).collect()).collect();
+            (0..rows).map(|row| (0..tokens).map(|i| (row * 7 + i * i * 5 + 3) % 24).collect()).collect();
         let of = |device: Chosen| {
             let architecture = Architecture::new(&model, Some(24)).unwrap();
             gradients(&Decoder::fresh(architecture, 11, &device.device), &rows).unwrap()
