@@ -54,6 +54,11 @@ pub struct Draws {
 }
 
 impl Draws {
+    /// Goes past `count` draws of [`Draws::next_u64`] at once.
+    pub fn skip(&mut self, count: u64) {
+        self.state = self.state.wrapping_add(self.step.wrapping_mul(count));
+    }
+
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(self.step);
         mix(self.state)

@@ -2,6 +2,7 @@
 
 use super::architecture::Architecture;
 use super::decoder::Input;
+use super::dropout::{Dropout, Mask as DropMask};
 use super::host::{Host, change, tensor};
 use super::position::alibi_slopes;
 use super::precision::{round, widen};
@@ -286,10 +287,16 @@ impl Sight {
         Some(Sight { sizes, window, rotary, slopes, sharpness })
     }
 
-    fn view<'a>(&'a self, starts: &'a [u32]) -> kernels::View<'a> {
+    fn view<'a>(&'a self, starts: &'a [u32], drop: Option<kernels::Dropout<'a>>) -> kernels::View<'a> {
         let causal = kernels::View::causal(self.sizes.head_dim);
         let scale = causal.scale * self.sharpness as f32;
-        kernels::View { window: self.window, slopes: &self.slopes, starts, scale }
+        kernels::View { window: self.window, slopes: &self.slopes, starts, scale, drop }
+    }
+
+    /// The dropout of a query's weights, as the mask of all `[batch, heads, time, time]` has it.
+    fn drop(&self, mask: &DropMask) -> impl Fn(usize, usize, usize, usize, &mut [f32]) + Sync {
+        let time = self.sizes.time;
+        move |sequence, head, place, key, to| mask.fill(sequence, (head * time + place) * time + key, to)
     }
 }
 
@@ -299,23 +306,31 @@ pub(super) struct KernelTape {
     sight: Sight,
     qkv: Tensor<2>,
     logs: Vec<f32>,
+    drop: Option<DropMask>,
 }
 
 impl KernelTape {
     /// The same as burn's operations would have left it.
     pub fn composed(self, masks: &Masks) -> AttentionTape {
         let kernels::Heads { batch, time, heads, kv_heads, head_dim } = self.sight.sizes;
+        let device = self.qkv.device();
         let all = self.qkv.reshape([batch, time, heads + 2 * kv_heads, head_dim]).swap_dims(1, 2);
         let part = |from: usize, count: usize| all.clone().narrow(1, from, count);
         let parts = [part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads)];
         let pieces = masks.pieces(self.sight.window.is_some());
         let scale = self.sight.sharpness / (head_dim as f64).sqrt();
-        attention(parts, scale, pieces, masks.alibi.clone(), |_| None, None).1
+        let drop = |dims| self.drop.map(|mask| mask.tensor(dims, &device));
+        attention(parts, scale, pieces, masks.alibi.clone(), drop, None).1
     }
 }
 
 /// Rotation and attention in one go, on the CPU, of `qkv` `[batch · time, width]`; where that lies elsewhere, it comes back.
-pub(super) fn on_host(sight: Sight, mut qkv: Tensor<2>, input: &Input) -> Result<(Tensor<2>, KernelTape), Tensor<2>> {
+pub(super) fn on_host(
+    sight: Sight,
+    mut qkv: Tensor<2>,
+    input: &Input,
+    dropout: Option<&Dropout>,
+) -> Result<(Tensor<2>, KernelTape), Tensor<2>> {
     if !turn(&mut qkv, &sight, input, false) {
         return Err(qkv);
     }
@@ -323,15 +338,22 @@ pub(super) fn on_host(sight: Sight, mut qkv: Tensor<2>, input: &Input) -> Result
     let sizes = sight.sizes;
     let rows = sizes.batch * sizes.time;
     let (mut out, mut logs) = (vec![0.0; rows * sizes.out_width()], vec![0.0; rows * sizes.heads]);
-    kernels::attention(sizes, sight.view(&input.starts), numbers.numbers(), &mut out, &mut logs);
+    let mask = dropout.map(Dropout::next_mask);
+    {
+        let drop = mask.as_ref().map(|mask| sight.drop(mask));
+        let drop = drop.as_ref().map(|drop| drop as kernels::Dropout<'_>);
+        kernels::attention(sizes, sight.view(&input.starts, drop), numbers.numbers(), &mut out, &mut logs);
+    }
     let out = tensor(out, [rows, sizes.out_width()], &qkv);
-    Ok((out, KernelTape { sight, qkv, logs }))
+    Ok((out, KernelTape { sight, qkv, logs, drop: mask }))
 }
 
 /// The gradient of `qkv` before its rotation, given the output and its gradient `y`; nothing where those lie elsewhere.
 pub(super) fn back_on_host(tape: &KernelTape, output: &Tensor<2>, y: &Tensor<2>, input: &Input) -> Option<Tensor<2>> {
     let (qkv, out, up) = (Host::of(&tape.qkv)?, Host::of(output)?, Host::of(y)?);
-    let (sizes, view) = (tape.sight.sizes, tape.sight.view(&input.starts));
+    let drop = tape.drop.as_ref().map(|mask| tape.sight.drop(mask));
+    let drop = drop.as_ref().map(|drop| drop as kernels::Dropout<'_>);
+    let (sizes, view) = (tape.sight.sizes, tape.sight.view(&input.starts, drop));
     let mut back = vec![0.0; qkv.numbers().len()];
     kernels::attention_back(sizes, view, qkv.numbers(), out.numbers(), &tape.logs, up.numbers(), &mut back);
     let mut back = tensor(back, tape.qkv.dims(), y);

@@ -259,8 +259,8 @@ impl Pass<'_> {
         }
         // The kernel computes in f32.
         let sight = Sight::of(a, input, layer).filter(|_| self.format.is_none());
-        if let (Some(sight), None, None) = (sight, self.dropout, &cache) {
-            match attention::on_host(sight, qkv, input) {
+        if let (Some(sight), None) = (sight, &cache) {
+            match attention::on_host(sight, qkv, input, self.dropout) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
                 Err(elsewhere) => qkv = elsewhere,
             }

@@ -141,7 +141,10 @@ fn in_pieces(sequence: u64) -> Option<u64> {
 
 /// Numbers that attention holds for one token of a sequence besides what blocks keep, at most, once.
 fn scored_at_once(model: &Decoder, sequence: u64, half: bool) -> u64 {
-    let masks = sequence.saturating_mul(MASK_COPIES);
+    let scores = size(model.heads).saturating_mul(sequence);
+    // The mask of a dropout is made from bits: as integers, compared, as numbers, times what is kept.
+    let drawn = if model.dropout > 0.0 { scores.saturating_mul(3) } else { 0 };
+    let masks = sequence.saturating_mul(MASK_COPIES).saturating_add(drawn);
     let Some(queries) = in_pieces(sequence) else { return masks };
     let scores = size(model.heads).saturating_mul(queries).saturating_mul(SCORE_COPIES);
     let keys = size(model.kv_heads).saturating_mul(size(model.head_dim)).saturating_mul(6);

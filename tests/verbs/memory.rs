@@ -71,6 +71,7 @@ fn a_small_run_stays_within_its_bound() {
         ("llama 2×128 in bf16", TINY, "batch = 16 documents\n  precision = mixed_bf16"),
         ("llama 2×128, long, in f16", LONG, "batch = 2 documents\n  precision = mixed_f16"),
         ("llama 2×128, long, with dropout", DROPPED, "batch = 2 documents"),
+        ("llama 2×128, long, with dropout in bf16", DROPPED, "batch = 2 documents\n  precision = mixed_bf16"),
         ("mixtral 2×128", MIXED, "batch = 16 documents"),
         ("llama 2×128 with value embeddings", VALUED, "batch = 16 documents"),
     ]);

@@ -88,7 +88,9 @@ fn field_line(field: &Field) -> String {
 /// The first sentence.
 pub fn summary(docs: &str) -> String {
     let paragraph = docs.split("\n\n").next().unwrap_or("").split_whitespace().collect::<Vec<_>>().join(" ");
-    match paragraph.find(". ") {
+    // `et al.` ends no sentence.
+    let ends = paragraph.match_indices(". ").map(|(at, _)| at).find(|at| !paragraph[..*at].ends_with(" al"));
+    match ends {
         Some(end) => paragraph[..=end].to_owned(),
         None => paragraph,
     }

@@ -62,8 +62,12 @@ impl Heads {
     }
 }
 
+/// Fills numbers with what the weights of the query at a place are multiplied with, from a key on: of a sequence, a head, the
+/// place, the first key.
+pub type Dropout<'a> = &'a (dyn Fn(usize, usize, usize, usize, &mut [f32]) + Sync);
+
 /// What queries see of the keys before them, and how.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy)]
 pub struct View<'a> {
     /// A query sees so many keys at most, its own among them (Beltagy et al. 2020).
     pub window: Option<usize>,
@@ -73,12 +77,14 @@ pub struct View<'a> {
     pub slopes: &'a [f32],
     /// Scores are multiplied with this.
     pub scale: f32,
+    /// The dropout of weights. Going back asks for the same numbers again.
+    pub drop: Option<Dropout<'a>>,
 }
 
 impl View<'_> {
     /// All keys up to the query's own, at the usual scale of `1 / √head_dim`.
     pub fn causal(head_dim: usize) -> View<'static> {
-        View { window: None, starts: &[], slopes: &[], scale: 1.0 / (head_dim as f32).sqrt() }
+        View { window: None, starts: &[], slopes: &[], scale: 1.0 / (head_dim as f32).sqrt(), drop: None }
     }
 
     /// The first key that the query at `place` of `sequence` sees.
@@ -88,12 +94,29 @@ impl View<'_> {
         window.max(start).min(place)
     }
 
+    /// Room for the dropout of one query, if there is one.
+    fn row(&self, time: usize) -> Vec<f32> {
+        vec![0.0; if self.drop.is_some() { time } else { 0 }]
+    }
+
     /// # Panics
     /// When a slice has another length than these heads have.
     fn check(&self, sizes: Heads) {
         let (starts, slopes) = (self.starts.len(), self.slopes.len());
         assert!(starts == 0 || starts == sizes.batch * sizes.time, "starts");
         assert!(slopes == 0 || slopes == sizes.heads, "slopes");
+    }
+}
+
+impl std::fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("window", &self.window)
+            .field("starts", &self.starts)
+            .field("slopes", &self.slopes)
+            .field("scale", &self.scale)
+            .field("drop", &self.drop.is_some())
+            .finish()
     }
 }
 
@@ -130,8 +153,8 @@ pub fn attention(sizes: Heads, view: View<'_>, qkv: &[f32], out: &mut [f32], log
     let (width, out_width) = (sizes.width(), sizes.out_width());
     let target = Shared(out.as_mut_ptr());
     logs.par_chunks_mut(time).enumerate().for_each_init(
-        || vec![0.0f32; BLOCK.min(time) * time],
-        |scores, (task, logs)| {
+        || (vec![0.0f32; BLOCK.min(time) * time], view.row(time)),
+        |(scores, drop), (task, logs)| {
             let (sequence, head) = (task / heads, task % heads);
             let group = head / (heads / kv_heads);
             for start in (0..time).step_by(BLOCK) {
@@ -154,7 +177,13 @@ pub fn attention(sizes: Heads, view: View<'_>, qkv: &[f32], out: &mut [f32], log
                         let first = view.first(sequence, time, place) - low;
                         let slope = view.slopes.get(head).copied().unwrap_or(0.0);
                         let scores = &mut scores[row * keys..(row + 1) * keys];
-                        logs[place] = softmax(scores, first, place + 1 - low, slope);
+                        let end = place + 1 - low;
+                        logs[place] = softmax(scores, first, end, slope);
+                        if let Some(fill) = view.drop {
+                            let drop = &mut drop[..end - first];
+                            fill(sequence, head, place, low + first, drop);
+                            scores[first..end].iter_mut().zip(drop).for_each(|(x, drop)| *x *= *drop);
+                        }
                     }
                     let weights = Part { at: scores.as_ptr(), row: keys, column: 1 };
                     let to = target.at(sizes.out(sequence, head) + start * out_width);
@@ -221,8 +250,8 @@ pub fn attention_back(
     let target = Shared(back.as_mut_ptr());
     let block = BLOCK.min(time) * time;
     (0..batch * kv_heads).into_par_iter().for_each_init(
-        || (vec![0.0f32; block], vec![0.0f32; block]),
-        |(weights, slopes), task| {
+        || (vec![0.0f32; block], vec![0.0f32; block], view.row(time)),
+        |(weights, slopes, drop), task| {
             let (sequence, group) = (task / kv_heads, task % kv_heads);
             let qkv_at = |at: usize| Part { at: qkv[at..].as_ptr(), row: width, column: 1 };
             for head in group * shared..(group + 1) * shared {
@@ -251,7 +280,16 @@ pub fn attention_back(
                             let place = start + row;
                             let seen = (view.first(sequence, time, place) - low, place + 1 - low);
                             let tilt = view.slopes.get(head).copied().unwrap_or(0.0);
-                            slope(&mut weights[span.clone()], &mut slopes[span], seen, tilt, log, row_out, row_y);
+                            let (weights, slopes) = (&mut weights[span.clone()], &mut slopes[span]);
+                            let Some(fill) = view.drop else {
+                                slope(weights, slopes, seen, tilt, log, row_out, row_y);
+                                continue;
+                            };
+                            let drop = &mut drop[..seen.1 - seen.0];
+                            fill(sequence, head, place, low + seen.0, drop);
+                            slopes[seen.0..seen.1].iter_mut().zip(&*drop).for_each(|(x, drop)| *x *= *drop);
+                            slope(weights, slopes, seen, tilt, log, row_out, row_y);
+                            weights[seen.0..seen.1].iter_mut().zip(drop).for_each(|(x, drop)| *x *= *drop);
                         }
                         let weights = Part { at: weights.as_ptr(), row: keys, column: 1 };
                         let slopes = Part { at: slopes.as_ptr(), row: keys, column: 1 };

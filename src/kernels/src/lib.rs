@@ -28,7 +28,7 @@ pub use activation::{
     geglu, geglu_back, gelu, gelu_back, relu, relu_back, relu_squared, relu_squared_back, swiglu, swiglu_back,
 };
 pub use adamw::{Adamw, adamw};
-pub use attention::{Heads, View, attention, attention_back};
+pub use attention::{Dropout, Heads, View, attention, attention_back};
 pub use clip::{scale, sum_of_squares};
 pub use decode::{CacheShape, attend, log_total};
 pub use eigen::eigenvectors;

@@ -138,6 +138,11 @@ fn plain_attention(sizes: Heads, view: View<'_>, x: &[f64]) -> Vec<f64> {
                 let sees = |s: usize| s >= start && view.window.is_none_or(|window| t - s < window);
                 let weights: Vec<f64> = (0..=t).map(|s| if sees(s) { score(s).exp() } else { 0.0 }).collect();
                 let total: f64 = weights.iter().sum();
+                let mut drop = vec![1.0; t + 1];
+                if let Some(fill) = view.drop {
+                    fill(b, h, t, 0, &mut drop);
+                }
+                let weights: Vec<f64> = weights.iter().zip(drop).map(|(w, drop)| w * f64::from(drop)).collect();
                 for i in 0..d {
                     let y: f64 = (0..=t).map(|s| weights[s] * at(s, heads + kv_heads + g, i)).sum();
                     out[(b * time + t) * heads * d + h * d + i] = y / total;
@@ -192,6 +197,21 @@ fn attentions_that_do_not_see_everything() {
         let view = View { window, starts: if cuts.is_empty() { &[] } else { &starts }, ..View::causal(4) };
         check_attention(sizes, view);
         check_attention(sizes, View { slopes: &[0.5, 0.0625], scale: 0.3, ..view });
+    }
+}
+
+#[test]
+fn attentions_that_drop_weights() {
+    let fill = |sequence: usize, head: usize, place: usize, key: usize, to: &mut [f32]| {
+        for (i, x) in to.iter_mut().enumerate() {
+            *x = if (sequence + 3 * head + 5 * place + 7 * (key + i)) % 4 == 0 { 0.0 } else { 4.0 / 3.0 };
+        }
+    };
+    for (time, window) in [(5, None), (70, None), (70, Some(3)), (130, Some(90))] {
+        let sizes = Heads { batch: 2, time, heads: 4, kv_heads: 2, head_dim: 3 };
+        let view = View { window, drop: Some(&fill), ..View::causal(3) };
+        check_attention(sizes, view);
+        check_attention(sizes, View { slopes: &[0.5, 0.0625, 0.1, 0.2], ..view });
     }
 }
 

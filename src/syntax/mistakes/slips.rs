@@ -22,6 +22,7 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| type_missing(place))
         .or_else(|| equals_missing(place))
         .or_else(|| blank_before_call(place))
+        .or_else(|| value_missing(place))
 }
 
 /// A `}` in a text that has no `{`.
@@ -435,6 +436,17 @@ fn equals_missing(place: &Place<'_>) -> Option<Mistake> {
             end..end,
             " =",
         )
+    })
+}
+
+/// A name alone where a field belongs: `metrics = perplexity, bits_per_byte`.
+fn value_missing(place: &Place<'_>) -> Option<Mistake> {
+    let name = place.text.trim_end();
+    let alone = place.entry == Rule::field_only && place.at == place.text.len() && place.expected.contains(&Rule::eq);
+    (alone && !name.is_empty() && first_word(name).len() == name.len()).then(|| {
+        Mistake::new(Code::E0101, 0..name.len(), format!("`{name}` has no value"))
+            .label("a field is written `NAME = VALUE`")
+            .help("if this is one more value of the field before it, the two are a list: `[a, b]`")
     })
 }
 
