@@ -83,6 +83,61 @@ fn fields_of_stages_have_other_names_elsewhere() {
 }
 
 #[test]
+fn what_other_tools_can_be_told_is_known() {
+    for (theirs, ours) in [("gradient_checkpointing = true", "recompute"), ("save_total_limit = 3", "checkpoints")] {
+        let (found, fixes) = told(&stage(&format!("budget = 9 steps\n  {theirs}")), "E0301");
+        assert_eq!(fixes, [ours], "{theirs}: {found:#}");
+    }
+    for (theirs, words) in [
+        ("num_epochs = 3", "is `budget` here, which is set already"),
+        ("lora_r = 8", "`adapter = lora(rank = 8, alpha = 16)`"),
+        ("sample_packing = true", "rows are always full"),
+        ("output_dir = \"out\"", "`exp export` writes weights"),
+        ("logging_steps = 10", "every step is kept without asking"),
+        ("resume_from_checkpoint = true", "goes on from the last checkpoint by itself"),
+        ("val_set_size = 0.1", "`|> split(train = 95%, valid = 5%)`"),
+        ("load_in_4bit = true", "are not built"),
+        ("n_gpu = 2", "one device per run"),
+    ] {
+        let (found, fixes) = told(&stage(&format!("budget = 9 steps\n  {theirs}")), "E0301");
+        assert!(fixes.is_empty() && found["help"].as_str().unwrap().contains(words), "{theirs}: {found:#}");
+    }
+    for (theirs, fixed) in [("r = 8", "rank"), ("lora_alpha = 16", "alpha"), ("use_rslora = true", "rank_stabilized")] {
+        let (found, fixes) = told(&stage(&format!("budget = 9 steps\n  adapter = lora({theirs})")), "E0308");
+        assert_eq!(fixes, [fixed], "{theirs}: {found:#}");
+    }
+    for optimizer in ["\"adam\"", "\"adamw_torch\"", "\"paged_adamw_8bit\""] {
+        let (found, _) = told(&stage(&format!("budget = 9 steps\n  optimizer = {optimizer}")), "E0304");
+        assert!(found["help"].as_str().unwrap().contains("`adamw(lr = 1e-3)`"), "{found:#}");
+    }
+}
+
+#[test]
+fn a_number_that_may_be_a_share_or_a_count_needs_its_unit() {
+    for number in ["1", "10", "100"] {
+        let (found, fixes) =
+            told(&stage(&format!("budget = 9 steps\n  schedule = linear(warmup = {number})")), "E0313");
+        let wanted = [format!("{number} steps"), format!("{number} tokens"), format!("{number}%")];
+        assert_eq!(fixes, wanted, "{found:#}");
+    }
+    // These say what they are.
+    for warmup in ["0", "0.02", "1.0", "2%", "1 steps"] {
+        let text = stage(&format!("budget = 9 steps\n  schedule = linear(warmup = {warmup})"));
+        let folder = Folder::with(&[("a.exp", &text)]);
+        folder.exp("check a.exp").code(0);
+    }
+}
+
+#[test]
+fn a_value_after_a_comma_without_brackets_is_told_of_lists() {
+    let text = stage("budget = 9 steps")
+        + "\neval fluency {\n  of = pretrain\n  on = stories.valid\n  metrics = perplexity, bits_per_byte\n}\n";
+    let folder = Folder::with(&[("a.exp", &text)]);
+    let ran = folder.exp("check a.exp").code(1);
+    assert!(ran.err.contains("`bits_per_byte` has no value") && ran.err.contains("the two are a list"), "{}", ran.err);
+}
+
+#[test]
 fn a_word_of_the_wrong_kind_may_be_a_slip() {
     let text = stage("budget = 9 steps")
         + "\nstage more : next_token {\n  init = pretrained\n  data = stories.train\n  budget = 9 steps\n}\n";
