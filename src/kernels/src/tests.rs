@@ -204,7 +204,7 @@ fn attentions_that_do_not_see_everything() {
 fn attentions_that_drop_weights() {
     let fill = |sequence: usize, head: usize, place: usize, key: usize, to: &mut [f32]| {
         for (i, x) in to.iter_mut().enumerate() {
-            *x = if (sequence + 3 * head + 5 * place + 7 * (key + i)) % 4 == 0 { 0.0 } else { 4.0 / 3.0 };
+            *x = if (sequence + 3 * head + 5 * place + 7 * (key + i)).is_multiple_of(4) { 0.0 } else { 4.0 / 3.0 };
         }
     };
     for (time, window) in [(5, None), (70, None), (70, Some(3)), (130, Some(90))] {
