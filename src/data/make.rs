@@ -236,10 +236,14 @@ fn why_nothing(report: &Report) -> String {
 }
 
 fn warnings(report: &Report) -> Vec<String> {
+    let documents: u64 = report.splits.values().map(|s| s.documents).sum();
+    let why = match documents {
+        1 => "the whole dataset is one document, as every file of `text` is unless it says `document = paragraph`",
+        _ => "the dataset is too small for its share",
+    };
     let empty = report.splits.iter().filter(|(_, s)| s.documents == 0);
-    let mut warnings: Vec<String> = empty
-        .map(|(name, _)| format!("the split `{name}` has no documents; the dataset is too small for its share"))
-        .collect();
+    let mut warnings: Vec<String> =
+        empty.map(|(name, _)| format!("the split `{name}` has no documents; {why}")).collect();
     for step in &report.steps {
         let met = step.kept + step.removed;
         if met >= 20 && step.removed * 20 >= met * 19 {

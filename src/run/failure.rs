@@ -21,6 +21,12 @@ pub enum Failure {
     Tokenizer { name: String, why: TokenizerError },
     #[error("`{data}` as tokens of `{tokenizer}`: {why}")]
     Tokens { data: String, tokenizer: String, why: TokenizerError },
+    #[error(
+        "`{data}` has no documents, so there is nothing to learn from or to measure on: give its split a larger share, or the dataset more \
+         documents. A file of `text` is one document, unless it says `document = paragraph` or `document = line`, or its split \
+         says `by = position`"
+    )]
+    Empty { data: String },
     #[error("stage `{name}`: {why}")]
     Train { name: String, why: TrainError },
     /// Of the device. What the message names changes no result, so the run goes on from its last checkpoint with it.

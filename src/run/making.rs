@@ -199,6 +199,9 @@ impl Walk<'_> {
         };
         self.used(ObjectKind::Tokens, &hash, cached)?;
         let shards = Shards::open(&object.path).map_err(failed)?;
+        if shards.summary().tokens == 0 {
+            return Err(Failure::Empty { data: name });
+        }
         if shards.summary().unknown > 0 && self.doubted.insert(hash.clone()) {
             let text = format!(
                 "{} of the {} tokens of `{name}` are characters that tokenizer `{tokenizer}` does not know",

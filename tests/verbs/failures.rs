@@ -51,3 +51,21 @@ fn a_sample_that_cannot_be_used_is_told_before_anything_is_trained() {
     assert!(ran.err.contains("mine.jsonl:2") && ran.err.contains("`mine` as tokens of `pieces`"), "{}", ran.err);
     assert!(!ran.err.contains("stage_started"), "{}", ran.err);
 }
+
+#[test]
+fn a_split_that_got_nothing_is_told_by_its_name() {
+    let stages = STAGES.replace("stories.valid", "one.valid").replace(
+        "stage pretrain",
+        "dataset one = text(\"one.txt\") |> split(train = 90%, valid = 10%)\n\nstage pretrain",
+    );
+    let place = folder(&stages);
+    std::fs::write(place.path().join("one.txt"), "A cat sat.\n\nA dog ran.\n").unwrap();
+    let ran = exp(place.path(), &["run", "small.exp", "--device", "cpu"]);
+    assert!(ran.err.contains("the whole dataset is one document"), "{}", ran.err);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(
+        ran.err.contains("`one.valid` has no documents") && ran.err.contains("document = paragraph"),
+        "{}",
+        ran.err
+    );
+}
