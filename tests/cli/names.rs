@@ -103,8 +103,13 @@ fn what_other_tools_can_be_told_is_known() {
         assert!(fixes.is_empty() && found["help"].as_str().unwrap().contains(words), "{theirs}: {found:#}");
     }
     for (theirs, fixed) in [("r = 8", "rank"), ("lora_alpha = 16", "alpha"), ("use_rslora = true", "rank_stabilized")] {
-        let (found, fixes) = told(&stage(&format!("budget = 9 steps\n  adapter = lora({theirs})")), "E0308");
-        assert_eq!(fixes, [fixed], "{theirs}: {found:#}");
+        let tuned = "stage tuned : sft { init = pretrain, data = stories.train, budget = 9 steps, adapter = lora(";
+        let text = format!("{}\n{tuned}{theirs}) }}\n", stage("budget = 9 steps"));
+        let folder = Folder::with(&[("a.exp", &text)]);
+        let document = folder.exp("check a.exp --format json").code(1).json();
+        let problems = document["problems"].as_array().unwrap();
+        let found = problems.iter().find(|p| p["code"] == "E0308").unwrap_or_else(|| panic!("{problems:#?}"));
+        assert_eq!(found["fixes"][0]["edits"][0]["new_text"], fixed, "{theirs}: {found:#}");
     }
     for optimizer in ["\"adam\"", "\"adamw_torch\"", "\"paged_adamw_8bit\""] {
         let (found, _) = told(&stage(&format!("budget = 9 steps\n  optimizer = {optimizer}")), "E0304");
@@ -121,7 +126,7 @@ fn a_number_that_may_be_a_share_or_a_count_needs_its_unit() {
         assert_eq!(fixes, wanted, "{found:#}");
     }
     // These say what they are.
-    for warmup in ["0", "0.02", "1.0", "2%", "1 steps"] {
+    for warmup in ["0", "0.02", "100%", "2%", "1 steps"] {
         let text = stage(&format!("budget = 9 steps\n  schedule = linear(warmup = {warmup})"));
         let folder = Folder::with(&[("a.exp", &text)]);
         folder.exp("check a.exp").code(0);
