@@ -99,7 +99,7 @@ impl Checker<'_> {
                     self.convert(value, inner, env)
                 }
             }
-            Type::Union(types) if wants_unit(v, types) => None,
+            Type::Union(types) if self.wants_unit(value, types) => None,
             Type::Union(types) => types.iter().find_map(|t| self.convert(value, t, env)),
             Type::Function(params, result) => self.convert_function(value, params, result, env),
             Type::Record(schema) => self.convert_record(value, *schema),
@@ -107,6 +107,17 @@ impl Checker<'_> {
             Type::Measured => None,
             Type::Within(inner, _) => self.convert(value, inner, env),
         }
+    }
+
+    /// Whether a number says too little: where a share or a count may stand, `1` is either all of it or one step. What is
+    /// written `1.0`, or computed, is a share.
+    fn wants_unit(&self, value: &Traced, types: &[Type]) -> bool {
+        let share = |t: &Type| *t.bare() == Type::Quantity(Unit::Ratio);
+        let count = |t: &Type| matches!(t.bare(), Type::Quantity(unit) if *unit != Unit::Ratio);
+        let Value::Number(n, Unit::One) = &value.value else { return false };
+        let spelt = self.source_text(value.span);
+        let whole = !spelt.is_empty() && spelt.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+        whole && n.as_f64() != 0.0 && types.iter().any(share) && types.iter().any(count)
     }
 
     /// A path as the world finds it: seen from the folder of the file that says it.
@@ -246,6 +257,7 @@ impl Checker<'_> {
                     for unit in units {
                         let fixed = match unit {
                             Unit::Dollars => format!("${text}"),
+                            Unit::Ratio if n.as_f64() == 1.0 => "100%".to_owned(),
                             Unit::Ratio => format!("{text}%"),
                             unit => format!("{text} {}", unit.word()),
                         };
@@ -401,13 +413,4 @@ impl Checker<'_> {
             _ => {}
         }
     }
-}
-
-/// Whether a number says too little: where a share or a count may stand, `1` is either all of it or one step.
-fn wants_unit(value: &Value, types: &[Type]) -> bool {
-    let share = |t: &Type| *t.bare() == Type::Quantity(Unit::Ratio);
-    let count = |t: &Type| matches!(t.bare(), Type::Quantity(unit) if *unit != Unit::Ratio);
-    matches!(value, Value::Number(Num::Int(n), Unit::One) if *n != 0)
-        && types.iter().any(share)
-        && types.iter().any(count)
 }

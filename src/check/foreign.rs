@@ -36,27 +36,13 @@ pub(super) fn record_known_as(word: &str) -> Option<&'static str> {
 }
 
 const RECORDS: &[(&str, &[&str])] = &[
-    (
-        "adamw",
-        &[
-            "adam",
-            "adamw_torch",
-            "adamw_torch_fused",
-            "adamw_hf",
-            "adamw_8bit",
-            "adamw_bnb_8bit",
-            "paged_adamw_8bit",
-            "paged_adamw_32bit",
-            "fused_adamw",
-        ],
-    ),
-    ("lion", &["lion_32bit", "lion_8bit", "paged_lion_8bit", "paged_lion_32bit"]),
+    ("adamw", &["adam", "adamw_torch", "adamw_torch_fused", "adamw_hf", "fused_adamw"]),
+    ("lion", &["lion_32bit"]),
     ("cosine", &["cosine_with_warmup", "cosine_with_min_lr", "cosine_annealing", "cosineannealinglr"]),
     ("linear", &["linear_with_warmup", "linearlr"]),
     ("constant", &["constant_with_warmup"]),
     ("wsd", &["warmup_stable_decay"]),
     ("inverse_sqrt", &["noam", "inverse_square_root"]),
-    ("lora", &["qlora", "rslora", "dora"]),
 ];
 
 /// The symbols that other tools write as `value`.
@@ -140,7 +126,7 @@ const NO_FIELD: &[(&str, &[&str])] = &[
     ),
     (
         "a run writes to its lab, `.emberlab` beside the file or what `--lab` names; `exp export` writes weights to a folder of your own",
-        &["output_dir", "out_dir", "save_dir", "logging_dir", "run_name", "hub_model_id", "push_to_hub"],
+        &["output_dir", "out_dir", "save_dir", "logging_dir"],
     ),
     (
         "every step is kept without asking: `exp runs` lists runs, `exp report` draws them, and `events.jsonl` in the run's folder \
@@ -167,7 +153,7 @@ const NO_FIELD: &[(&str, &[&str])] = &[
         &["compile", "torch_compile", "torch_compile_backend", "torch_compile_mode"],
     ),
     (
-        "data is read ahead by itself, and every core works on it; how many there are changes no result",
+        "rows are tokens before a stage begins and need no workers; making a dataset uses every core by itself",
         &["num_workers", "dataloader_num_workers", "preprocessing_num_workers", "dataset_num_proc", "num_proc"],
     ),
     (
@@ -305,24 +291,12 @@ const TABLE: &[Row] = &[
     // Adapters.
     other(
         "adapter",
-        &[
-            "lora_r",
-            "lora_rank",
-            "lora_alpha",
-            "lora_target",
-            "lora_target_modules",
-            "lora_target_linear",
-            "use_dora",
-            "peft_use_dora",
-            "use_rslora",
-            "peft_use_rslora",
-            "finetuning_type",
-            "peft",
-            "peft_config",
-            "lora",
-        ],
+        &["lora_r", "lora_rank", "lora_alpha", "finetuning_type", "peft", "peft_config", "lora"],
         "`adapter = lora(rank = 8, alpha = 16)`",
     ),
+    other("adapter", &["lora_target", "lora_target_modules"], "`adapter = lora(on = [query, value])`"),
+    other("adapter", &["use_dora", "peft_use_dora"], "`adapter = lora(magnitude = true)`"),
+    other("adapter", &["use_rslora", "peft_use_rslora"], "`adapter = lora(rank_stabilized = true)`"),
     same("rank", &["r", "lora_r", "lora_rank"]),
     same("alpha", &["lora_alpha"]),
     other("on", &["target_modules", "lora_target_modules", "lora_target"], "`on = [query, value]`"),

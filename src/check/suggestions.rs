@@ -308,7 +308,7 @@ impl Checker<'_> {
             let Some(field) = fields.iter().find(|f| *f.name == *first) else { continue };
             let ty = match inner {
                 None if taken.contains(&field.name) => {
-                    set.get_or_insert(known.ours);
+                    set.get_or_insert(known);
                     continue;
                 }
                 None => Some(field.ty.clone()),
@@ -325,8 +325,15 @@ impl Checker<'_> {
             let fixes = if fits { vec![write(head.span, known.ours.to_owned())] } else { Vec::new() };
             return Some(WayOut { fixes, help: Some(help), code: None });
         }
-        let ours = set?;
-        let help = format!("what others call `{}` is `{ours}` here, which is set already: leave this out", head.value);
+        // What is set already may say something else, so nothing is called superfluous.
+        let known = set?;
+        let help = match known.instead {
+            Some(instead) => format!(
+                "what others call `{}` is `{}` here, which is set already; to change it, write {instead}",
+                head.value, known.ours
+            ),
+            None => format!("what others call `{}` is `{}` here, which is set already", head.value, known.ours),
+        };
         Some(WayOut { help: Some(help), ..WayOut::default() })
     }
 

@@ -142,7 +142,8 @@ impl Scored {
 ///
 /// Several query heads share a key/value head when there are fewer of those (Ainslie et al. 2023): their queries become
 /// more rows of one product, so keys and values are never repeated. Scores are held for one piece at a time, and of several
-/// pieces none is kept for the way back (Rabe & Staats 2021), so that memory does not grow with the square of the time.
+/// pieces none is kept for the way back (Rabe & Staats 2021), so that what a block keeps does not grow with the square of
+/// the time.
 pub(super) fn attention(
     [query, key, value]: [Tensor<4>; 3],
     scale: f64,

@@ -89,7 +89,9 @@ fn what_other_tools_can_be_told_is_known() {
         assert_eq!(fixes, [ours], "{theirs}: {found:#}");
     }
     for (theirs, words) in [
-        ("num_epochs = 3", "is `budget` here, which is set already"),
+        ("num_epochs = 3", "which is set already; to change it, write `budget = 3 epochs`"),
+        ("batch = 3 documents\n  gradient_accumulation_steps = 8", "write the whole step as `batch`"),
+        ("use_dora = true", "`adapter = lora(magnitude = true)`"),
         ("lora_r = 8", "`adapter = lora(rank = 8, alpha = 16)`"),
         ("sample_packing = true", "rows are always full"),
         ("output_dir = \"out\"", "`exp export` writes weights"),
@@ -111,7 +113,7 @@ fn what_other_tools_can_be_told_is_known() {
         let found = problems.iter().find(|p| p["code"] == "E0308").unwrap_or_else(|| panic!("{problems:#?}"));
         assert_eq!(found["fixes"][0]["edits"][0]["new_text"], fixed, "{theirs}: {found:#}");
     }
-    for optimizer in ["\"adam\"", "\"adamw_torch\"", "\"paged_adamw_8bit\""] {
+    for optimizer in ["\"adam\"", "\"adamw_torch\"", "\"adamw_torch_fused\""] {
         let (found, _) = told(&stage(&format!("budget = 9 steps\n  optimizer = {optimizer}")), "E0304");
         assert!(found["help"].as_str().unwrap().contains("`adamw(lr = 1e-3)`"), "{found:#}");
     }
@@ -122,11 +124,12 @@ fn a_number_that_may_be_a_share_or_a_count_needs_its_unit() {
     for number in ["1", "10", "100"] {
         let (found, fixes) =
             told(&stage(&format!("budget = 9 steps\n  schedule = linear(warmup = {number})")), "E0313");
-        let wanted = [format!("{number} steps"), format!("{number} tokens"), format!("{number}%")];
+        let share = if number == "1" { "100%".to_owned() } else { format!("{number}%") };
+        let wanted = [format!("{number} steps"), format!("{number} tokens"), share];
         assert_eq!(fixes, wanted, "{found:#}");
     }
     // These say what they are.
-    for warmup in ["0", "0.02", "100%", "2%", "1 steps"] {
+    for warmup in ["0", "0.02", "1.0", "0.5 * 2", "100 steps / 100 steps", "100%", "2%", "1 steps"] {
         let text = stage(&format!("budget = 9 steps\n  schedule = linear(warmup = {warmup})"));
         let folder = Folder::with(&[("a.exp", &text)]);
         folder.exp("check a.exp").code(0);
