@@ -255,6 +255,10 @@ impl Checker<'_> {
             let Some(name) = self.holder(field, &head.value).map(|h| self.schemas[h].name.clone()) else { continue };
             let way = format!("{}.{}", field.name, head.value);
             let help = format!("`{}` is a field of `{name}`, which is this one's `{}`", head.value, field.name);
+            if taken.contains(&field.name) {
+                let help = format!("{help} and set already: write it there");
+                return WayOut { fixes: Vec::new(), help: Some(help), code: Some(Code::E0318) };
+            }
             return WayOut { fixes: vec![write(head.span, way)], help: Some(help), code: Some(Code::E0318) };
         }
         if let Some(way) = self.known_elsewhere(&fields, head, setting, env, taken) {
@@ -312,6 +316,13 @@ impl Checker<'_> {
                     continue;
                 }
                 None => Some(field.ty.clone()),
+                Some(inner) if taken.contains(&field.name) && self.holder(field, inner).is_some() => {
+                    let (theirs, outer) = (&head.value, &field.name);
+                    let help = format!(
+                        "what others call `{theirs}` is `{inner}` of `{outer}`, which is set already: write it there"
+                    );
+                    return Some(WayOut { help: Some(help), ..WayOut::default() });
+                }
                 Some(inner) => match self.holder(field, inner) {
                     Some(holder) => self.schemas[holder].fields.get(inner).map(|f| f.ty.clone()),
                     None => continue,

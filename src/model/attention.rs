@@ -70,7 +70,9 @@ impl Masks {
         cell.get_or_init(|| self.cut(window, queries_at_once(self.time)))
     }
 
+    /// Pieces of nearly the same size, with no more than so many queries.
     fn cut(&self, window: Option<usize>, at_once: usize) -> Vec<Piece> {
+        let at_once = self.time.div_ceil(self.time.div_ceil(at_once).max(1)).max(1);
         (0..self.time)
             .step_by(at_once)
             .map(|first| {

@@ -31,6 +31,14 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Whether there is anything to judge on, asked before anything is trained.
+    pub(super) fn look(&self, planned: &PlannedEval) -> Result<(), Failure> {
+        match self.records(&planned.spec.on)?.next() {
+            Some(_) => Ok(()),
+            None => Err(Failure::Empty { data: data_name(&planned.spec.on) }),
+        }
+    }
+
     fn cell(&mut self, planned: &PlannedEval, cell: &PlannedCell) -> Result<(), Failure> {
         self.stopped()?;
         let hash = self.hash_of(&planned.name, &cell.hash)?;

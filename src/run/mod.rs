@@ -208,6 +208,9 @@ impl Walk<'_> {
         for stage in &plan.stages {
             self.prepare(stage)?;
         }
+        for eval in &plan.evals {
+            self.look(eval)?;
+        }
         for stage in &plan.stages {
             self.stage(stage)?;
             self.run.write_record(&self.record)?;

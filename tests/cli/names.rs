@@ -63,6 +63,15 @@ fn fields_of_networks_have_other_names_elsewhere() {
 fn fields_of_stages_have_other_names_elsewhere() {
     let (_, fixes) = told(&stage("budget = 9 steps\n  learning_rate = 1e-3"), "E0301");
     assert_eq!(fixes, ["optimizer.lr"]);
+    // Where the optimiser is set already, a second rate beside it would be one too many.
+    for (theirs, code) in [("learning_rate = 3e-4", "E0301"), ("lr = 3e-4", "E0318")] {
+        let (found, fixes) =
+            told(&stage(&format!("budget = 9 steps\n  optimizer = adamw(lr = 1e-3)\n  {theirs}")), code);
+        assert!(
+            fixes.is_empty() && found["help"].as_str().unwrap().contains("set already: write it there"),
+            "{found:#}"
+        );
+    }
     let (_, fixes) = told(&stage("budget = 9 steps\n  max_grad_norm = 1.0"), "E0301");
     assert_eq!(fixes, ["clip"]);
     let (_, fixes) = told(&stage("budget = 9 steps\n  optimizer = adamw(learning_rate = 1e-3)"), "E0308");

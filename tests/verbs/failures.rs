@@ -68,4 +68,16 @@ fn a_split_that_got_nothing_is_told_by_its_name() {
         "{}",
         ran.err
     );
+    assert!(!ran.err.contains("step 1/"), "before anything was trained: {}", ran.err);
+}
+
+#[test]
+fn an_eval_without_items_is_told_before_anything_is_trained() {
+    let judged = "\ndataset one = text(\"one.txt\") |> split(train = 90%, test = 10%)\n\n\
+                  eval fluency {\n  of      = [pretrain]\n  on      = one.test\n  metrics = [perplexity]\n}\n";
+    let place = folder(&format!("{STAGES}{judged}"));
+    std::fs::write(place.path().join("one.txt"), "A cat sat.\n\nA dog ran.\n").unwrap();
+    let ran = exp(place.path(), &["run", "small.exp", "--device", "cpu", "--events", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
+    assert!(ran.err.contains("`one.test` has no documents") && !ran.err.contains("stage_started"), "{}", ran.err);
 }

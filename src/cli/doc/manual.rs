@@ -68,29 +68,38 @@ impl Manual {
 
     /// Says of every schema what it inherits, and what extends it.
     fn relate(&mut self) {
-        let schemas: Vec<(String, Option<String>, String, Vec<String>)> = self
+        struct Known {
+            name: String,
+            base: Option<String>,
+            docs: String,
+            fields: Vec<String>,
+        }
+        let names = |e: &Entry| e.fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
+        let schemas: Vec<Known> = self
             .entries()
             .into_iter()
             .filter(|e| e.kind == "schema")
-            .map(|e| {
-                let fields = e.fields.iter().map(|f| f.name.clone()).collect();
-                (e.name.clone(), e.base.clone(), e.docs.clone(), fields)
-            })
+            .map(|e| Known { name: e.name.clone(), base: e.base.clone(), docs: e.docs.clone(), fields: names(e) })
             .collect();
-        let base = |name: &str| schemas.iter().find(|s| s.0 == name).and_then(|s| s.1.as_deref());
-        // A schema cannot extend itself; the library is checked to.
-        let above =
-            |name: &str| std::iter::successors(base(name).map(str::to_owned), |n| base(n).map(str::to_owned)).take(8);
-        let families: std::collections::BTreeSet<&str> = schemas.iter().filter_map(|s| s.1.as_deref()).collect();
+        let base = |of: &Known| schemas.iter().find(|s| Some(&s.name) == of.base.as_ref());
+        // The checker refuses schemas that extend each other, so this ends.
+        let above = |name: &str| {
+            let own = schemas.iter().find(|s| s.name == name);
+            std::iter::successors(own.and_then(base), move |s| base(s))
+        };
+        let is_family = |name: &str| schemas.iter().any(|s| s.base.as_deref() == Some(name));
         for entry in self.modules.iter_mut().flat_map(|m| &mut m.entries).filter(|e| e.kind == "schema") {
-            let own: Vec<String> = entry.fields.iter().map(|f| f.name.clone()).collect();
-            let fields = above(&entry.name).flat_map(|n| schemas.iter().filter(move |s| s.0 == n)).flat_map(|s| &s.3);
-            let mut seen = std::collections::BTreeSet::new();
-            entry.inherited = fields.filter(|f| !own.contains(f) && seen.insert((*f).clone())).cloned().collect();
+            let mut known = names(entry);
+            for field in above(&entry.name).flat_map(|s| &s.fields) {
+                if !known.contains(field) {
+                    known.push(field.clone());
+                    entry.inherited.push(field.clone());
+                }
+            }
             entry.variants = schemas
                 .iter()
-                .filter(|s| !families.contains(s.0.as_str()) && above(&s.0).any(|n| n == entry.name))
-                .map(|s| (s.0.clone(), s.2.clone()))
+                .filter(|s| !is_family(&s.name) && above(&s.name).any(|a| a.name == entry.name))
+                .map(|s| (s.name.clone(), s.docs.clone()))
                 .collect();
         }
     }

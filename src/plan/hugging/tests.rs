@@ -525,14 +525,19 @@ fn an_entry_that_only_the_configuration_adds_is_not_passed_over() {
     let network = config::decoder(&config, "m").unwrap_or_else(|f| panic!("{f}")).decoder;
     let read = |added: &Json| {
         let mut world = MemoryWorld::default();
-        world.insert("m/tokenizer.json", r#"{"model": {"vocab": {"a": 0, "<s>": 1, "</s>": 2}}}"#);
+        let file = json!({"model": {"vocab": {"a": 0, "<s>": 1, "</s>": 2, "<|y|>": 3}},
+            "added_tokens": [{"id": 1, "content": "<s>"}, {"id": 2, "content": "</s>"}]});
+        world.insert("m/tokenizer.json", &file.to_string());
         world.insert("m/tokenizer_config.json", &json!({"added_tokens_decoder": added}).to_string());
         tokens::read(&world, "m", &config, &network).map(|_| ())
     };
     read(&json!({"1": {"content": "<s>"}, "2": {"content": "</s>"}})).unwrap_or_else(|f| panic!("{f}"));
-    let fault = read(&json!({"1": {"content": "<s>"}, "3": {"content": "<|x|>"}})).unwrap_err();
-    assert!(fault.message.contains("adds `<|x|>` as entry 3, which `m/tokenizer.json` does not have"), "{fault}");
-    assert!(fault.help.contains("save_pretrained"), "{fault}");
+    // Whether the vocabulary has it or not: text is matched with it only where it is added.
+    for token in ["<|x|>", "<|y|>"] {
+        let fault = read(&json!({"1": {"content": "<s>"}, "3": {"content": token}})).unwrap_err();
+        let said = format!("adds `{token}` as entry 3, which `m/tokenizer.json` does not add");
+        assert!(fault.message.contains(&said) && fault.help.contains("save_pretrained"), "{fault}");
+    }
     // Nothing that can be made sense of is nothing that was added.
     read(&json!(["<s>"])).unwrap_or_else(|f| panic!("{f}"));
 }

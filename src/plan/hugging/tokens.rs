@@ -110,7 +110,7 @@ pub(super) fn read(
     let (about, map, generation) =
         (optional(CONFIG)?, optional("special_tokens_map.json")?, optional("generation_config.json")?);
     if let Some((id, token)) = added_elsewhere(&about, &entries) {
-        let message = format!("`{}` adds `{token}` as entry {id}, which `{file}` does not have", at(CONFIG));
+        let message = format!("`{}` adds `{token}` as entry {id}, which `{file}` does not add", at(CONFIG));
         let help = format!(
             "write both into one once: python -c \"from transformers import AutoTokenizer as T; \
              T.from_pretrained('{folder}').save_pretrained('{folder}')\""
@@ -171,13 +171,14 @@ pub(super) fn read(
     })
 }
 
-/// An entry that `tokenizer_config.json` adds to what `tokenizer.json` has, as `transformers` does when it loads both: its id and
-/// text.
+/// An entry that `tokenizer_config.json` adds to those that `tokenizer.json` does, as `transformers` does when it loads both: its
+/// id and text. An entry of the vocabulary that nothing adds is cut up like any other text, so it counts as added as well.
 fn added_elsewhere(about: &Map<String, Json>, entries: &Entries) -> Option<(String, String)> {
     let added = about.get("added_tokens_decoder")?.as_object()?;
     added.iter().find_map(|(id, token)| {
         let text = token.get("content")?.as_str()?;
-        entries.id(text).is_none().then(|| (id.clone(), text.to_owned()))
+        let there = entries.added_tokens.iter().any(|a| a.content == text);
+        (!there).then(|| (id.clone(), text.to_owned()))
     })
 }
 
