@@ -95,7 +95,7 @@ fn packed_samples_and_windows_agree_between_the_cpu_and_a_software_gpu() {
 #[test]
 fn first_gradients_agree_leaf_by_leaf() {
     let Some(device) = software() else { return };
-    // A GPU has the scores of 256 queries at a time, the CPU none.
+    // A GPU has the scores of at most 256 queries at a time, the CPU none.
     let long = |model| spec::Decoder { context: 600, ..model };
     for (name, model, rows, tokens) in [
         ("llama", llama(), 4, 17),
