@@ -22,6 +22,10 @@ impl Checker<'_> {
         if !self.spend(span) {
             return Traced::new(Value::Error, span, env.origin);
         }
+        if let Some(problem) = self.bare_path(env, expr, want) {
+            self.report(problem);
+            return Traced::new(Value::Error, span, env.origin);
+        }
         let value = match &*expr.kind {
             ExprKind::Error => Value::Error,
             ExprKind::None => Value::None,

@@ -12,6 +12,11 @@ use indexmap::IndexMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// What stands before a name in a sentence.
+pub(super) fn article(name: &str) -> &'static str {
+    if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
+}
+
 impl Checker<'_> {
     /// The value of a field, evaluated once. `at` is the place that asks.
     pub(super) fn field(&mut self, record: RecordId, name: &Arc<str>, at: Span) -> Traced {
@@ -237,9 +242,10 @@ impl Checker<'_> {
             Some(item) => format!("`{}`", item.name),
             None => format!("`{}`", self.schema(self.record(record).schema).name),
         };
-        let mut problem = Problem::new(Code::E0302, span, format!("{owner} needs a `{}`", info.name))
-            .label(format!("`{}` is missing here", info.name))
-            .also(info.span, format!("declared as {}", self.show_type(&info.ty)));
+        let mut problem =
+            Problem::new(Code::E0302, span, format!("{owner} needs {} `{}`", article(&info.name), info.name))
+                .label(format!("`{}` is missing here", info.name))
+                .also(info.span, format!("declared as {}", self.show_type(&info.ty)));
         if let Some(docs) = &info.docs {
             problem = problem.note(format!("`{}`: {}", info.name, docs.lines().next().unwrap_or("")));
         }

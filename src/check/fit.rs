@@ -22,6 +22,12 @@ impl Checker<'_> {
             Some(converted) => Traced { value: converted, ..value },
             None => {
                 let mut problem = self.misfit(&value, want);
+                if problem.fixes.is_empty()
+                    && let Some(bare) = self.unquoted(env, &value, want)
+                {
+                    problem.help = None;
+                    problem.fixes.push(bare);
+                }
                 if let (Code::E0312, Some(field), Value::Number(_, unit)) = (problem.code, &env.field, &value.value)
                     && let Some(counts) = foreign::counts(field, *unit)
                 {
@@ -235,9 +241,22 @@ impl Checker<'_> {
         }
     }
 
+    /// A type as a sentence has it: "a model", "Steps | Epochs".
+    fn with_article(&self, ty: &Type) -> String {
+        let shown = self.show_type(ty);
+        match ty {
+            Type::Record(_) => format!("{} {shown}", super::fields::article(&shown)),
+            _ => shown,
+        }
+    }
+
     /// The problem of a value of the wrong type, with a way out where there is one.
     fn misfit(&self, value: &Traced, want: &Type) -> Problem {
-        let wanted = self.show_type(&want.unlimited());
+        // That a field may be left out is not what is wrong.
+        let wanted = match want.unlimited() {
+            Type::Optional(inner) => self.with_article(&inner),
+            other => self.with_article(&other),
+        };
         let found = self.describe(&value.value);
         let span = value.span;
         match &value.value {
@@ -336,15 +355,26 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        if *want == Type::Measured {
-            return Problem::new(Code::E0502, span, "this is known before anything runs")
-                .label(format!("{found} is no measurement"))
-                .help("name a measured value, such as `valid.loss` of a stage or a metric of an eval");
+        if *want.bare() == Type::Measured {
+            let problem = Problem::new(Code::E0502, span, "this is known before anything runs")
+                .label(format!("{found} is no measurement"));
+            return problem.help(match &value.value {
+                Value::Number(_, Unit::Steps | Unit::Epochs | Unit::Tokens | Unit::Documents | Unit::Seconds) => format!(
+                    "how long a stage trains is its `budget`: `budget = {}`; `until` ends it before that, once a measurement is \
+                     good enough, as in `until = valid.loss < 1.5`",
+                    self.source_text(span)
+                ),
+                _ => "name a measured value, such as `valid.loss` of a stage or a metric of an eval".to_owned(),
+            });
         }
         let mut problem = Problem::new(Code::E0304, span, format!("{wanted} is wanted, not {found}"))
             .label(format!("this is {found}"));
         if let (Value::Item(..), Type::Record(schema)) = (&value.value, want.bare()) {
             problem = problem.help(format!("name a {} here", self.schema(*schema).name));
+        } else if let Value::Text(text) = &value.value
+            && let Some(way) = self.declared_elsewhere(want, text)
+        {
+            problem = problem.help(way);
         } else if let Some(example) = self.example_for(want, Instead::Value(&value.value, self.source_text(span))) {
             problem = problem.help(example);
         } else if want.alternatives().iter().any(|t| *t.bare() == Type::Bool) {
@@ -407,6 +437,13 @@ impl Checker<'_> {
                     } else {
                         format!("the {} it may be is {}", edge.0, super::show::show_number(edge.1, *unit))
                     });
+                    if x == 0.0 && inner.is_optional() {
+                        problem = problem.help(format!("to do without, write `{name} = none`")).fix(
+                            "write `none`",
+                            value.span,
+                            "none",
+                        );
+                    }
                     self.report(problem);
                 }
             }

@@ -1,6 +1,7 @@
 //! What fields are called elsewhere: in Hugging Face's `TrainingArguments` and model configurations, in nanoGPT, Axolotl,
 //! LLaMA-Factory, PyTorch and Lightning. The table serves suggestions only; no other name of a field is ever accepted.
 
+use crate::syntax::ast::Kind;
 use crate::types::Unit;
 
 /// A field of the library, with the names that other tools give it.
@@ -8,7 +9,7 @@ struct Row {
     /// The field, or a dotted path to it from the record that the name was written in.
     ours: &'static str,
     theirs: &'static [&'static str],
-    /// What to write, where the name is not the only thing that differs.
+    /// What to write, where the name is not the only thing that differs. A number in «» gives way to the user's own.
     instead: Option<&'static str>,
 }
 
@@ -17,6 +18,23 @@ struct Row {
 pub(super) struct Known {
     pub ours: &'static str,
     pub instead: Option<&'static str>,
+}
+
+/// What to write in place of a foreign field, with the number that was `given` to it, and whether that is all there is to
+/// write.
+pub(super) fn with_number(instead: &str, given: Option<&str>) -> (String, bool) {
+    let Some((before, (sample, behind))) =
+        instead.split_once('«').and_then(|(b, rest)| Some((b, rest.split_once('»')?)))
+    else {
+        return (instead.to_owned(), false);
+    };
+    let whole = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    // Tokens, steps and documents are counted in whole numbers; shares and epochs are not.
+    let fits = |given: &&str| whole(given) || sample.ends_with('%') || behind.trim_start().starts_with("epochs");
+    let given = given.filter(fits);
+    let text = format!("{before}{}{behind}", given.unwrap_or(sample));
+    let alone = text.matches('`').count() == 2 && text.starts_with('`') && text.ends_with('`');
+    (text, given.is_some() && alone)
 }
 
 /// The fields that `name` stands for in other tools. Which of them a record has is for the caller to see.
@@ -63,6 +81,51 @@ const SYMBOLS: &[(&str, &[&str])] = &[
     ("swiglu", &["silu", "swish"]),
     ("gelu", &["gelu_new", "gelu_tanh", "gelu_pytorch_tanh"]),
     ("relu_squared", &["relu2", "squared_relu"]),
+    ("query", &["q_proj", "wq", "q"]),
+    ("key", &["k_proj", "wk", "k"]),
+    ("value", &["v_proj", "wv", "v"]),
+    ("output", &["o_proj", "wo", "o", "out_proj"]),
+    ("gate", &["gate_proj", "w1"]),
+    ("up", &["up_proj", "w3", "c_fc"]),
+    ("down", &["down_proj", "w2"]),
+];
+
+/// The variant of a kind of item that others call `name`.
+pub(super) fn variant_known_as(kind: Kind, name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    VARIANTS.iter().find(|(of, _, theirs)| *of == kind && theirs.contains(&name.as_str())).map(|(_, ours, _)| *ours)
+}
+
+const VARIANTS: &[(Kind, &str, &[&str])] = &[
+    (
+        Kind::Stage,
+        "next_token",
+        &[
+            "pretrain",
+            "pretraining",
+            "pre_training",
+            "pt",
+            "clm",
+            "lm",
+            "causal_lm",
+            "language_modeling",
+            "train",
+            "training",
+        ],
+    ),
+    (
+        Kind::Stage,
+        "sft",
+        &["finetune", "fine_tune", "finetuning", "fine_tuning", "instruction", "instruct", "supervised", "lora"],
+    ),
+    (Kind::Stage, "reward_model", &["rm", "reward", "reward_modeling"]),
+    (Kind::Stage, "ppo", &["rlhf", "rl"]),
+    (Kind::Stage, "pretrained", &["hf", "huggingface", "hub", "load", "checkpoint"]),
+    (Kind::Tokenizer, "bpe", &["byte_bpe", "bytelevel", "byte_level", "bbpe", "gpt2", "tiktoken"]),
+    (Kind::Tokenizer, "wordpiece", &["word_piece", "bert"]),
+    (Kind::Tokenizer, "characters", &["char", "chars", "character"]),
+    (Kind::Tokenizer, "tokenizer_json", &["pretrained", "hf", "huggingface", "json", "hub"]),
+    (Kind::Model, "decoder", &["transformer", "gpt", "gpt2", "llama", "causal_lm", "lm", "decoder_only"]),
 ];
 
 /// The truth value that other languages write as `word`.
@@ -208,7 +271,7 @@ const TABLE: &[Row] = &[
             "max_seq_len",
             "model_max_length",
         ],
-        "`context = 1_024 tokens`",
+        "`context = «1_024» tokens`",
     ),
     same("vocab", &["vocab_size", "padded_vocab_size", "n_vocab"]),
     same("norm_epsilon", &["rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps"]),
@@ -227,24 +290,24 @@ const TABLE: &[Row] = &[
     other(
         "budget",
         &["num_train_epochs", "num_epochs", "n_epochs", "max_epochs", "epochs", "epoch"],
-        "`budget = 3 epochs`",
+        "`budget = «3» epochs`",
     ),
     other(
         "budget",
         &["max_steps", "max_iters", "num_steps", "train_steps", "total_steps", "num_iterations", "iterations", "steps"],
-        "`budget = 1_000 steps`",
+        "`budget = «1_000» steps`",
     ),
-    other("budget", &["train_tokens", "max_train_tokens", "token_budget"], "`budget = 10M tokens`"),
+    other("budget", &["train_tokens", "max_train_tokens", "token_budget"], "`budget = «10M» tokens`"),
     other(
         "batch",
         &["batch_size", "train_batch_size", "global_batch_size", "total_batch_size"],
-        "`batch = 32 documents` or `batch = 16k tokens`, for a whole optimiser step",
+        "`batch = «32» documents` or, where tokens were counted, `batch = 16k tokens`; either is a whole optimiser step",
     ),
     other(
         "micro_batch",
         &["per_device_train_batch_size", "per_gpu_train_batch_size", "device_batch_size", "micro_batch_size"],
-        "`batch = 32 documents` for a whole optimiser step; `micro_batch` is how many of them go through the device at \
-         a time, and may be left out",
+        "`micro_batch = «8»`, the sequences that go through the device at a time, or leave it out: then as many go as fit; the \
+         whole optimiser step is `batch`",
     ),
     other(
         "batch",
@@ -254,7 +317,7 @@ const TABLE: &[Row] = &[
     other(
         "sequence",
         &["block_size", "seq_len", "seq_length", "sequence_len", "max_length", "max_seq_length", "cutoff_len"],
-        "`sequence = 512 tokens`",
+        "`sequence = «512» tokens`",
     ),
     other(
         "precision",
@@ -325,14 +388,14 @@ const TABLE: &[Row] = &[
         &["lr_scheduler_type", "lr_scheduler", "lr_schedule", "scheduler", "lr_decay_style"],
         "`schedule = cosine()`, `linear()` or `constant()`",
     ),
-    other("schedule.warmup", &["warmup_ratio", "lr_warmup_fraction"], "`schedule = cosine(warmup = 3%)`"),
+    other("schedule.warmup", &["warmup_ratio", "lr_warmup_fraction"], "`schedule = cosine(warmup = «3%»)`"),
     other(
         "schedule.warmup",
         &["warmup_steps", "num_warmup_steps", "warmup_iters", "lr_warmup_iters"],
-        "`schedule = cosine(warmup = 100 steps)`",
+        "`schedule = cosine(warmup = «100» steps)`",
     ),
-    other("warmup", &["warmup_ratio"], "`warmup = 3%`"),
-    other("warmup", &["warmup_steps", "num_warmup_steps", "warmup_iters"], "`warmup = 100 steps`"),
+    other("warmup", &["warmup_ratio"], "`warmup = «3%»`"),
+    other("warmup", &["warmup_steps", "num_warmup_steps", "warmup_iters"], "`warmup = «100» steps`"),
     other(
         "schedule.floor",
         &["min_lr", "min_learning_rate", "min_lr_ratio", "min_lr_rate", "cosine_min_lr_ratio"],
@@ -363,7 +426,7 @@ const TABLE: &[Row] = &[
     ),
     other("keep", &["load_best_model_at_end", "metric_for_best_model", "save_best"], "`keep = best(by = valid.loss)`"),
     other("until", &["early_stopping_patience", "early_stopping", "target_loss"], "`until = valid.loss < 1.5`"),
-    other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = 500 steps`"),
+    other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = «500» steps`"),
     same("checkpoints", &["save_total_limit", "keep_last", "keep_last_n", "max_checkpoints"]),
     same("template", &["chat_template", "prompt_template", "prompt_format"]),
     same("seed", &["random_seed", "random_state", "manual_seed", "data_seed", "rng_seed"]),
@@ -376,7 +439,7 @@ const TABLE: &[Row] = &[
     same("on", &["dataset", "data", "eval_dataset", "test_data"]),
     same("of", &["model", "models", "stage", "stages"]),
     same("limit", &["max_samples", "num_samples", "max_eval_samples", "n_samples"]),
-    other("max_tokens", &["max_new_tokens", "max_length", "max_gen_len"], "`max_tokens = 64 tokens`"),
+    other("max_tokens", &["max_new_tokens", "max_length", "max_gen_len"], "`max_tokens = «64» tokens`"),
     other(
         "decoding",
         &[

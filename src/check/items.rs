@@ -1,7 +1,7 @@
 //! Items: params, declarations, and the main module as a whole.
 
 use super::records::{Given, Layer, Setting};
-use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Gaps, Origin};
+use super::{Checked, CheckedCondition, CheckedItem, CheckedParam, Checker, Env, Gaps, Origin, foreign};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::resolve::{EXPERIMENT, EntryKind};
 use crate::source::Span;
@@ -246,7 +246,12 @@ impl Checker<'_> {
             .collect();
         let text = format!("there is no {} `{}`", kind.keyword(), variant.value);
         let mut problem = Problem::new(Code::E0209, variant.span, text).label("unknown variant");
-        for near in suggest::similar(&variant.value, known.iter().map(|k| &**k)) {
+        let meant = foreign::variant_known_as(kind, &variant.value).filter(|ours| known.iter().any(|k| **k == **ours));
+        let near = match meant {
+            Some(ours) => vec![ours],
+            None => suggest::similar(&variant.value, known.iter().map(|k| &**k)),
+        };
+        for near in near {
             problem = problem.fix(format!("did you mean `{near}`?"), variant.span, near);
         }
         if problem.fixes.is_empty() {
@@ -264,10 +269,19 @@ impl Checker<'_> {
             Value::Item(_, record) if self.kind_of(self.record(*record).schema) == Some(kind) => Some(*record),
             other => {
                 let found = self.describe(other);
-                self.report(
+                let mut problem =
                     Problem::new(Code::E0208, path.span, format!("a {} cannot be made from {found}", kind.keyword()))
-                        .label(format!("a {} is wanted", kind.keyword())),
-                );
+                        .label(format!("a {} is wanted", kind.keyword()));
+                if let Value::Module(module) = other {
+                    let within: Vec<String> =
+                        self.items_of(*module, kind).iter().map(|id| id.name.to_string()).collect();
+                    let stem = self.source_text(path.span);
+                    if let Some(first) = within.first() {
+                        problem = problem
+                            .help(format!("one of its items, as in `{stem}.{first}`; it has {}", within.join(", ")));
+                    }
+                }
+                self.report(problem);
                 None
             }
         }
@@ -277,7 +291,6 @@ impl Checker<'_> {
         let family = self.kind_schema(kind);
         let known = family.map(|family| self.members(family)).unwrap_or_default();
         let keyword = kind.keyword();
-        let first = known.first().map_or("…", String::as_str);
         let mut problem = Problem::new(Code::E0209, span, format!("what kind of {keyword} is `{}`?", id.name))
             .label("its variant is missing")
             .help(format!("there are {}", known.join(", ")));
@@ -288,8 +301,32 @@ impl Checker<'_> {
                 near.to_string(),
             );
         }
-        problem = problem.fix(format!("`{keyword} {} : {first}`", id.name), span, format!("{} : {first}", id.name));
+        for variant in self.variants_with(id, &known) {
+            problem =
+                problem.fix(format!("`{keyword} {} : {variant}`", id.name), span, format!("{} : {variant}", id.name));
+        }
         self.report(problem);
+    }
+
+    /// The variants that have most of the fields that an item sets, those with none that they need and it lacks first; of
+    /// equals, three at most.
+    fn variants_with(&self, id: &ItemId, known: &[String]) -> Vec<String> {
+        let entry = self.resolved.module(id.module).names.get(&id.name);
+        let item = entry.and_then(|e| e.definitions.first()).map(|d| self.resolved.item(id.module, *d));
+        let Some(ItemKind::Decl(decl)) = item.map(|item| &item.kind) else { return Vec::new() };
+        let set: Vec<&Arc<str>> = decl.fields.iter().filter_map(|f| Some(&f.path.first()?.value)).collect();
+        let score = |name: &String| {
+            let schema = self.schemas.iter().find(|s| *s.name == **name && self.resolved.is_library(s.module));
+            let fields = schema.map(|s| &s.fields);
+            let has = set.iter().filter(|field| fields.is_some_and(|all| all.contains_key(**field))).count();
+            let lacks = fields.map_or(0, |all| {
+                let needs = all.values().filter(|f| f.default.is_none() && !f.ty.is_optional() && !f.is_rest);
+                needs.filter(|f| !set.contains(&&f.name)).count()
+            });
+            (has, usize::MAX - lacks)
+        };
+        let best = known.iter().map(score).max();
+        known.iter().filter(|name| Some(score(name)) == best).take(3).cloned().collect()
     }
 
     /// Items of the same kind in the amended files whose name could have been meant by `id`, the likeliest first.

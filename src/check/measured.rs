@@ -9,7 +9,7 @@ use crate::types::{ItemId, Later, Phase, RecordId, Traced, Type, Value};
 use std::sync::Arc;
 
 /// What is measured on training and on validation data.
-const LOSSES: [&str; 2] = ["loss", "perplexity"];
+pub(super) const LOSSES: [&str; 2] = ["loss", "perplexity"];
 
 impl Checker<'_> {
     /// Within a stage, `valid` and `train` are its own measurements.
@@ -176,7 +176,7 @@ impl Checker<'_> {
     }
 
     /// The stages that an eval judges.
-    fn judged(&mut self, record: RecordId) -> Vec<Arc<str>> {
+    pub(super) fn judged(&mut self, record: RecordId) -> Vec<Arc<str>> {
         let of = self.field(record, &Arc::from("of"), self.record(record).span);
         let Value::List(items) = of.value else { return Vec::new() };
         items
@@ -189,7 +189,7 @@ impl Checker<'_> {
     }
 
     /// The metrics that an eval computes.
-    fn metrics(&mut self, record: RecordId) -> Vec<Arc<str>> {
+    pub(super) fn metrics(&mut self, record: RecordId) -> Vec<Arc<str>> {
         let metrics = self.field(record, &Arc::from("metrics"), self.record(record).span);
         let Value::List(items) = metrics.value else { return Vec::new() };
         items

@@ -18,6 +18,7 @@ mod fit;
 mod foreign;
 mod items;
 mod json;
+mod meant;
 mod measured;
 mod operators;
 mod paths;

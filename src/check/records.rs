@@ -3,7 +3,7 @@
 use super::{Checker, Env, State};
 use crate::diagnostics::{Code, Problem};
 use crate::source::Span;
-use crate::syntax::ast::{Expr, FieldOp, Name};
+use crate::syntax::ast::{Expr, ExprKind, FieldOp, Name};
 use crate::types::{ItemId, RecordId, SchemaId, Traced, Type, Value};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -122,7 +122,7 @@ impl Checker<'_> {
             if setting.op == FieldOp::Set {
                 let key: Vec<Arc<str>> = setting.path.iter().map(|p| p.value.clone()).collect();
                 let whole = path_span(&setting.path);
-                if let Some(first) = seen.insert(key.clone(), whole) {
+                if let Some(first) = seen.insert(key.clone(), whole).or_else(|| set_in_call(layer, &setting.path)) {
                     let name: Vec<&str> = key.iter().map(|k| &**k).collect();
                     self.report(
                         Problem::new(Code::E0303, whole, format!("`{}` is set twice", name.join(".")))
@@ -214,6 +214,15 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Where the call that makes `optimizer` sets the `lr` of a path `optimizer.lr` of the same layer.
+fn set_in_call(layer: &Layer, path: &[Name]) -> Option<Span> {
+    let [head, inner] = path else { return None };
+    let whole = |s: &&Setting| matches!(s.path.as_slice(), [only] if only.value == head.value) && s.op == FieldOp::Set;
+    let Given::Expr(made) = &layer.fields.iter().find(whole)?.value else { return None };
+    let ExprKind::Call(_, args) = &*made.kind else { return None };
+    args.iter().filter_map(|arg| arg.name.as_ref()).find(|name| name.value == inner.value).map(|name| name.span)
 }
 
 /// Whether a value, or a part of it, is wrong and has been reported.

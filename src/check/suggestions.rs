@@ -4,6 +4,7 @@
 //! so that it cannot swallow the problems of what it evaluates first.
 
 use super::examples::Instead;
+use super::measured::LOSSES;
 use super::records::{Given, Layer, Setting};
 use super::schema::FieldInfo;
 use super::{Checker, Env, foreign};
@@ -98,6 +99,15 @@ impl Checker<'_> {
                 problem = problem.fix(format!("write `{truth}`"), span, truth);
             } else if let Some(example) = self.example_for(want, Instead::Word(name)) {
                 problem = problem.help(example);
+            } else if let Some(import) = self.import_of(env.module, name) {
+                problem.fixes.push(import);
+            } else if matches!(&**name, "valid" | "train") || wants(&Type::Measured) {
+                problem.fixes.extend(self.validation_losses(env.module).into_iter().map(|way| Fix {
+                    title: format!("`{way}`"),
+                    edits: vec![Edit { span: self.measured_path(span), new_text: way }],
+                }));
+                problem.help =
+                    Some("what is measured is named by where: `STAGE.valid.loss`, `EVAL.STAGE.METRIC`".into());
             }
             problem
         } else {
@@ -105,6 +115,17 @@ impl Checker<'_> {
                 .label(format!("one of {} is wanted", symbols.join(", ")))
         };
         self.defer(problem, Attempt::Name { env: env.clone(), name: name.clone(), span, want: want.clone() });
+    }
+
+    /// A name with what is asked of it: `valid.loss`.
+    fn measured_path(&self, span: Span) -> Span {
+        let Some(file) = self.resolved.sources.get(span.file) else { return span };
+        let behind = file.text.get(span.end as usize..).unwrap_or("");
+        let len = match behind.strip_prefix('.') {
+            Some(field) => 1 + words::first_word(field).len() as u32,
+            None => 0,
+        };
+        Span { end: span.end + len, ..span }
     }
 
     fn name_fixes(&mut self, env: &Env, name: &Arc<str>, span: Span, want: &Type) -> Vec<Fix> {
@@ -164,10 +185,29 @@ impl Checker<'_> {
         };
         let mut problem =
             Problem::new(Code::E0310, name.span, format!("{found} has no `{}`", name.value)).label("unknown field");
+        let ways = match value {
+            Value::Item(id, _) => self.measured_by(id, name),
+            _ => Vec::new(),
+        };
+        if let Value::Item(id, _) = value {
+            let base = Span { start: name.span.start.saturating_sub(id.name.len() as u32 + 1), ..name.span };
+            let as_written = self.source_text(base).starts_with(&*id.name);
+            for way in ways.into_iter().filter(|_| as_written) {
+                problem = problem.fix(format!("`{way}`"), base, way);
+            }
+        }
+        if !problem.fixes.is_empty() {
+            problem = problem.help("metrics are measured by an `eval`, and named by it");
+        }
         for near in suggest::similar(&name.value, known.iter().map(|k| &**k)) {
             problem = problem.fix(format!("did you mean `{near}`?"), name.span, near);
         }
-        if problem.fixes.is_empty() && !known.is_empty() {
+        if problem.fixes.is_empty() && matches!(value, Value::Item(..)) && LOSSES.contains(&&*name.value) {
+            problem = problem.help(format!(
+                "losses are `valid.{0}` and `train.{0}` of a stage; other metrics are measured by an `eval`: `EVAL.STAGE.METRIC`",
+                name.value
+            ));
+        } else if problem.fixes.is_empty() && !known.is_empty() {
             problem = problem.help(format!("it has {}", list(&known)));
         }
         self.report(problem);
@@ -261,6 +301,11 @@ impl Checker<'_> {
             }
             return WayOut { fixes: vec![write(head.span, way)], help: Some(help), code: Some(Code::E0318) };
         }
+        if &*self.schema(schema).name == "sweep"
+            && let Given::Expr(values) = &setting.value
+        {
+            return self.axis_outside(setting, values);
+        }
         if let Some(way) = self.known_elsewhere(&fields, head, setting, env, taken) {
             return way;
         }
@@ -297,6 +342,22 @@ impl Checker<'_> {
         WayOut { fixes: Vec::new(), help: Some(help), code: Some(Code::E0318) }
     }
 
+    /// An axis that stands among the fields of its sweep, or `over` without its block.
+    fn axis_outside(&self, setting: &Setting, values: &Expr) -> WayOut {
+        let path: Vec<&str> = setting.path.iter().map(|name| &*name.value).collect();
+        let (path, values) = (path.join("."), self.source_text(values.span));
+        let help = "axes stand in a block of their own: `over { pretrain.optimizer.lr in [1e-3, 3e-3] }`".to_owned();
+        let mut way = WayOut { help: Some(help), ..WayOut::default() };
+        if path.contains('.') && values.len() < 200 {
+            let new_text = format!("over {{ {path} in {values} }}");
+            way.fixes.push(Fix {
+                title: format!("write `over {{ {path} in … }}`"),
+                edits: vec![Edit { span: setting.span, new_text }],
+            });
+        }
+        way
+    }
+
     /// A field that other tools call `head`.
     fn known_elsewhere(
         &mut self,
@@ -329,23 +390,40 @@ impl Checker<'_> {
                 },
             };
             let fits = known.instead.is_none() && ty.as_ref().is_some_and(|ty| self.setting_fits(setting, env, ty));
+            let mut fixes = if fits { vec![write(head.span, known.ours.to_owned())] } else { Vec::new() };
             let help = match known.instead {
-                Some(instead) => format!("what others call `{}` is `{}` here: write {instead}", head.value, known.ours),
+                Some(instead) => {
+                    let (instead, whole) = foreign::with_number(instead, self.number_of(setting));
+                    let code = instead.trim_matches('`');
+                    if whole && !taken.iter().any(|t| known.ours.split('.').next() == Some(t)) {
+                        let edits = vec![Edit { span: setting.span, new_text: code.to_owned() }];
+                        fixes.push(Fix { title: format!("write `{code}`"), edits });
+                    }
+                    format!("what others call `{}` is `{}` here: write {instead}", head.value, known.ours)
+                }
                 None => format!("what others call `{}` is `{}` here", head.value, known.ours),
             };
-            let fixes = if fits { vec![write(head.span, known.ours.to_owned())] } else { Vec::new() };
             return Some(WayOut { fixes, help: Some(help), code: None });
         }
         // What is set already may say something else, so nothing is called superfluous.
         let known = set?;
         let help = match known.instead {
             Some(instead) => format!(
-                "what others call `{}` is `{}` here, which is set already; to change it, write {instead}",
-                head.value, known.ours
+                "what others call `{}` is `{}` here, which is set already; to change it, write {}",
+                head.value,
+                known.ours,
+                foreign::with_number(instead, self.number_of(setting)).0
             ),
             None => format!("what others call `{}` is `{}` here, which is set already", head.value, known.ours),
         };
         Some(WayOut { help: Some(help), ..WayOut::default() })
+    }
+
+    /// The plain number that a field is set to, as written.
+    fn number_of(&self, setting: &Setting) -> Option<&str> {
+        let Given::Expr(expr) = &setting.value else { return None };
+        let ExprKind::Number(number) = &*expr.kind else { return None };
+        number.unit.is_none().then(|| self.source_text(expr.span))
     }
 
     /// The library schema with a field `name` among those that `field` may hold a record of.
@@ -385,7 +463,7 @@ impl Checker<'_> {
             Problem::new(Code::E0314, word.span, format!("`{}` is not a unit", word.value)).label("unknown unit");
         let alias = match &*word.value {
             "tok" | "toks" => Some("tokens"),
-            "iter" | "iters" | "iterations" | "its" => Some("steps"),
+            "iter" | "iters" | "iterations" | "its" | "batches" | "minibatches" | "updates" => Some("steps"),
             "docs" | "samples" | "examples" | "sequences" | "seqs" => Some("documents"),
             "hr" | "hrs" => Some("h"),
             "mins" => Some("min"),

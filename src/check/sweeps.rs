@@ -19,7 +19,14 @@ impl Checker<'_> {
         let mut output = super::json::Output::default();
         let json = self.record_json(record, "", &mut output);
         let env = Env::module(id.module);
-        if sweep.axes.is_empty() && !sweep.lost {
+        // An axis that stands outside `over` was told of as the field that it is not.
+        let schema = self.record(record).schema;
+        let misplaced = sweep
+            .fields
+            .iter()
+            .filter_map(|f| f.path.first())
+            .any(|head| &*head.value != "where" && !self.schema(schema).fields.contains_key(&head.value));
+        if sweep.axes.is_empty() && !sweep.lost && !misplaced {
             self.report(
                 Problem::new(Code::E0801, sweep.name.span, format!("sweep `{}` has no axes", id.name))
                     .help("add `over { model.layers in [4, 6] }`"),

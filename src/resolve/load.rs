@@ -29,6 +29,7 @@ pub fn resolve(world: &dyn World, main: &str, overrides: &[(String, String)]) ->
         by_path: HashMap::new(),
         loading: Vec::new(),
         problems: Problems::default(),
+        lost: Vec::new(),
     };
     // The main file comes first, so that problems that have no better place can point at it.
     let main_path = path::normal(main);
@@ -57,6 +58,8 @@ struct Loader<'w> {
     /// Paths of the modules being loaded, outermost first, with the place of the import that led there.
     loading: Vec<(String, Option<Span>)>,
     problems: Problems,
+    /// Names of items of the file being read, and of those that it amends, that could not be read.
+    lost: Vec<ast::Name>,
 }
 
 impl Loader<'_> {
@@ -146,6 +149,7 @@ impl Loader<'_> {
     /// Parses a file with the files it amends, and loads what they use. The caller has put it on `loading`.
     fn load(&mut self, path: &str, file: &Arc<SourceFile>) -> u32 {
         let layers = self.layers(path, file);
+        let lost = std::mem::take(&mut self.lost);
         let id = self.modules.len() as u32;
         let stem = Arc::from(path::name(path).trim_end_matches(".exp"));
         self.modules.push(Module { path: Arc::from(path), stem, layers: layers.clone(), names: IndexMap::new() });
@@ -156,6 +160,11 @@ impl Loader<'_> {
                     self.import(import, (index, item_index), layer.file, &mut names);
                 }
             }
+        }
+        for name in lost {
+            // What is wrong with the item has been told; that its name is used is not a second problem.
+            let missing = Entry { kind: EntryKind::Missing, definitions: Vec::new(), span: name.span };
+            names.entry(name.value).or_insert(missing);
         }
         self.by_path.insert(path.to_owned(), id);
         self.modules[id as usize].names = names;
@@ -176,6 +185,7 @@ impl Loader<'_> {
         let parsed = syntax::parse(file);
         let clean = parsed.problems.iter().next().is_none();
         self.problems.extend(parsed.problems);
+        self.lost.extend(parsed.lost);
         let tree = Arc::new(parsed.module);
         if library && clean {
             LIBRARY.with_borrow_mut(|library| library.insert(known, tree.clone()));

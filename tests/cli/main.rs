@@ -13,6 +13,7 @@ mod doc;
 mod explain;
 mod fmt;
 mod init;
+mod meant;
 mod mistakes;
 mod names;
 mod overrides;

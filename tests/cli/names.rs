@@ -50,8 +50,10 @@ fn fields_of_networks_have_other_names_elsewhere() {
         let (found, fixes) = told(&model(theirs), "E0301");
         assert_eq!(fixes, [ours], "{theirs}: {found:#}");
     }
-    // The value would not be right as it stands, so it is said in words.
+    // The value would not be right as it stands.
     let (found, fixes) = told(&model("block_size = 256"), "E0301");
+    assert_eq!(fixes, ["context = 256 tokens"], "{found:#}");
+    let (found, fixes) = told(&model("block_size = \"long\""), "E0301");
     assert!(fixes.is_empty());
     assert!(found["help"].as_str().unwrap().contains("`context = 1_024 tokens`"), "{found:#}");
     // A required field under its other name is not missing as well.
@@ -76,13 +78,20 @@ fn fields_of_stages_have_other_names_elsewhere() {
     assert_eq!(fixes, ["clip"]);
     let (_, fixes) = told(&stage("budget = 9 steps\n  optimizer = adamw(learning_rate = 1e-3)"), "E0308");
     assert_eq!(fixes, ["lr"]);
+    for (theirs, ours) in [
+        ("num_train_epochs = 2", "budget = 2 epochs"),
+        ("max_steps = 50", "budget = 50 steps"),
+        ("budget = 9 steps\n  warmup_ratio = 0.06", "schedule = cosine(warmup = 0.06)"),
+        ("budget = 9 steps\n  warmup_steps = 10", "schedule = cosine(warmup = 10 steps)"),
+    ] {
+        let (found, fixes) = told(&stage(theirs), "E0301");
+        assert_eq!(fixes, [ours], "{found:#}");
+    }
     for (theirs, words) in [
-        ("num_train_epochs = 3", "`budget = 3 epochs`"),
-        ("max_steps = 100", "`budget = 1_000 steps`"),
-        ("budget = 9 steps\n  warmup_ratio = 0.03", "`schedule = cosine(warmup = 3%)`"),
-        ("budget = 9 steps\n  warmup_steps = 10", "`schedule = cosine(warmup = 100 steps)`"),
+        // Half a step is none.
+        ("max_steps = 0.5", "`budget = 1_000 steps`"),
         ("budget = 9 steps\n  gradient_accumulation_steps = 4", "accumulated in portions of `micro_batch`"),
-        ("budget = 9 steps\n  per_device_train_batch_size = 8", "`micro_batch` is how many of them"),
+        ("budget = 9 steps\n  per_device_train_batch_size = 4", "write `micro_batch = 4`"),
         ("budget = 9 steps\n  lr_scheduler_type = \"cosine\"", "`schedule = cosine()`"),
         ("budget = 9 steps\n  eval_steps = 100", "`validate = every(100 steps, on = …)`"),
     ] {

@@ -3,6 +3,8 @@
 //! Every guess is an edit that balances the item, so the grammar can go on and the fields around it are not lost. The
 //! guesses use the layout of the lines, but only once something is known to be missing.
 
+mod texts;
+
 use super::super::patch::Change;
 use super::super::scan::{Event, Scanner};
 use super::{first_word, line_range};
@@ -358,10 +360,16 @@ impl Balancer<'_> {
     fn opener_missing(&mut self, end: usize, at: usize, open: u8) {
         let gap = if open != b'(' { " " } else { "" };
         let (open, close) = (open as char, closer(open) as char);
+        // `stage pretrain : next_token:`, as in YAML.
+        let start = if open == '{' && self.text[..end].ends_with(':') { end - 1 } else { end };
         self.fault(Fault {
             code: if open == '{' { Code::E0101 } else { Code::E0103 },
-            range: end..end,
-            message: format!("`{open}` is missing"),
+            range: start..end,
+            message: if start < end {
+                "a block opens with `{`, not `:`".into()
+            } else {
+                format!("`{open}` is missing")
+            },
             label: if open == '{' {
                 "expected `{` here"
             } else if open == '(' {
@@ -371,8 +379,8 @@ impl Balancer<'_> {
             },
             second: Some((at..at + 1, format!("so this `{close}` closes nothing"))),
             help: None,
-            fix: Some(format!("add `{open}`")),
-            change: Change::new(end..end, format!("{gap}{open}")),
+            fix: Some(if start < end { "write `{`".into() } else { format!("add `{open}`") }),
+            change: Change::new(start..end, format!("{gap}{open}")),
             gives_up: false,
             quiet: Some(end..at),
         });
@@ -521,41 +529,6 @@ impl Balancer<'_> {
             end = self.content_end(line.clone()).min(limit).max(end);
         }
         end
-    }
-
-    fn unterminated(&mut self, start: usize, end: usize, block: bool) {
-        if self.full() {
-            return;
-        }
-        let quote = if block { "\"\"\"" } else { "\"" };
-        let line = line_range(self.text, start);
-        let mut at =
-            start + quote.len() + self.text[start + quote.len()..end.max(start + quote.len())].trim_end().len();
-        // The brackets that were opened before the text lost their partners to it.
-        let content = &self.text[start + quote.len()..at];
-        let tail = content.trim_end_matches([')', ']', ',', ' ']).len();
-        let closers = content[tail..].char_indices().filter(|(_, c)| matches!(c, ')' | ']'));
-        for (from, _) in closers.clone() {
-            let wanted: Vec<u8> = closers.clone().filter(|(n, _)| *n >= from).map(|(_, c)| partner(c as u8)).collect();
-            let open = self.stack.iter().rev().map(|o| o.byte).take(wanted.len());
-            if open.eq(wanted.iter().copied()) {
-                self.stack.truncate(self.stack.len() - wanted.len());
-                at = start + quote.len() + tail + from;
-                break;
-            }
-        }
-        self.fault(Fault {
-            code: Code::E0109,
-            range: start..end.max(start + 1),
-            message: if block { "this text is never closed" } else { "this text does not end on its line" }.into(),
-            label: "the text starts here",
-            second: Some((at..at, format!("`{quote}` was expected here at the latest"))),
-            help: (!block).then(|| "use `\"\"\"` for text of several lines".into()),
-            fix: Some(format!("add `{quote}`")),
-            change: Change::new(at.min(line.end)..at.min(line.end), quote),
-            gives_up: block,
-            quiet: None,
-        });
     }
 
     fn finish(mut self) -> Balance {

@@ -31,6 +31,7 @@ const OPERATORS: [(&str, &str); 9] = [
 
 pub fn find(place: &Place<'_>) -> Option<Mistake> {
     operator(place)
+        .or_else(|| path(place))
         .or_else(|| comment(place))
         .or_else(|| quotes(place))
         .or_else(|| conditional(place))
@@ -94,6 +95,31 @@ fn operator(place: &Place<'_>) -> Option<Mistake> {
         ));
     }
     None
+}
+
+/// `text(data/*.txt)`: a path without quotes, which would otherwise be read as a division or a comment.
+fn path(place: &Place<'_>) -> Option<Mistake> {
+    let goes_on =
+        |c: char| !c.is_whitespace() && !matches!(c, ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '=');
+    let before = &place.text[..place.at];
+    // Where `/*` is no operator, the place is its `/`.
+    let stem = if place.starts("/*") { before } else { before.strip_suffix('/').unwrap_or("") };
+    let pattern = (place.starts("/*") || place.starts("*")) && stem.ends_with(goes_on);
+    let root = ["./", "../", "~/", "/"].iter().any(|r| place.starts(r)) && !place.starts("//") && !place.starts("/*");
+    if !(pattern || root && place.wants_value()) {
+        return None;
+    }
+    let start = if pattern { before.trim_end_matches(goes_on).len() } else { place.at };
+    let end = place.at + place.rest().find(|c: char| !goes_on(c)).unwrap_or(place.rest().len());
+    let path = &place.text[start..end];
+    if path.ends_with("*/") || path.chars().all(|c| matches!(c, '.' | '/')) {
+        return None;
+    }
+    Some(Mistake::new(Code::E0111, start..end, "a path stands in quotes").fix(
+        "add the quotes",
+        start..end,
+        format!("\"{path}\""),
+    ))
 }
 
 fn comment(place: &Place<'_>) -> Option<Mistake> {

@@ -13,6 +13,7 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| tuple(place))
         .or_else(|| dash_in_name(place))
         .or_else(|| item_as_value(place))
+        .or_else(|| base_as_text(place))
         .or_else(|| assignment(place))
         .or_else(|| reserved(place))
         .or_else(|| number(place))
@@ -188,6 +189,24 @@ fn item_as_value(place: &Place<'_>) -> Option<Mistake> {
         Mistake::new(Code::E0111, place.here(1), format!("a {kind} is declared with braces"))
             .label("no value stands here")
             .help(format!("write `{form}`, with a line for each field; only datasets are values"))
+            .ends(),
+    )
+}
+
+/// `model m from "gpt2"`.
+fn base_as_text(place: &Place<'_>) -> Option<Mistake> {
+    let before = place.before();
+    let behind_from = before.ends_with("from") && !before[..before.len() - 4].ends_with(goes_on_word);
+    if place.entry != Rule::item_only || !behind_from || !place.starts("\"") {
+        return None;
+    }
+    let end = place.rest()[1..].find('"').map_or(1, |n| n + 2);
+    Some(
+        Mistake::new(Code::E0111, place.here(end), "an item is made from another item, not from a text")
+            .help(
+                "presets are items of the library: `use std.models.gpt2`, then `from gpt2.small`; published weights are a stage: \
+                 `stage base : pretrained { folder = \"…\" }`",
+            )
             .ends(),
     )
 }
