@@ -188,6 +188,14 @@ impl Env {
     }
 }
 
+/// Names of the library's fields that other tools call `name`, the last part of their paths: `lr` for `learning_rate`.
+pub fn fields_known_as(name: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> =
+        foreign::known_as(name).map(|known| known.ours.rsplit('.').next().unwrap_or(known.ours)).collect();
+    names.dedup();
+    names
+}
+
 /// The largest number of expressions that one check evaluates.
 const MOST_EXPRESSIONS: u64 = 20_000_000;
 /// The deepest nesting of evaluations.

@@ -146,6 +146,7 @@ catalogue! {
     W1014 Warning "setting has no effect"
     W1015 Warning "muP with heads that grow"
     W1016 Warning "tokenizer is not that of the weights"
+    W1017 Warning "too few documents for a split"
 }
 
 impl Code {

@@ -9,10 +9,10 @@ use super::items::Items;
 use super::meaning::{self, DataFrom, split_digest};
 use super::references::of_dataset;
 use super::shape::kindred;
-use super::spec::{Dataset, Named, Ref};
+use super::spec::{Dataset, Named, Ref, TextUnit};
 use super::version;
 use crate::check::CheckedItem;
-use crate::diagnostics::Problems;
+use crate::diagnostics::{Code, Problem, Problems};
 use crate::source::{Input, World};
 
 /// The datasets made so far.
@@ -55,6 +55,11 @@ impl<'a> Datasets<'a> {
     pub fn plan(&mut self, name: String, item: &CheckedItem, data: &Dataset, path: &str) {
         let mut gathered = Gathered::default();
         let hash = self.walk(item, data, path, &mut gathered);
+        if let Dataset::Split(split) = data
+            && let Some(most) = most_documents(data, &gathered.sources).filter(|most| *most < split.parts.len())
+        {
+            self.problems.push(too_few(item, &name, data, most, split.parts.len()));
+        }
         let mut facts = facts::of_item(&self.items.checked.sources, item, path, &[]);
         facts.append(&mut gathered.facts);
         if gathered.random {
@@ -197,6 +202,41 @@ pub(super) fn summary(planned: &PlannedDataset) -> String {
     });
     steps.reverse();
     steps.join(" → ")
+}
+
+/// The most documents that a dataset can have, where its source alone says so: one a file, or as many as a grammar writes.
+fn most_documents(data: &Dataset, sources: &[PlannedSource]) -> Option<usize> {
+    match source_of(data) {
+        Dataset::Text(text) if text.document == TextUnit::File => {
+            sources.first().map(|source| source.inputs).filter(|files| *files > 0)
+        }
+        Dataset::Grammar(grammar) => Some(super::parameters::size(grammar.documents) as usize),
+        _ => None,
+    }
+}
+
+fn source_of(mut data: &Dataset) -> &Dataset {
+    while let Some(input) = data.input() {
+        data = input;
+    }
+    data
+}
+
+/// The warning about a split of fewer documents than it has parts.
+fn too_few(item: &CheckedItem, name: &str, data: &Dataset, most: usize, parts: usize) -> Problem {
+    let documents = plural(most as u64, "document", "documents");
+    let problem = Problem::new(
+        Code::W1017,
+        item.span_of("parts"),
+        format!("`{name}` has {documents} at most, which cannot fill {parts} splits"),
+    )
+    .label("some of these get nothing");
+    problem.help(match source_of(data) {
+        Dataset::Text(_) => {
+            "a file is one document unless the source says otherwise: `text(…, document = paragraph)` or `document = line`"
+        }
+        _ => "let it write more documents",
+    })
 }
 
 fn files_of(data: &Dataset) -> Option<&str> {

@@ -19,7 +19,7 @@ use crate::store::{self, Check, Event, Lab, Line, Object, ObjectKind, RunFolder,
 /// When the run's folder cannot be read. Objects that are gone leave their part of the report out.
 pub fn view(lab: &Lab, folder: &RunFolder, sources: Vec<SourceView>) -> Result<RunView, StoreError> {
     let plan = folder.plan()?;
-    let record = folder.record()?;
+    let record = folder.current_record()?;
     let environment = folder.environment()?;
     let lines = folder.read_events()?;
     let curves = folder.curves()?;

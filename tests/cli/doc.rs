@@ -35,12 +35,6 @@ fn everything_that_the_library_exports_is_found() {
         assert!(page.contains(shown), "{name}: {page}");
         assert!(!folder.exp(&format!("doc {name} --format json")).code(0).json()["entries"][0]["name"].is_null());
     }
-    let field = folder.exp("doc beta2").code(2);
-    assert!(
-        field.err.contains("did you mean `adamw` or `lion` or `soap`?"),
-        "what has the field is named: {}",
-        field.err
-    );
     assert!(folder.exp("doc talse").code(2).err.contains("did you mean `tales`?"));
 }
 
@@ -85,8 +79,27 @@ fn a_schema_says_what_it_inherits_and_what_is_written_for_it() {
     assert!(!stage.contains("`training` — "), "nobody writes the name of a family: {stage}");
     let sft = folder.exp("doc sft").code(0).out;
     let flat = sft.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains("It has the fields of `training` too: `model`, `init`"), "{sft}");
+    assert!(flat.contains("It has the fields of `training` too: - `model : model? = none` — The network"), "{sft}");
+    assert!(flat.contains("- `budget : Tokens | Steps"), "{sft}");
     let json = folder.exp("doc sft --format json").code(0).json();
     assert_eq!(json["entries"][0]["base"], "training");
     assert!(json["entries"][0]["inherited"].as_array().unwrap().iter().any(|f| f == "budget"));
+}
+
+#[test]
+fn a_field_leads_to_what_has_it_by_its_own_name_or_by_another() {
+    let folder = Folder::new();
+    let warmup = folder.exp("doc warmup").code(0).out;
+    assert!(warmup.contains("of `cosine`: `warmup : Ratio"), "{warmup}");
+    let rate = folder.exp("doc learning_rate").code(0).out;
+    assert!(
+        rate.contains("What others call `learning_rate` is `lr` here.") && rate.contains("of `adamw`: `lr :"),
+        "{rate}"
+    );
+    let json = folder.exp("doc learning_rate --format json").code(0).json();
+    assert!(json["entries"].as_array().unwrap().iter().any(|e| e["name"] == "adamw"), "{json:#}");
+    // A name of a module's last part and of something else leads to both.
+    let gpt2 = folder.exp("doc gpt2").code(0).out;
+    assert!(gpt2.contains("schema gpt2 is bpe") && gpt2.contains("`exp doc std.models.gpt2`"), "{gpt2}");
+    assert!(folder.exp("doc wombat").code(2).err.contains("nothing is called `wombat`"));
 }

@@ -127,3 +127,20 @@ fn a_range_over_a_field_of_whole_numbers_has_whole_ones() {
         assert_eq!(sweep["skipped"], serde_json::json!([]), "{sweep}");
     }
 }
+
+#[test]
+fn a_split_that_cannot_be_filled_is_told_before_anything_runs() {
+    let text = |source: &str| {
+        format!("dataset stories = text(\"data/*.txt\"{source}) |> dedup() |> split(train = 90%, valid = 10%)\n")
+    };
+    let folder = |source: &str, files: usize| {
+        let names: Vec<String> = (0..files).map(|n| format!("data/{n}.txt")).collect();
+        let mut all: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "One.\n\nTwo.\n")).collect();
+        let text = text(source);
+        all.push(("a.exp", &text));
+        Folder::with(&all).exp("plan a.exp").code(0).err.matches("warning[W1017]").count()
+    };
+    assert_eq!(folder("", 1), 1, "one file is one document");
+    assert_eq!(folder("", 2), 0);
+    assert_eq!(folder(", document = paragraph", 1), 0);
+}

@@ -35,8 +35,8 @@ pub struct Entry {
     pub checks: Vec<(String, String)>,
     /// The schema that a schema extends, whose fields it has as well.
     pub base: Option<String>,
-    /// Names of those fields, the nearest schema's first.
-    pub inherited: Vec<String>,
+    /// Those fields, the nearest schema's first.
+    pub inherited: Vec<Field>,
     /// The schemas that can be written where this one is wanted, with their documentation.
     pub variants: Vec<(String, String)>,
 }
@@ -49,6 +49,7 @@ pub enum Found<'a> {
 }
 
 /// A field of a schema, a parameter of a function, or a field that an item sets.
+#[derive(Clone)]
 pub struct Field {
     pub name: String,
     pub ty: String,
@@ -72,14 +73,18 @@ impl Manual {
             name: String,
             base: Option<String>,
             docs: String,
-            fields: Vec<String>,
+            fields: Vec<Field>,
         }
-        let names = |e: &Entry| e.fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>();
         let schemas: Vec<Known> = self
             .entries()
             .into_iter()
             .filter(|e| e.kind == "schema")
-            .map(|e| Known { name: e.name.clone(), base: e.base.clone(), docs: e.docs.clone(), fields: names(e) })
+            .map(|e| Known {
+                name: e.name.clone(),
+                base: e.base.clone(),
+                docs: e.docs.clone(),
+                fields: e.fields.clone(),
+            })
             .collect();
         let base = |of: &Known| schemas.iter().find(|s| Some(&s.name) == of.base.as_ref());
         // The checker refuses schemas that extend each other, so this ends.
@@ -89,10 +94,8 @@ impl Manual {
         };
         let is_family = |name: &str| schemas.iter().any(|s| s.base.as_deref() == Some(name));
         for entry in self.modules.iter_mut().flat_map(|m| &mut m.entries).filter(|e| e.kind == "schema") {
-            let mut known = names(entry);
             for field in above(&entry.name).flat_map(|s| &s.fields) {
-                if !known.contains(field) {
-                    known.push(field.clone());
+                if entry.fields.iter().chain(&entry.inherited).all(|f| f.name != field.name) {
                     entry.inherited.push(field.clone());
                 }
             }
@@ -119,6 +122,17 @@ impl Manual {
             return Some(Found::Entries(entries));
         }
         self.modules.iter().find(|m| m.is_called(name)).map(Found::Module)
+    }
+
+    /// The modules that are called by the last part of their name, `gpt2` for `std.models.gpt2`.
+    pub fn modules_called<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Module> {
+        self.modules.iter().filter(move |m| m.is_called(name))
+    }
+
+    /// The fields called `name`, each with the schema that declares it.
+    pub fn fields_called(&self, name: &str) -> Vec<(&Entry, &Field)> {
+        let schemas = self.modules.iter().flat_map(|m| &m.entries).filter(|e| e.kind == "schema");
+        schemas.flat_map(|e| e.fields.iter().filter(|f| f.name == name).map(move |f| (e, f))).collect()
     }
 
     /// What may have been meant by a name that nothing has: things that have a field or setting of that name, or else

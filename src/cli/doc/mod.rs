@@ -42,6 +42,18 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
+    if let Some((text, json)) =
+        args.name.as_deref().filter(|n| manual.find(n).is_none()).and_then(|n| fields(&manual, n))
+    {
+        if screen.is_json() {
+            screen.document(&json!({ "schema_version": 1, "entries": json }));
+        } else if args.markdown {
+            screen.raw(&text);
+        } else {
+            screen.result(&markdown::render(&text, screen.width()));
+        }
+        return Ok(Exit::Done);
+    }
     if screen.is_json() {
         let pages = match &args.name {
             Some(name) => match find(&manual, name)? {
@@ -59,7 +71,13 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         None => page::contents(&manual),
         Some(name) => match find(&manual, name)? {
             Found::Module(module) => page::module(module),
-            Found::Entries(entries) => entries.into_iter().map(page::entry).collect::<Vec<_>>().join("\n"),
+            Found::Entries(entries) => {
+                let mut text = entries.into_iter().map(page::entry).collect::<Vec<_>>().join("\n");
+                for module in manual.modules_called(name) {
+                    text.push_str(&format!("\nThere is a module of that name too: `exp doc {}`.\n", module.name));
+                }
+                text
+            }
         },
     };
     if args.markdown {
@@ -68,6 +86,22 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         screen.result(&markdown::render(&text, screen.width()));
     }
     Ok(Exit::Done)
+}
+
+/// The page of a field, by its own name or by one that other tools have for it, and the schemas that have it.
+fn fields(manual: &Manual, name: &str) -> Option<(String, Vec<serde_json::Value>)> {
+    let own = manual.fields_called(name);
+    let (called, foreign, found) = if own.is_empty() {
+        let (called, found) = crate::check::fields_known_as(name).into_iter().find_map(|ours| {
+            let found = manual.fields_called(ours);
+            (!found.is_empty()).then_some((ours, found))
+        })?;
+        (called, Some(name), found)
+    } else {
+        (name, None, own)
+    };
+    let schemas = found.iter().map(|(entry, _)| page::entry_json(entry)).collect();
+    Some((page::fields(called, foreign, &found), schemas))
 }
 
 /// What is called `name`.

@@ -51,8 +51,11 @@ pub fn entry(entry: &Entry) -> String {
         out.push('\n');
     }
     if let Some(base) = entry.base.as_ref().filter(|_| !entry.inherited.is_empty()) {
-        let names = entry.inherited.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(out, "It has the fields of `{base}` too: {names}.\n");
+        let _ = writeln!(out, "It has the fields of `{base}` too:\n");
+        for field in &entry.inherited {
+            let _ = writeln!(out, "- {}", field_line(field));
+        }
+        out.push('\n');
     }
     if !entry.variants.is_empty() {
         let _ = writeln!(out, "One of these is written for it:\n");
@@ -70,6 +73,18 @@ pub fn entry(entry: &Entry) -> String {
         );
     }
     out.trim_end().to_owned() + "\n"
+}
+
+/// The fields that a name means, each with the schema that has it. `foreign` is what other tools call it.
+pub fn fields(name: &str, foreign: Option<&str>, found: &[(&Entry, &Field)]) -> String {
+    let mut out = format!("# {}\n\n", foreign.unwrap_or(name));
+    if let Some(foreign) = foreign {
+        let _ = writeln!(out, "What others call `{foreign}` is `{name}` here.\n");
+    }
+    for (entry, field) in found {
+        let _ = writeln!(out, "- of `{}`: {}", entry.name, field_line(field));
+    }
+    out
 }
 
 fn field_line(field: &Field) -> String {
@@ -114,7 +129,7 @@ pub fn entry_json(entry: &Entry) -> Value {
             "because": because,
         })).collect::<Vec<_>>(),
         "base": entry.base,
-        "inherited": entry.inherited,
+        "inherited": entry.inherited.iter().map(|f| &f.name).collect::<Vec<_>>(),
         "variants": entry.variants.iter().map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
