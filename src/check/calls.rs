@@ -2,7 +2,7 @@
 
 use super::records::{Given, Layer, Setting};
 use super::{Checker, Env, Origin};
-use crate::diagnostics::{Code, Problem, suggest};
+use crate::diagnostics::{Code, Edit, Fix, Problem, suggest};
 use crate::source::{Span, Spanned};
 use crate::syntax::ast::{Arg, Expr, ExprKind, FieldOp, ItemKind, Name};
 use crate::types::core::Core;
@@ -93,6 +93,12 @@ impl Checker<'_> {
             info.fields.values().filter(|f| !f.is_rest && !f.is_final).map(|f| f.name.clone()).collect();
         let more = info.rest(false).cloned();
         let named_rest = info.rest(true).cloned();
+        if let Some(field) = &named_rest
+            && let Some(problem) = unnamed(&info.name, &field.name, args)
+        {
+            self.report(problem);
+            return Value::Error;
+        }
         let mut settings: Vec<Setting> = Vec::new();
         let mut rest: Vec<Expr> = Vec::new();
         let mut extra: Vec<(Name, Expr)> = Vec::new();
@@ -398,4 +404,28 @@ fn param_type(checker: &mut Checker<'_>, module: u32, param: &crate::syntax::ast
 
 fn setting(name: Arc<str>, value: Given, span: Span) -> Setting {
     Setting { path: vec![Spanned::new(name, span)], op: FieldOp::Set, value, span }
+}
+
+/// The problem of numbers without names where each has one: `split(0.9, 0.1)`.
+fn unnamed(schema: &str, field: &str, args: &[Arg]) -> Option<Problem> {
+    let bare: Vec<&Expr> = args
+        .iter()
+        .filter(|arg| arg.name.is_none() && matches!(&*arg.value.kind, ExprKind::Number(_)))
+        .map(|arg| &arg.value)
+        .collect();
+    let (first, last) = (bare.first()?, bare.last()?);
+    let problem =
+        Problem::new(Code::E0307, first.span.to(last.span), format!("each of the {field} of a {schema} has a name"))
+            .label("of what?")
+            .help(format!("write `{schema}(NAME = …, NAME = …)`"));
+    let names = ["train", "valid", "test"];
+    if schema != "split" || !(2..=3).contains(&bare.len()) {
+        return Some(problem);
+    }
+    let edits = bare.iter().zip(names).map(|(number, name)| Edit {
+        span: Span { end: number.span.start, ..number.span },
+        new_text: format!("{name} = "),
+    });
+    let title = format!("call them {}", names[..bare.len()].join(", "));
+    Some(Problem { fixes: vec![Fix { title, edits: edits.collect() }], ..problem })
 }

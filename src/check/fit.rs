@@ -241,11 +241,15 @@ impl Checker<'_> {
         }
     }
 
-    /// A type as a sentence has it: "a model", "Steps | Epochs".
+    /// A type as a sentence has it: "a model", "`every`", "Steps | Epochs".
     fn with_article(&self, ty: &Type) -> String {
         let shown = self.show_type(ty);
         match ty {
-            Type::Record(_) => format!("{} {shown}", super::fields::article(&shown)),
+            Type::Record(schema) if self.kind_of(*schema).is_some() => {
+                format!("{} {shown}", super::fields::article(&shown))
+            }
+            // What is written in place has a name of the language, which need not be a word for a thing.
+            Type::Record(_) => format!("`{shown}`"),
             _ => shown,
         }
     }

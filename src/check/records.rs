@@ -108,6 +108,8 @@ impl Checker<'_> {
             let Some(head) = setting.path.first() else { continue };
             let info = self.schema(schema).fields.get(&head.value).cloned();
             match info {
+                // A field that could not be read has been told of.
+                None if matches!(&setting.value, Given::Expr(e) if matches!(&*e.kind, ExprKind::Error)) => {}
                 None => self.unknown_field(schema, head, setting, layer, owner),
                 Some(field) if field.is_final => {
                     self.report(

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::report::{Align, Table, format};
 use crate::run::display::Form;
 use crate::run::{self, Bench};
-use crate::store::Check;
+use crate::store::{Check, Event};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::fs::File;
@@ -63,8 +63,12 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     };
     let mut folders = IndexMap::new();
     for planned in plan.datasets.iter().filter(|d| wanted.contains(&d.name.as_str())) {
-        let made = run::make_dataset(&bench, &plan, planned, &folders, &mut |_| {
-            screen.note(&format!("making `{}`", planned.name));
+        let made = run::make_dataset(&bench, &plan, planned, &folders, &mut |making| {
+            match making {
+                run::Making::Begins(_) => screen.note(&format!("making `{}`", planned.name)),
+                run::Making::Waits(Event::Notice { text, .. }) => screen.note(&text),
+                run::Making::Waits(_) => {}
+            }
             Ok(())
         });
         let (object, _) = match made {

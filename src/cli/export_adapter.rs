@@ -1,6 +1,8 @@
 //! `exp export --adapter`: what a stage trained beside a network, as a folder that PEFT loads.
 #![allow(clippy::disallowed_methods, reason = "this verb writes the folder that the command line names")]
 
+mod gpt2;
+
 use super::bench;
 use super::export::{Args, empty, head, measured, pretty};
 use super::trained::Stage;
@@ -40,10 +42,14 @@ pub(super) fn run(args: &Args, stage: &Stage, record: &Record, screen: &Screen) 
     let modules: Vec<&str> = on.iter().map(|target| last(target.module())).filter(has).collect();
     let numbers: u64 = adapters.iter().map(|w| w.numbers.len() as u64).sum();
     let format = NumberFormat::from(args.dtype);
-    let files = [
-        (CONFIG, pretty(&config(lora, &modules, base.folder.as_deref()))?),
-        ("README.md", card(stage, lora, numbers, &base, record).into_bytes()),
-    ];
+    let mut config = config(lora, &modules, base.folder.as_deref());
+    if base.is_gpt2 {
+        let renamed = gpt2::renamed(adapters, lora, usize::try_from(planned.model.width).unwrap_or(0))?;
+        config["target_modules"] = json!(renamed.modules);
+        gpt2::configure(&mut config, renamed.patterns);
+        adapters = renamed.weights;
+    }
+    let files = [(CONFIG, pretty(&config)?), ("README.md", card(stage, lora, numbers, &base, record).into_bytes())];
     let unwritable = |e: std::io::Error| Failure::Write { path: args.to.display().to_string(), cause: e.to_string() };
     std::fs::create_dir_all(&args.to).map_err(unwritable)?;
     for (name, bytes) in &files {
@@ -78,6 +84,8 @@ struct Base {
     folder: Option<String>,
     /// Where it is to be had.
     told: String,
+    /// Whether `transformers` will know it as GPT-2.
+    is_gpt2: bool,
 }
 
 impl Base {
@@ -86,7 +94,7 @@ impl Base {
         let planned = stage.planned();
         let started: Option<&PlannedStage> = stage.plan().stages.iter().find(|s| s.name == init);
         let published = started.and_then(|s| Some((s.published.as_ref()?, &s.spec)));
-        let gpt2 = match &published {
+        let is_gpt2 = match &published {
             Some((published, _)) => published.model_type == Family::Gpt2.model_type(),
             None => {
                 let architecture = Architecture::new(&planned.model, Some(stage.tokenizer().vocab()))
@@ -108,16 +116,6 @@ impl Base {
                 family == Family::Gpt2
             }
         };
-        if gpt2 {
-            return Err(Failure::Usage {
-                message: format!(
-                    "the adapters of `{}` have no counterpart in PEFT: GPT-2 of `transformers` holds queries, keys and \
-                     values as one matrix",
-                    planned.name
-                ),
-                help: Some("leave `--adapter` out to export the network with them worked in".to_owned()),
-            });
-        }
         let folder = published.and_then(|(_, spec)| match spec {
             spec::Stage::Pretrained(pretrained) => Some(last(pretrained.folder.trim_end_matches('/')).to_owned()),
             _ => None,
@@ -126,7 +124,7 @@ impl Base {
             Some(folder) => format!("the published model in `{folder}`"),
             None => format!("the stage `{init}`, which `exp export` writes too"),
         };
-        Ok(Base { folder, told })
+        Ok(Base { folder, told, is_gpt2 })
     }
 }
 
@@ -144,17 +142,20 @@ fn title(lora: &Lora) -> &'static str {
     }
 }
 
+/// PEFT calls `alpha` an integer, and takes others too.
+fn number(alpha: f64) -> Json {
+    if alpha.fract() == 0.0 { json!(alpha as i64) } else { json!(alpha) }
+}
+
 /// `adapter_config.json`; fields that are left out are PEFT's defaults.
 fn config(lora: &Lora, modules: &[&str], base: Option<&str>) -> Json {
-    // PEFT calls it an integer, and takes others too.
-    let alpha = if lora.alpha.fract() == 0.0 { json!(lora.alpha as i64) } else { json!(lora.alpha) };
     json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
         "inference_mode": true,
         "r": lora.rank,
-        "lora_alpha": alpha,
+        "lora_alpha": number(lora.alpha),
         "lora_dropout": 0.0,
         "target_modules": modules,
         "use_rslora": lora.rank_stabilized,

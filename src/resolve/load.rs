@@ -232,6 +232,11 @@ impl Loader<'_> {
                 for name in import.names.iter().flatten().chain(&import.alias) {
                     self.bind(names, name.value.clone(), name.span, EntryKind::Missing, definition);
                 }
+                if let (None, None, ast::UseSource::Library(parts)) = (&import.names, &import.alias, &import.source)
+                    && let Some(last) = parts.last()
+                {
+                    self.bind(names, last.value.clone(), last.span, EntryKind::Missing, definition);
+                }
                 return;
             }
         };
@@ -297,6 +302,11 @@ impl Loader<'_> {
             .filter(|name| !name.starts_with("std.prelude"))
             .collect();
         let mut problem = Problem::new(Code::E0203, span, format!("there is no module `{wanted}`"));
+        let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+        if let Some(same) = known.iter().find(|name| last(name) == last(&wanted)) {
+            problem = problem.fix(format!("use `{same}`"), span, same.as_str());
+            return self.problems.push(problem);
+        }
         for near in suggest::similar(&wanted, known.iter().map(String::as_str)) {
             problem = problem.fix(format!("use `{near}`"), span, near);
         }

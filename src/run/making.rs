@@ -4,12 +4,12 @@ use super::{Bench, Failure, Walk};
 use crate::data::{self, Context};
 use crate::plan::spec::{self, Dataset, Ref, Template};
 use crate::plan::{Digest, Known, Plan, PlannedDataset, PlannedTokenizer, digest};
-use crate::store::{Claim, Draft, Event, Object, ObjectKind};
+use crate::store::{Claim, Draft, Event, Object, ObjectKind, Owner};
 use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer, TokenizerError};
 use indexmap::IndexMap;
 use serde_json::json;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// File of a tokenizer's object.
 const TOKENIZER: &str = "tokenizer.json";
@@ -26,8 +26,11 @@ impl Walk<'_> {
         let started = Instant::now();
         let (plan, bench) = (self.plan, self.bench);
         let folders = std::mem::take(&mut self.datasets);
-        let made = make_dataset(bench, plan, planned, &folders, &mut |hash| {
-            self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.to_owned() })
+        let made = make_dataset(bench, plan, planned, &folders, &mut |making| match making {
+            Making::Begins(hash) => {
+                self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.to_owned() })
+            }
+            Making::Waits(event) => self.tell(event),
         });
         self.datasets = folders;
         let (object, cached) = made?;
@@ -167,22 +170,20 @@ impl Walk<'_> {
         self.stopped()?;
         let name = data_name(data);
         let data_hash = self.hash_of(&name, &self.plan.data_hash(data))?;
-        let Some(trained) = self.tokenizers.get(tokenizer) else {
-            let why = "it has not been made".to_owned();
-            return Err(Failure::Unplanned { name: tokenizer.to_owned(), why });
-        };
+        let unmade = || Failure::Unplanned { name: tokenizer.to_owned(), why: "it has not been made".to_owned() };
+        let made_by = self.tokenizers.get(tokenizer).ok_or_else(unmade)?.hash.clone();
         let jinja = template.map(|t| t.jinja.as_str());
-        let recipe = json!({ "data": data_hash, "tokenizer": trained.hash, "template": jinja });
+        let recipe = json!({ "data": data_hash, "tokenizer": made_by, "template": jinja });
         let written_by = jinja.map(|text| digest("template", &json!(text)));
         let facts = json!({
-            "data": data_hash, "tokenizer": trained.hash, "chat": jinja.is_some(), "template": written_by,
+            "data": data_hash, "tokenizer": made_by, "chat": jinja.is_some(), "template": written_by,
         });
         let hash = digest("tokens", &recipe);
         let failed = |why| Failure::Tokens { data: name.clone(), tokenizer: tokenizer.to_owned(), why };
         let (object, cached) = match self.claim(ObjectKind::Tokens, &hash, &name)? {
             Claim::Ready(object) => (object, true),
             Claim::Build(draft) => {
-                let tokenizer = &trained.tokenizer;
+                let tokenizer = &self.tokenizers.get(tokenizer).ok_or_else(unmade)?.tokenizer;
                 let chat = match template {
                     Some(template) => Some(Chat::of(template, tokenizer).map_err(failed)?),
                     None => None,
@@ -222,11 +223,18 @@ impl Walk<'_> {
     }
 
     /// An object, or the right to make it; waits while another process makes it.
-    pub(super) fn claim(&self, kind: ObjectKind, hash: &str, name: &str) -> Result<Claim, Failure> {
-        let stop = self.bench.stop;
-        let claim = self.bench.lab.claim(kind, hash, name, self.bench.check, &mut |_| !stop.asked());
+    pub(super) fn claim(&mut self, kind: ObjectKind, hash: &str, name: &str) -> Result<Claim, Failure> {
+        let bench = self.bench;
+        let mut patience = Patience::new(kind, name);
+        let claim = bench.lab.claim(kind, hash, name, bench.check, &mut |owner| {
+            if let Some(event) = patience.ends(owner) {
+                // What cannot be told is told of with the next event.
+                drop(self.tell(event));
+            }
+            !bench.stop.asked()
+        });
         match claim {
-            Err(_) if stop.asked() => Err(Failure::Stopped),
+            Err(_) if bench.stop.asked() => Err(Failure::Stopped),
             other => Ok(other?),
         }
     }
@@ -236,7 +244,37 @@ impl Walk<'_> {
     }
 }
 
-/// A dataset's object: found, or made now after `starting` was told its hash. `folders` are those of the datasets it is
+/// What a making says of itself.
+pub enum Making<'a> {
+    /// It begins, for the dataset of this hash.
+    Begins(&'a str),
+    /// Another process is at it, and is waited for.
+    Waits(Event),
+}
+
+/// How long another process is waited for without a word.
+struct Patience {
+    what: String,
+    since: Instant,
+    told: bool,
+}
+
+impl Patience {
+    fn new(kind: ObjectKind, name: &str) -> Patience {
+        Patience { what: format!("{} `{name}`", kind.name()), since: Instant::now(), told: false }
+    }
+
+    /// What to say of waiting for `owner`, once, after a second.
+    fn ends(&mut self, owner: &Owner) -> Option<Event> {
+        if self.told || self.since.elapsed() < Duration::from_secs(1) {
+            return None;
+        }
+        self.told = true;
+        Some(Event::info(format!("waiting for {}, which {owner} is making", self.what)))
+    }
+}
+
+/// A dataset's object: found, or made now after `says` was told that it begins. `folders` are those of the datasets it is
 /// made from.
 ///
 /// # Errors
@@ -246,20 +284,26 @@ pub fn make_dataset(
     plan: &Plan,
     planned: &PlannedDataset,
     folders: &IndexMap<String, PathBuf>,
-    starting: &mut dyn FnMut(&str) -> Result<(), Failure>,
+    says: &mut dyn FnMut(Making<'_>) -> Result<(), Failure>,
 ) -> Result<(Object, bool), Failure> {
     let hash = match &planned.hash {
         Known::Value(hash) => hash,
         Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why: why.clone() }),
     };
-    let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |_| !bench.stop.asked());
+    let mut patience = Patience::new(ObjectKind::Dataset, &planned.name);
+    let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |owner| {
+        if let Some(event) = patience.ends(owner) {
+            drop(says(Making::Waits(event)));
+        }
+        !bench.stop.asked()
+    });
     let draft = match claim {
         Err(_) if bench.stop.asked() => return Err(Failure::Stopped),
         Err(error) => return Err(error.into()),
         Ok(Claim::Ready(object)) => return Ok((object, true)),
         Ok(Claim::Build(draft)) => draft,
     };
-    starting(hash)?;
+    says(Making::Begins(hash))?;
     let named = |reference: &Ref| -> Result<PathBuf, String> {
         folders.get(&reference.name).cloned().ok_or_else(|| "it has not been made".to_owned())
     };

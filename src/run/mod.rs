@@ -30,7 +30,7 @@ mod write;
 pub use counts::LabCounts;
 pub use failure::Failure;
 pub use judge::Model;
-pub use making::make_dataset;
+pub use making::{Making, make_dataset};
 pub use stage::{ADAPTER, StageFacts, WEIGHTS};
 pub use status::statuses;
 pub use write::{Reply, Show, Written};

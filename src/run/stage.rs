@@ -336,6 +336,10 @@ impl Walk<'_> {
             (Keeping::Best(_), Some(best)) => Some(best.loss),
             _ => trained.valid_loss,
         };
+        if let Some(text) = super::training::divergence(name, kept.or(trained.loss), vocab) {
+            self.tell(Event::warning(text.clone()))?;
+            warnings.push(text);
+        }
         let every = self.bench.device.kind != DeviceKind::Cpu;
         let flops = flops_per_token(planned, common, vocab, amounts.sequence as u64, every);
         let facts = StageFacts {

@@ -208,6 +208,17 @@ pub(super) fn troubles(stage: &str, trained: &train::Trained) -> Vec<String> {
     warnings
 }
 
+/// What to say of a stage whose loss ended clearly above that of guessing evenly among `vocab` tokens, ln `vocab` nats: a
+/// training that diverged without a number that is not finite. A first step may lie a little above.
+pub(super) fn divergence(stage: &str, loss: Option<f64>, vocab: usize) -> Option<String> {
+    let guessing = (vocab as f64).ln();
+    let loss = loss.filter(|loss| *loss > guessing + 1.0)?;
+    Some(format!(
+        "`{stage}` ended with a loss of {loss:.2}, worse than guessing among its {vocab} tokens ({guessing:.2}): the training \
+         diverged; try a smaller learning rate, or a longer warm-up"
+    ))
+}
+
 impl Reporter<'_> {
     fn check(&mut self, step: u64) {
         if let Some(until) = self.until

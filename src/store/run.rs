@@ -130,11 +130,13 @@ impl Lab {
     /// # Errors
     /// When there is none, with the latest few, or when it is not clear which is meant.
     pub fn run_named(&self, wanted: &str) -> Result<RunFolder, StoreError> {
-        let mut runs = self.runs()?;
+        let runs = self.runs()?;
+        // A run that another process is just beginning has nothing to tell yet.
+        let begun = |run: &&RunFolder| run.path.join("record.json").exists();
         if wanted == "latest"
-            && let Some(last) = runs.pop()
+            && let Some(last) = runs.iter().rev().find(begun).or(runs.last())
         {
-            return Ok(last);
+            return Ok(last.clone());
         }
         if let Some(exact) = runs.iter().find(|r| r.id == wanted) {
             return Ok(exact.clone());
@@ -425,7 +427,10 @@ pub(crate) mod tests {
         for wanted in [run.id.as_str(), run.words(), &run.id[..run.id.len() - 2]] {
             assert_eq!(lab.run_named(wanted).unwrap(), run, "{wanted}");
         }
-        assert_eq!(lab.run_named("latest").unwrap().id, run.id.clone().max(other.id));
+        let latest = run.id.clone().max(other.id);
+        assert_eq!(lab.run_named("latest").unwrap().id, latest);
+        fs::create_dir(lab.folder("runs").join("99991231-235959-just-being-begun")).unwrap();
+        assert_eq!(lab.run_named("latest").unwrap().id, latest, "what is only being begun has nothing to tell");
         assert!(matches!(lab.run_named("20"), Err(StoreError::AmbiguousRun { .. })));
         let error = lab.run_named("nothing").unwrap_err().to_string();
         assert!(error.contains("`nothing`") && error.contains(&run.id), "{error}");

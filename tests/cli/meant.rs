@@ -201,3 +201,20 @@ fn projections_have_other_names_elsewhere() {
     mends("expect", &tuned("\"v_proj\""), "E0304", "on = [value]");
     mends("expect", &tuned("up_proj"), "E0305", "on = [up]");
 }
+
+#[test]
+fn parts_of_a_split_have_names() {
+    mends("split(train = 90%, valid = 10%)", "split(0.9, 0.1)", "E0307", "split(train = 0.9, valid = 0.1)");
+}
+
+#[test]
+fn an_import_that_fails_is_one_problem() {
+    for line in ["use llama\n", "use models.llama\n", "use emberlab.llama\n"] {
+        mends("use std.models.llama\n", line, "E0203", "use std.models.llama\n");
+    }
+}
+
+#[test]
+fn a_list_without_its_brackets_is_one_problem() {
+    helps("metrics = [perplexity] }", "metrics = perplexity, bits_per_byte }", "E0101", "the two are a list");
+}

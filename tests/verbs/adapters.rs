@@ -46,7 +46,22 @@ stage narrow : next_token {
 
 stage older : next_token { model = other, tokenizer = pieces, data = stories.train, budget = 2 steps, batch = 4 documents }
 
-stage adapted : next_token { init = older, adapter = lora(), data = stories.train, budget = 2 steps, batch = 4 documents }
+stage adapted : next_token {
+  init      = older
+  adapter   = lora(rank = 4, on = [query, value, output, up, down])
+  data      = stories.train
+  budget    = 4 steps
+  batch     = 4 documents
+  optimizer = adamw(lr = 1e-2)
+}
+
+stage lengthened : next_token {
+  init    = older
+  adapter = lora(rank = 2, on = [query], magnitude = true)
+  data    = stories.train
+  budget  = 2 steps
+  batch   = 4 documents
+}
 
 eval answers { of = [pretrain, tuned], on = questions.test, metrics = [token_f1], limit = 2 }
 "#;
@@ -75,7 +90,7 @@ fn find<'a>(weights: &'a [Named<'static>], name: &str) -> &'a Named<'static> {
 fn a_stage_with_adapters_runs_once_and_is_then_cached() {
     let (at, record) = ran();
     let stages = record["stages"].as_object().unwrap();
-    assert_eq!(stages.len(), 5);
+    assert_eq!(stages.len(), 6);
     assert!(stages.values().all(|s| s["cached"] == false), "{stages:?}");
     assert_ne!(stages["tuned"]["weights_hash"], stages["pretrain"]["weights_hash"]);
     let again = json(at, &RUN);
@@ -148,19 +163,49 @@ fn what_peft_has_no_adapters_for_is_refused() {
     let none = exp(at, &["export", "latest.pretrain", "--adapter", "--to", "none"]);
     assert_eq!(none.code, 2, "{}", none.err);
     assert!(none.err.contains("`pretrain` has no adapters"), "{}", none.err);
-    let gpt2 = exp(at, &["export", "latest.adapted", "--adapter", "--to", "none"]);
-    assert_eq!(gpt2.code, 2, "{}", gpt2.err);
-    assert!(gpt2.err.contains("holds queries, keys and values as one matrix"), "{}", gpt2.err);
-    assert!(gpt2.err.contains("leave `--adapter` out"), "{}", gpt2.err);
+    let one = exp(at, &["export", "latest.lengthened", "--adapter", "--to", "none"]);
+    assert_eq!(one.code, 2, "{}", one.err);
+    assert!(one.err.contains("holds queries, keys and values as one matrix"), "{}", one.err);
+    assert!(one.err.contains("adapt all three or none of them"), "{}", one.err);
     assert!(!at.join("none").exists());
-    assert_eq!(exp(at, &["export", "latest.adapted", "--to", "merged"]).code, 0);
+    assert_eq!(exp(at, &["export", "latest.lengthened", "--to", "merged"]).code, 0);
+}
+
+#[test]
+fn adapters_of_gpt2_are_those_of_its_joint_matrix() {
+    let (at, _) = ran();
+    let told = json(at, &["export", "latest.adapted", "--adapter", "--to", "adapted", "--format", "json"]);
+    assert_eq!(told["adapter"], "LoRA");
+    let config = read(&at.join("adapted/adapter_config.json"));
+    assert_eq!(config["target_modules"], json!(["c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"]));
+    assert_eq!((&config["r"], &config["lora_alpha"], &config["fan_in_fan_out"]), (&json!(4), &json!(8), &json!(true)));
+    // Two of three stand in one: twice the rank, and twice the `alpha` over it.
+    assert_eq!((&config["rank_pattern"], &config["alpha_pattern"]), (&json!({"c_attn": 8}), &json!({"c_attn": 16})));
+    let weights = read_weights(&at.join("adapted/adapter_model.safetensors")).unwrap();
+    assert_eq!(weights.len(), 8);
+    let block = "base_model.model.transformer.h.0";
+    assert_eq!(find(&weights, &format!("{block}.attn.c_attn.lora_A.weight")).shape, [8, 32]);
+    assert_eq!(find(&weights, &format!("{block}.mlp.c_fc.lora_B.weight")).shape, [64, 4]);
+    let up = find(&weights, &format!("{block}.attn.c_attn.lora_B.weight"));
+    assert_eq!(up.shape, [96, 8]);
+    for (row, numbers) in up.numbers.chunks_exact(8).enumerate() {
+        let (query, value) = numbers.split_at(4);
+        let used = [row < 32, row >= 64];
+        for (part, used) in [query, value].into_iter().zip(used) {
+            assert!(used || part.iter().all(|x| *x == 0.0), "row {row}: {numbers:?}");
+        }
+    }
+    assert!(up.numbers.iter().any(|x| *x != 0.0), "something was learnt");
 }
 
 #[test]
 fn adapters_of_nothing_and_of_fresh_weights_are_refused() {
     let wrong = [
         ("lora(rank = 4)", "lora(on = [])"),
-        ("init = older, adapter", "model = other, tokenizer = pieces, adapter"),
+        (
+            "init      = older\n  adapter   = lora(rank = 4,",
+            "model = other\n  tokenizer = pieces\n  adapter = lora(rank = 4,",
+        ),
         (", magnitude = true", ""),
     ];
     let stages = wrong.iter().fold(STAGES.to_owned(), |stages, (right, wrong)| stages.replace(right, wrong));

@@ -81,3 +81,21 @@ fn an_eval_without_items_is_told_before_anything_is_trained() {
     assert_eq!(ran.code, 3, "{}", ran.err);
     assert!(ran.err.contains("`one.test` has no documents") && !ran.err.contains("stage_started"), "{}", ran.err);
 }
+
+#[test]
+fn a_training_that_diverged_says_so() {
+    let stage = |lr: &str| {
+        format!(
+            "\nstage wild : next_token {{ model = teller, tokenizer = pieces, data = stories.train, budget = 12 steps, batch = 8 \
+             documents, optimizer = adamw(lr = {lr}), schedule = constant(warmup = 0 steps) }}\n"
+        )
+    };
+    let words = ["run", "small.exp", "--device", "cpu", "--format", "json"];
+    let place = folder(&stage("10.0"));
+    let ran = exp(place.path(), &words);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("worse than guessing among its 384 tokens (5.95)"), "{}", ran.err);
+    assert!(ran.out.contains("the training diverged"), "the record keeps it: {}", ran.out);
+    let tame = exp(folder(&stage("1e-3")).path(), &words);
+    assert!(tame.code == 0 && !tame.err.contains("guessing"), "{}", tame.err);
+}

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::{RUN, STAGES, command, exp, folder, json};
+use emberlab::store::{Attempt, Lease};
 use serde_json::Value as Json;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -153,4 +154,32 @@ fn a_reproduction_goes_on_where_it_was_stopped() {
     let verdict: Json = serde_json::from_str(&again.out).unwrap();
     assert_eq!(verdict["level"], "bitwise", "{verdict} {record}");
     assert_eq!(std::fs::read_dir(at.join("again/.emberlab/runs")).unwrap().count(), 1, "it is one run");
+}
+
+#[test]
+fn the_report_of_a_killed_run_says_that_it_stopped() {
+    let place = folder(STAGES);
+    let mut child = until(place.path(), &WATCHED, |e| e["event"] == "checkpoint");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let told = exp(place.path(), &["report", "latest", "--out", "killed.html"]);
+    assert_eq!(told.code, 0, "{}", told.err);
+    let page = std::fs::read_to_string(place.path().join("killed.html")).unwrap();
+    assert!(page.contains(">stopped<") && !page.contains(">running<"), "the status is the true one");
+}
+
+#[test]
+fn another_process_at_the_same_work_is_named_while_it_is_waited_for() {
+    let place = folder(STAGES);
+    let plan = json(place.path(), &["plan", "small.exp", "--format", "json"]);
+    let stories = plan["datasets"].as_array().unwrap().iter().find(|d| d["name"] == "stories").unwrap();
+    let hash = stories["hash"].as_str().unwrap();
+    let lock = place.path().join(format!(".emberlab/locks/dataset-{hash}.lock"));
+    let Attempt::Taken(lease) = Lease::attempt(&lock).unwrap() else { panic!("nobody else is here") };
+    let wanted = format!("waiting for dataset `stories`, which process {} on ", std::process::id());
+    let mut child = until(place.path(), &WATCHED, |e| {
+        e["event"] == "notice" && e["text"].as_str().is_some_and(|text| text.starts_with(&wanted))
+    });
+    drop(lease);
+    assert!(child.wait().unwrap().success(), "it goes on once it may");
 }
