@@ -32,7 +32,7 @@ enum Store {
 
 impl Cache {
     /// Attention on a device looks at a multiple of this many columns, so that kernels see few shapes.
-    const STEP: usize = 64;
+    pub const STEP: usize = 64;
 
     /// Room for `columns` of as many texts as there are in `first`: the columns of padding before each.
     pub fn new(decoder: &Decoder, columns: usize, first: Vec<usize>) -> Cache {

@@ -8,6 +8,7 @@ use super::head::capped;
 use super::host::product;
 use super::pass::Pass;
 use super::sampler::{Sampler, Seen};
+use crate::plan::{CACHE_BYTES, READ_AT_ONCE};
 use crate::random::Stream;
 use burn::tensor::{Tensor, TensorData};
 use std::rc::Rc;
@@ -169,7 +170,10 @@ impl Decoder {
             true => prompts.iter().map(|prompt| Seen::of(prompt)).collect(),
             false => vec![Seen::default(); prompts.len()],
         };
-        for group in order.chunks(options.batch.max(1)) {
+        let mut rest = order.as_slice();
+        while !rest.is_empty() {
+            let (group, after) = rest.split_at(self.texts_at_once(rest, &cut, options));
+            rest = after;
             let batch = self.generate_batch(group, &cut, &mut seen, 0, options, listener)?;
             let mut interrupted = batch.iter().any(|text| text.finish == Finish::Interrupted);
             for (i, mut generated) in group.iter().zip(batch) {
@@ -185,6 +189,18 @@ impl Decoder {
             }
         }
         Ok(results)
+    }
+
+    /// How many of the texts in `order`, the shortest first, are worked on together: as many as the options say, and as have
+    /// cached keys and values within [`CACHE_BYTES`].
+    fn texts_at_once(&self, order: &[usize], prompts: &[&[u32]], options: &GenerateOptions) -> usize {
+        let a = &self.architecture;
+        let column = 2 * a.layers * a.kv_heads * a.head_dim * size_of::<f32>();
+        let fits = |(before, i): &(usize, &usize)| {
+            let columns = (prompts[**i].len() + options.max_tokens).min(a.context);
+            (before + 1).saturating_mul(columns).saturating_mul(column) <= CACHE_BYTES
+        };
+        order.iter().take(options.batch).enumerate().take_while(fits).count().clamp(1, order.len().max(1))
     }
 
     /// Goes on with a text that has filled the context. Cached keys know their positions, so what stays is read again.
@@ -300,6 +316,17 @@ impl Decoder {
         let sampler = options.sampler();
         let streams: Vec<Stream> = group.iter().map(|i| Stream::new(options.seed, &format!("generate/{i}"))).collect();
         let mut width = ids.len() / batch.max(1);
+        let piece = (READ_AT_ONCE / batch.max(1)).max(Cache::STEP);
+        while steps > 0 && width > piece {
+            // A long prompt is read in pieces, so that few queries have scores at once.
+            let columns =
+                |from: usize, to: usize| ids.chunks_exact(width).flat_map(|row| row[from..to].to_vec()).collect();
+            let (first, rest): (Vec<u32>, Vec<u32>) = (columns(0, piece), columns(piece, width));
+            let input = self.cached_input(&first, batch, piece, cache.used(), &pads, cache);
+            pass.blocks(pass.embed(&input), &input, Some(&mut *cache), None);
+            cache.fill(piece);
+            (ids, width) = (rest, width - piece);
+        }
         for step in 0..steps {
             let input = self.cached_input(&ids, batch, width, cache.used(), &pads, cache);
             let hidden = pass.blocks(pass.embed(&input), &input, Some(&mut *cache), None);

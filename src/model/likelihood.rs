@@ -3,6 +3,7 @@
 use super::decoder::{Decoder, check_tokens};
 use super::error::ModelError;
 use super::head::head_logprobs;
+use crate::plan::TOKENS_AT_ONCE;
 
 /// A stretch of a sequence that goes through the network at once.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -52,10 +53,15 @@ impl Decoder {
             sequences.iter().map(|sequence| vec![0.0; sequence.len().saturating_sub(1)]).collect();
         let leaves = self.params.leaves(&self.layout);
         let head = self.head(&leaves);
-        for group in windows.chunks(batch.max(1)) {
-            let time = group.iter().map(|window| window.len).max().unwrap_or(0);
-            // Few different lengths mean few kernels to compile.
-            let time = time.next_multiple_of(16).min(context);
+        // Few different lengths mean few kernels to compile.
+        let padded = |window: &Window| window.len.next_multiple_of(16).min(context);
+        let mut rest = windows.as_slice();
+        while !rest.is_empty() {
+            let group = rest[..rest.len().min(batch)].iter().enumerate();
+            let fitting = group.take_while(|(i, window)| (i + 1) * padded(window) <= TOKENS_AT_ONCE).count();
+            let (group, after) = rest.split_at(fitting.max(1));
+            rest = after;
+            let time = group.iter().map(padded).max().unwrap_or(0);
             let (mut ids, mut targets) = (Vec::new(), Vec::new());
             for window in group {
                 let sequence = &sequences[window.sequence];

@@ -1,6 +1,7 @@
 //! Sums over a plan, and over the plans of a sweep.
 
 use super::graph::{Digest, Known, Plan, PlannedStage};
+use super::judging::judging;
 use super::status::Statuses;
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ pub struct Totals {
     pub tokens: Known<u64>,
     pub steps: Known<u64>,
     pub flops: Known<f64>,
-    /// The stage that needs most; stages run one after another.
+    /// The stage or the judgement that needs most; they run one after another.
     pub memory_bytes: Known<u64>,
     pub disk_bytes: Known<u64>,
     pub seconds: Known<f64>,
@@ -25,6 +26,7 @@ pub fn totals(plan: &Plan, statuses: &Statuses) -> Totals {
     let stages = plan.stages.len() as u64;
     let cached = stages - waiting.len() as u64;
     let Sums { tokens, steps, flops, memory_bytes, disk_bytes, seconds } = sums(&waiting);
+    let memory_bytes = memory_bytes.and_then(|trained| judged(plan, statuses).map(|judged| trained.max(judged)));
     Totals { stages, cached, tokens, steps, flops, memory_bytes, disk_bytes, seconds }
 }
 
@@ -80,6 +82,18 @@ pub fn price(points: &[(Plan, Statuses)]) -> Price {
         memory_bytes,
         unshared_flops: sums(&all.iter().map(|(s, _)| *s).collect::<Vec<_>>()).flops,
     }
+}
+
+/// Bytes that the judgements which are still to be made need at most, one at a time.
+fn judged(plan: &Plan, statuses: &Statuses) -> Known<u64> {
+    let waiting = plan.evals.iter().filter(|e| !statuses.get(&e.name).is_some_and(|s| s.cached));
+    let mut most = Known::Value(0);
+    for cell in waiting.filter(|eval| eval.unsupported.is_none()).flat_map(|eval| &eval.cells) {
+        let Some(stage) = plan.stages.iter().find(|stage| stage.name == cell.stage) else { continue };
+        let needs = stage.estimate.parts.clone().map(|parts| judging(&stage.model, &parts));
+        most = most.and_then(|most| needs.map(|needs| most.max(needs)));
+    }
+    most
 }
 
 fn is_cached(stage: &PlannedStage, statuses: &Statuses) -> bool {

@@ -6,7 +6,7 @@ use super::{Failure, Model, Walk};
 use crate::data::Record;
 use crate::evaluate::{self, EvalResult, Item, Options};
 use crate::plan::spec::Dataset;
-use crate::plan::{PlannedCell, PlannedEval};
+use crate::plan::{self, PlannedCell, PlannedEval};
 use crate::store::{Claim, Draft, Estimate, Event, Object, ObjectKind};
 use crate::tokenizer::Chat;
 use indexmap::IndexMap;
@@ -20,8 +20,6 @@ pub const RESULT: &str = "result.json";
 pub const ITEMS: &str = "items.jsonl";
 /// Rows kept for the report.
 const ROWS: usize = 8;
-/// Items judged together.
-const BATCH: usize = 32;
 
 impl Walk<'_> {
     pub(super) fn eval(&mut self, planned: &PlannedEval) -> Result<(), Failure> {
@@ -129,7 +127,7 @@ impl Walk<'_> {
             &mut model,
             Options {
                 seed,
-                batch: BATCH,
+                batch: plan::JUDGED_AT_ONCE,
                 render: &render,
                 dump: Some(&mut file),
                 keep: ROWS,

@@ -26,10 +26,6 @@ pub(super) struct Read {
 
 /// Fields that change no result of a decoder: bookkeeping, training habits of `transformers`, and heads of other tasks.
 const HARMLESS: &[&str] = &[
-    "_name_or_path",
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_num_labels",
     "architectures",
     "attn_implementation",
     "auto_map",
@@ -179,7 +175,8 @@ pub(super) fn decoder(config: &Map<String, Json>, folder: &str) -> Result<Read, 
         Json::Number(n) => n.as_f64() == Some(0.0),
         _ => false,
     };
-    let is_known = |name: &str| used.contains(name) || HARMLESS.contains(&name);
+    // What starts with `_` is bookkeeping of the library that wrote it.
+    let is_known = |name: &str| used.contains(name) || name.starts_with('_') || HARMLESS.contains(&name);
     let unknown =
         config.iter().filter(|(name, value)| !is_known(name) && !off(value)).map(|(n, _)| n.clone()).collect();
     Ok(Read { family: *family, model_type: model_type.to_owned(), decoder, unknown, notes })
