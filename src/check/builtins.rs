@@ -269,7 +269,12 @@ impl Checker<'_> {
         }
         let [range] = args else {
             let text = format!("`{name}` takes one range");
-            self.report(Problem::new(Code::E0307, span, text).help(format!("write `{}`", signature(name))));
+            let mut problem = Problem::new(Code::E0307, span, text).help(format!("write `{}`", signature(name)));
+            if let [low, high] = args {
+                let own = format!("{} .. {}", self.source_text(low.span), self.source_text(high.span));
+                problem = problem.fix(format!("write `{name}({own})`"), low.span.to(high.span), own);
+            }
+            self.report(problem);
             return Value::Error;
         };
         let bounds = self.eval(env, range, &Type::Any);

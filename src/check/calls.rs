@@ -242,8 +242,9 @@ impl Checker<'_> {
                     None => {
                         self.unknown_argument(
                             &id.name,
-                            name,
+                            (name, &arg.value),
                             function.params.iter().map(|p| &*p.name.value),
+                            args,
                             function.name.span,
                         );
                         continue;
@@ -373,18 +374,43 @@ impl Checker<'_> {
         }
     }
 
-    fn unknown_argument<'a>(&mut self, owner: &str, name: &Name, known: impl Iterator<Item = &'a str>, declared: Span) {
+    fn unknown_argument<'a>(
+        &mut self,
+        owner: &str,
+        (name, value): (&Name, &Expr),
+        known: impl Iterator<Item = &'a str>,
+        given: &[Arg],
+        declared: Span,
+    ) {
         let known: Vec<&str> = known.collect();
-        let elsewhere = super::foreign::known_as(&name.value).find(|k| known.contains(&k.ours));
+        let is_given = |ours: &str| given.iter().any(|arg| arg.name.as_ref().is_some_and(|name| &*name.value == ours));
         let mut problem = Problem::new(Code::E0308, name.span, format!("`{owner}` has no argument `{}`", name.value))
             .also(declared, "defined here");
-        if let Some(other) = elsewhere {
-            problem = problem.fix(format!("did you mean `{}`?", other.ours), name.span, other.ours);
+        let number = match &*value.kind {
+            ExprKind::Number(number) if number.unit.is_none() => Some(self.source_text(value.span)),
+            _ => None,
+        };
+        if let Some(other) = super::foreign::known_as(&name.value).find(|k| known.contains(&k.ours)) {
+            problem = match other.instead.map(|instead| super::foreign::with_number(instead, number)) {
+                _ if is_given(other.ours) => problem.help(format!(
+                    "what others call `{}` is `{}` here, which is given already",
+                    name.value, other.ours
+                )),
+                Some((instead, true)) => {
+                    let code = instead.trim_matches('`').to_owned();
+                    problem.fix(format!("write `{code}`"), name.span.to(value.span), code)
+                }
+                Some((instead, false)) => {
+                    problem.help(format!("what others call `{}` is `{}` here: write {instead}", name.value, other.ours))
+                }
+                None => problem.fix(format!("did you mean `{}`?", other.ours), name.span, other.ours),
+            };
+        } else {
+            for near in suggest::similar(&name.value, known.iter().copied().filter(|near| !is_given(near))) {
+                problem = problem.fix(format!("did you mean `{near}`?"), name.span, near);
+            }
         }
-        for near in suggest::similar(&name.value, known.iter().copied()) {
-            problem = problem.fix(format!("did you mean `{near}`?"), name.span, near);
-        }
-        if problem.fixes.is_empty() {
+        if problem.fixes.is_empty() && problem.help.is_none() {
             problem = problem.help(if known.is_empty() {
                 "it takes no arguments".to_owned()
             } else {

@@ -270,8 +270,11 @@ impl Checker<'_> {
                     .iter()
                     .filter_map(|t| if let Type::Quantity(u) = t.bare() { Some(*u) } else { None })
                     .collect();
-                // A whole number counts something sooner than it is a share.
-                units.sort_by_key(|unit| *unit == Unit::Ratio);
+                // A whole number counts something sooner than it is a share, and a small one steps or documents sooner than tokens.
+                let small = n.as_f64() < 10_000.0;
+                units.sort_by_key(|unit| {
+                    (*unit == Unit::Ratio, small && *unit == Unit::Tokens && want.alternatives().len() > 1)
+                });
                 if let Some(first) = units.first() {
                     let text = self.source_text(span);
                     let mut problem = Problem::new(Code::E0313, span, format!("a unit is missing: {wanted} is wanted"))
@@ -379,6 +382,14 @@ impl Checker<'_> {
             && let Some(way) = self.declared_elsewhere(want, text)
         {
             problem = problem.help(way);
+        } else if let Value::Text(text) = &value.value
+            && matches!(want.bare(), Type::Record(schema) if &*self.schema(*schema).name == "template")
+            && !text.contains('{')
+        {
+            problem = problem.help(
+                "templates have names in the library, `use std.chat` and `template = chat.chatml`, or are written as Jinja: \
+                 `template(jinja = r\"{{ … }}\")`",
+            );
         } else if let Some(example) = self.example_for(want, Instead::Value(&value.value, self.source_text(span))) {
             problem = problem.help(example);
         } else if want.alternatives().iter().any(|t| *t.bare() == Type::Bool) {

@@ -90,6 +90,32 @@ const SYMBOLS: &[(&str, &[&str])] = &[
     ("down", &["down_proj", "w2"]),
 ];
 
+/// Names of the library, or of what a stage measures, that others call `name`.
+pub(super) fn names_known_as(name: &str) -> impl Iterator<Item = &'static str> + use<> {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    NAMES.iter().filter(move |(_, theirs)| theirs.contains(&name.as_str())).map(|(ours, _)| *ours)
+}
+
+const NAMES: &[(&str, &[&str])] = &[
+    ("keep", &["filter", "where"]),
+    ("split", &["train_test_split", "random_split"]),
+    ("jsonl", &["json", "load_json", "from_json"]),
+    ("text", &["load_text", "txt", "textfile", "text_file"]),
+    ("dedup", &["deduplicate", "drop_duplicates", "unique", "distinct"]),
+    ("take", &["head", "limit", "first"]),
+    ("perplexity", &["ppl", "loss", "nll", "cross_entropy"]),
+    ("bits_per_byte", &["bpb"]),
+    ("exact_match", &["em", "accuracy", "acc"]),
+    ("token_f1", &["f1", "squad_f1"]),
+    ("rouge_l", &["rouge", "rougel"]),
+    ("rouge_1", &["rouge1"]),
+    ("rouge_2", &["rouge2"]),
+    ("valid", &["valid_loss", "val_loss", "eval_loss", "validation_loss", "val", "validation"]),
+    ("train", &["train_loss", "training_loss"]),
+    ("log", &["loguniform", "log_uniform", "logspace", "qloguniform"]),
+    ("linear", &["uniform", "linspace"]),
+];
+
 /// The variant of a kind of item that others call `name`.
 pub(super) fn variant_known_as(kind: Kind, name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
@@ -121,11 +147,11 @@ const VARIANTS: &[(Kind, &str, &[&str])] = &[
     (Kind::Stage, "reward_model", &["rm", "reward", "reward_modeling"]),
     (Kind::Stage, "ppo", &["rlhf", "rl"]),
     (Kind::Stage, "pretrained", &["hf", "huggingface", "hub", "load", "checkpoint"]),
-    (Kind::Tokenizer, "bpe", &["byte_bpe", "bytelevel", "byte_level", "bbpe", "gpt2", "tiktoken"]),
+    (Kind::Tokenizer, "bpe", &["byte_bpe", "bytelevel", "byte_level", "bbpe"]),
     (Kind::Tokenizer, "wordpiece", &["word_piece", "bert"]),
     (Kind::Tokenizer, "characters", &["char", "chars", "character"]),
     (Kind::Tokenizer, "tokenizer_json", &["pretrained", "hf", "huggingface", "json", "hub"]),
-    (Kind::Model, "decoder", &["transformer", "gpt", "gpt2", "llama", "causal_lm", "lm", "decoder_only"]),
+    (Kind::Model, "decoder", &["transformer", "causal_lm", "lm", "decoder_only"]),
 ];
 
 /// The truth value that other languages write as `word`.
@@ -365,6 +391,10 @@ const TABLE: &[Row] = &[
     other("on", &["target_modules", "lora_target_modules", "lora_target"], "`on = [query, value]`"),
     same("rank_stabilized", &["use_rslora", "rslora"]),
     same("magnitude", &["use_dora", "dora"]),
+    // Steps of datasets.
+    same("near", &["threshold", "similarity", "jaccard_threshold"]),
+    same("prompt", &["input", "instruction", "question", "prompt_field", "input_field"]),
+    same("response", &["output", "answer", "completion", "target", "response_field", "output_field"]),
     // Optimisers and schedules.
     same("lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
     same("optimizer.lr", &["learning_rate", "max_lr", "peak_lr", "base_lr"]),
@@ -429,6 +459,8 @@ const TABLE: &[Row] = &[
     other("checkpoint", &["save_steps", "save_interval", "ckpt_interval", "save_every"], "`checkpoint = «500» steps`"),
     same("checkpoints", &["save_total_limit", "keep_last", "keep_last_n", "max_checkpoints"]),
     same("template", &["chat_template", "prompt_template", "prompt_format"]),
+    same("search", &["method", "strategy", "algorithm", "sampler"]),
+    same("minimize", &["metric", "objective"]),
     same("seed", &["random_seed", "random_state", "manual_seed", "data_seed", "rng_seed"]),
     // Data, tokenizers and judgement.
     same("files", &["path", "paths", "data_files", "data_path", "file", "pattern"]),

@@ -255,8 +255,15 @@ impl Checker<'_> {
             problem = problem.fix(format!("did you mean `{near}`?"), variant.span, near);
         }
         if problem.fixes.is_empty() {
-            let known: Vec<&str> = known.iter().map(|k| &**k).collect();
-            problem = problem.help(format!("there are {}", known.join(", ")));
+            let names: Vec<&str> = known.iter().map(|k| &**k).collect();
+            problem = problem.help(match (kind, self.import_of(module, &variant.value.to_ascii_lowercase())) {
+                (Kind::Model, Some(import)) => format!(
+                    "a preset is what a model is made `from`: {}, then `model NAME from {}.tiny`, or another of its sizes",
+                    import.title,
+                    variant.value.to_ascii_lowercase()
+                ),
+                _ => format!("there are {}", names.join(", ")),
+            });
         }
         self.report(problem);
         None
@@ -522,6 +529,7 @@ impl Checker<'_> {
 
     /// A condition over measured values.
     fn condition(&mut self, env: &Env, condition: &Expr) -> Option<crate::types::core::Core> {
+        self.decided(env, condition);
         let value = self.eval(env, condition, &Type::Any);
         match &value.value {
             Value::Error => None,
@@ -552,11 +560,12 @@ impl Checker<'_> {
             let Some(name) = field.path.first() else { continue };
             if &*name.value != "confidence" || field.path.len() > 1 {
                 let text = format!("a claim has no `{}`", name.value);
-                let problem = Problem::new(Code::E0301, name.span, text).fix(
-                    "did you mean `confidence`?",
-                    name.span,
-                    "confidence",
-                );
+                let mut problem = Problem::new(Code::E0301, name.span, text)
+                    .help("a claim has a `confidence`: a level of error of 5 % is `confidence = 95%`");
+                // A level of error, `p = 0.05`, is the other way round.
+                for near in suggest::similar(&name.value, ["confidence"]) {
+                    problem = problem.fix("did you mean `confidence`?", name.span, near);
+                }
                 self.report(problem);
                 continue;
             }

@@ -3,9 +3,9 @@
 use super::{Checker, Env};
 use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::Span;
-use crate::syntax::ast::{Kind, Name};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Kind, Name};
 use crate::types::core::Core;
-use crate::types::{ItemId, Later, Phase, RecordId, Traced, Type, Value};
+use crate::types::{ItemId, Later, Phase, RecordId, Traced, Type, Unit, Value};
 use std::sync::Arc;
 
 /// What is measured on training and on validation data.
@@ -133,6 +133,11 @@ impl Checker<'_> {
     /// `answers.tuned`, or `answers.rouge_l` when only one stage is judged.
     fn eval_part(&mut self, id: &ItemId, record: RecordId, name: &Name, span: Span) -> Option<Value> {
         let stages = self.judged(record);
+        // What is wrong with a stage that it judges has been told.
+        let of = self.field(record, &Arc::from("of"), span);
+        if of.is_error() || matches!(&of.value, Value::List(items) if items.iter().any(Traced::is_error)) {
+            return Some(Value::Error);
+        }
         let eval: Arc<str> = Arc::from(self.item_name(id));
         if stages.iter().any(|s| **s == *name.value || s.rsplit('.').next() == Some(&*name.value)) {
             return Some(Value::Measures(Arc::new(vec![eval, name.value.clone()])));
@@ -264,4 +269,54 @@ impl Checker<'_> {
     fn measured(&self, path: Vec<String>) -> Value {
         Value::Later(Arc::new(Later { core: Core::Measure(path), ty: Type::Float, phase: Phase::Measured }))
     }
+
+    /// Warns of a measurement compared with what lies outside its scale: a `rouge_l` above 30 rather than 30 %.
+    pub(super) fn decided(&mut self, env: &Env, condition: &Expr) {
+        let ExprKind::Binary(op, left, right) = &*condition.kind else { return };
+        if matches!(op.value, BinaryOp::And | BinaryOp::Or) {
+            self.decided(env, left);
+            self.decided(env, right);
+            return;
+        }
+        let below = match op.value {
+            BinaryOp::Less | BinaryOp::LessEqual => true,
+            BinaryOp::Greater | BinaryOp::GreaterEqual => false,
+            _ => return,
+        };
+        let ([l, r], _) = self.quietly(|this| [left, right].map(|side| this.eval(env, side, &Type::Any)));
+        // With the measurement on the left.
+        let (measure, number, below) = match (&l.value, &r.value) {
+            (Value::Later(later), Value::Number(n, _)) => (later, *n, below),
+            (Value::Number(n, _), Value::Later(later)) => (later, *n, !below),
+            _ => return,
+        };
+        let Core::Measure(path) = &measure.core else { return };
+        let Some(metric) = path.last() else { return };
+        let Some((_, (low, high))) = SCALES.iter().find(|(names, _)| names.contains(&metric.as_str())) else { return };
+        let x = number.as_f64();
+        let (never, always) = if below { (x < *low, x > *high) } else { (x > *high, x < *low) };
+        if !never && !always {
+            return;
+        }
+        let scale = if high.is_finite() { format!("between {low} and {high}") } else { format!("at {low} or above") };
+        let mut problem = Problem::new(
+            Code::W1018,
+            condition.span,
+            format!("this {} holds: `{metric}` lies {scale}", if never { "never" } else { "always" }),
+        )
+        .label("decided before anything is measured");
+        let side = if matches!(l.value, Value::Number(..)) { &l } else { &r };
+        let text = self.source_text(side.span);
+        if *high == 1.0 && x > 1.0 && x <= 100.0 && matches!(side.value, Value::Number(_, Unit::One)) {
+            problem = problem.fix(format!("write `{text}%`"), side.span, format!("{text}%"));
+        }
+        self.report(problem);
+    }
 }
+
+/// Between which values metrics lie.
+const SCALES: [(&[&str], (f64, f64)); 3] = [
+    (&["rouge_1", "rouge_2", "rouge_l", "token_f1", "exact_match"], (0.0, 1.0)),
+    (&["perplexity"], (1.0, f64::INFINITY)),
+    (&["bits_per_byte", "loss"], (0.0, f64::INFINITY)),
+];

@@ -24,9 +24,20 @@ pub(crate) struct Deferred {
     kind: Attempt,
 }
 
+/// A field that is set beside the one in question, and the schema whose call makes its value.
+struct Taken {
+    field: Arc<str>,
+    made: Option<Arc<str>>,
+}
+
+/// Whether a field is set.
+fn is_set(taken: &[Taken], field: &str) -> bool {
+    taken.iter().any(|t| *t.field == *field)
+}
+
 enum Attempt {
     Name { env: Env, name: Arc<str>, span: Span, want: Type },
-    Field { schema: SchemaId, head: Name, setting: Setting, env: Env, taken: Vec<Arc<str>> },
+    Field { schema: SchemaId, head: Name, setting: Setting, env: Env, taken: Vec<Taken> },
 }
 
 /// What to do about an unknown name or field.
@@ -136,6 +147,14 @@ impl Checker<'_> {
             .filter(|ours| symbols.iter().any(|s| **s == **ours))
             .map(str::to_owned)
             .collect();
+        let called = if called.is_empty() {
+            foreign::names_known_as(name)
+                .filter(|ours| known.iter().any(|k| **k == **ours))
+                .map(str::to_owned)
+                .collect()
+        } else {
+            called
+        };
         let near = match called.is_empty() {
             true => suggest::similar(name, known.iter().map(|k| &**k)).into_iter().map(str::to_owned).collect(),
             false => called,
@@ -144,7 +163,11 @@ impl Checker<'_> {
             .filter(|candidate| {
                 symbols.iter().any(|s| **s == **candidate) || self.would_fit(env, candidate, span, want)
             })
-            .map(|candidate| replace(span, &candidate))
+            .map(|candidate| match candidate.as_str() {
+                // Within a stage its measurements are meant by their losses.
+                "valid" | "train" if measurable(want) => replace(span, &format!("{candidate}.loss")),
+                _ => replace(span, &candidate),
+            })
             .collect()
     }
 
@@ -170,7 +193,9 @@ impl Checker<'_> {
     fn would_fit(&mut self, env: &Env, name: &str, span: Span, want: &Type) -> bool {
         let expr = Expr::new(ExprKind::Name(Arc::from(name)), span);
         let (value, problems) = self.quietly(|this| this.eval_as(env, &expr, want));
-        problems.is_empty() && !value.is_error()
+        // A family is nothing that could be written.
+        let family = matches!(&value.value, Value::Schema(id) if self.schema(*id).is_family);
+        problems.is_empty() && !value.is_error() && !family
     }
 
     /// `name` is no field of `value`.
@@ -268,7 +293,19 @@ impl Checker<'_> {
             .fields
             .iter()
             .filter(|s| s.path.len() == 1)
-            .filter_map(|s| s.path.first().map(|p| p.value.clone()))
+            .filter_map(|s| {
+                let made = match &s.value {
+                    Given::Expr(value) => match &*value.kind {
+                        ExprKind::Call(callee, _) => match &*callee.kind {
+                            ExprKind::Name(name) => Some(name.clone()),
+                            _ => None,
+                        },
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                Some(Taken { field: s.path.first()?.value.clone(), made })
+            })
             .collect();
         self.defer(
             problem,
@@ -281,21 +318,17 @@ impl Checker<'_> {
     }
 
     /// Fields that could have been meant, and where the field belongs if that is another item.
-    fn field_fixes(
-        &mut self,
-        schema: SchemaId,
-        head: &Name,
-        setting: &Setting,
-        env: &Env,
-        taken: &[Arc<str>],
-    ) -> WayOut {
+    fn field_fixes(&mut self, schema: SchemaId, head: &Name, setting: &Setting, env: &Env, taken: &[Taken]) -> WayOut {
         let fields: Vec<_> = self.schema(schema).fields.values().filter(|f| !f.is_final).cloned().collect();
         // A field of a record that this one holds: `lr` in a stage is `optimizer.lr`.
         for field in &fields {
             let Some(name) = self.holder(field, &head.value).map(|h| self.schemas[h].name.clone()) else { continue };
+            // What the field is made with says more than the first that could be.
+            let made = taken.iter().find(|t| t.field == field.name).and_then(|t| t.made.clone());
+            let name = made.unwrap_or(name);
             let way = format!("{}.{}", field.name, head.value);
             let help = format!("`{}` is a field of `{name}`, which is this one's `{}`", head.value, field.name);
-            if taken.contains(&field.name) {
+            if is_set(taken, &field.name) {
                 let help = format!("{help} and set already: write it there");
                 return WayOut { fixes: Vec::new(), help: Some(help), code: Some(Code::E0318) };
             }
@@ -303,6 +336,7 @@ impl Checker<'_> {
         }
         if &*self.schema(schema).name == "sweep"
             && let Given::Expr(values) = &setting.value
+            && (setting.path.len() > 1 || &*head.value == "over")
         {
             return self.axis_outside(setting, values);
         }
@@ -316,7 +350,7 @@ impl Checker<'_> {
             suggest::similar(&head.value, fields.iter().map(|f| &*f.name)).into_iter().map(str::to_owned).collect();
         let mut fixes = Vec::new();
         for candidate in near {
-            if taken.iter().any(|t| **t == *candidate) {
+            if is_set(taken, &candidate) {
                 continue;
             }
             let Some(field) = fields.iter().find(|f| *f.name == *candidate) else { continue };
@@ -365,19 +399,19 @@ impl Checker<'_> {
         head: &Name,
         setting: &Setting,
         env: &Env,
-        taken: &[Arc<str>],
+        taken: &[Taken],
     ) -> Option<WayOut> {
         let mut set = None;
         for known in foreign::known_as(&head.value) {
             let (first, inner) = known.ours.split_once('.').map_or((known.ours, None), |(f, i)| (f, Some(i)));
             let Some(field) = fields.iter().find(|f| *f.name == *first) else { continue };
             let ty = match inner {
-                None if taken.contains(&field.name) => {
+                None if is_set(taken, &field.name) => {
                     set.get_or_insert(known);
                     continue;
                 }
                 None => Some(field.ty.clone()),
-                Some(inner) if taken.contains(&field.name) && self.holder(field, inner).is_some() => {
+                Some(inner) if is_set(taken, &field.name) && self.holder(field, inner).is_some() => {
                     let (theirs, outer) = (&head.value, &field.name);
                     let help = format!(
                         "what others call `{theirs}` is `{inner}` of `{outer}`, which is set already: write it there"
@@ -395,7 +429,7 @@ impl Checker<'_> {
                 Some(instead) => {
                     let (instead, whole) = foreign::with_number(instead, self.number_of(setting));
                     let code = instead.trim_matches('`');
-                    if whole && !taken.iter().any(|t| known.ours.split('.').next() == Some(t)) {
+                    if whole && !known.ours.split('.').next().is_some_and(|field| is_set(taken, field)) {
                         let edits = vec![Edit { span: setting.span, new_text: code.to_owned() }];
                         fixes.push(Fix { title: format!("write `{code}`"), edits });
                     }
@@ -492,6 +526,11 @@ impl Checker<'_> {
         }
         self.report(problem);
     }
+}
+
+/// Whether a measurement may stand where `want` is wanted.
+fn measurable(want: &Type) -> bool {
+    want.alternatives().iter().any(|t| matches!(t.bare(), Type::Any | Type::Measured))
 }
 
 fn replace(span: Span, candidate: &str) -> Fix {

@@ -21,8 +21,8 @@ pub enum DataError {
     TooLarge { place: String, limit: u64 },
     #[error("{place}: this is not a line of JSON ({why}){hint}")]
     NotJson { place: String, why: String, hint: &'static str },
-    #[error("{place}: a line must hold an object such as {{\"text\": …}}, and this one holds {found}")]
-    NotObject { place: String, found: &'static str },
+    #[error("{place}: a line must hold an object such as {{\"text\": …}}, and this one holds {found}{hint}")]
+    NotObject { place: String, found: &'static str, hint: &'static str },
     #[error("{place}: there is no field `{field}` among {present}{}", did_you_mean(.near, ""))]
     NoField { place: String, field: String, near: Vec<String>, present: String },
     #[error("{place}: the field `{field}` must be text, and here it is {found}")]

@@ -114,7 +114,7 @@ fn object(
         if array { "; the file is one JSON array: write a line for each element, as `jq -c '.[]'` does" } else { "" };
     match value {
         Ok(Value::Object(row)) => Ok(row),
-        Ok(other) => Err(DataError::NotObject { place: place(), found: kind(&other) }),
+        Ok(other) => Err(DataError::NotObject { place: place(), found: kind(&other), hint }),
         Err(why) => {
             // The line is known; serde would repeat it as "line 1".
             let why = why.to_string().replace(" at line 1 column ", " at column ");

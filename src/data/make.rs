@@ -239,7 +239,7 @@ fn warnings(report: &Report) -> Vec<String> {
     let documents: u64 = report.splits.values().map(|s| s.documents).sum();
     let why = match documents {
         1 => "the whole dataset is one document, as every file of `text` is unless it says `document = paragraph`",
-        _ => "the dataset is too small for its share",
+        _ => "the dataset has too few documents for its share, or too few that differ: equal ones stay together",
     };
     let empty = report.splits.iter().filter(|(_, s)| s.documents == 0);
     let mut warnings: Vec<String> =

@@ -147,6 +147,7 @@ catalogue! {
     W1015 Warning "muP with heads that grow"
     W1016 Warning "tokenizer is not that of the weights"
     W1017 Warning "too few documents for a split"
+    W1018 Warning "condition decided before anything is measured"
 }
 
 impl Code {

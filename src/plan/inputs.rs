@@ -102,6 +102,9 @@ impl<'a> Inputs<'a> {
             .label("there is nothing to read here");
         match near.first() {
             Some(near) => problem.help(format!("did you mean `{}`?", path::join(path::folder(pattern), near))),
+            None if pattern.contains('~') => problem.help(
+                "`~` is not the home folder here: write the path from the folder of the file, or from the root of the disk",
+            ),
             None => problem.help("paths in a file are relative to its folder, those of `--set` to where you are"),
         }
     }

@@ -104,6 +104,15 @@ impl Walk<'_> {
         };
         self.used(ObjectKind::Tokenizer, &hash, cached)?;
         let trained = Tokenizer::load_as(&object.file(TOKENIZER)?, &planned.spec).map_err(failed)?;
+        if let (false, Some(asked)) = (cached, asked(&planned.spec))
+            && trained.vocab() < asked
+        {
+            self.tell(Event::warning(format!(
+                "tokenizer `{}` has {} of the {asked} entries asked for: its text has no further pairs that are seen often enough",
+                planned.name,
+                trained.vocab()
+            )))?;
+        }
         let figure = |name: &str| object.manifest.facts.pointer(&format!("/figures/{name}")).and_then(|v| v.as_f64());
         let artefact = object.manifest.files.iter().find(|f| f.path == TOKENIZER).map(|f| f.blake3.clone());
         self.tell(Event::TokenizerFinished {
@@ -336,6 +345,14 @@ pub(super) fn data_name(data: &Dataset) -> String {
             None => named.dataset.name.clone(),
         },
         _ => "a dataset".to_owned(),
+    }
+}
+
+/// Entries that a tokenizer which is trained was asked to have.
+fn asked(spec: &spec::Tokenizer) -> Option<usize> {
+    match spec {
+        spec::Tokenizer::Bpe(bpe) => usize::try_from(bpe.vocab).ok(),
+        _ => None,
     }
 }
 

@@ -261,7 +261,8 @@ impl Lower<'_> {
 
 /// Whether a broken piece starts like a block of axes.
 fn is_over(text: &str) -> bool {
-    first_word(text) == "over" && text[4..].trim_start().starts_with('{')
+    // `over = {` is a slip that is told as one.
+    first_word(text) == "over" && text[4..].trim_start().trim_start_matches('=').trim_start().starts_with('{')
 }
 
 /// The text of a broken piece without the blanks at its end, and where it starts in the lowered text.

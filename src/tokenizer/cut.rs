@@ -50,9 +50,35 @@ pub(super) fn cut(text: &str, cutting: Cutting) -> Vec<&str> {
     pieces
 }
 
+/// The text cut within runs of characters of one kind (letters, digits, blanks, others) longer than `longest` bytes.
+pub(super) fn cut_runs(text: &str, longest: usize) -> Vec<&str> {
+    let kind = |c: char| (c.is_alphabetic(), c.is_numeric(), c.is_whitespace());
+    let (mut pieces, mut start, mut run, mut before) = (Vec::new(), 0, 0, None);
+    for (at, c) in text.char_indices() {
+        if before != Some(kind(c)) {
+            (run, before) = (at, Some(kind(c)));
+        }
+        if at + c.len_utf8() - run > longest {
+            pieces.push(&text[start..at]);
+            (start, run) = (at, at);
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_long_runs_are_cut() {
+        assert_eq!(cut_runs("aaaa bbbb", 4), ["aaaa bbbb"]);
+        assert_eq!(cut_runs("aaaaaa 1234567", 4), ["aaaa", "aa 1234", "567"]);
+        let text = "ÄÄÄÄ?".repeat(3);
+        assert_eq!(cut_runs(&text, 4).concat(), text);
+        assert_eq!(cut_runs("", 4), [""]);
+    }
 
     #[test]
     fn the_pieces_are_the_text() {

@@ -46,7 +46,7 @@ pub enum TokenizerError {
     NotPrefix { after: String },
     #[error("{place}: the chat template needs a prompt and a response, and this is a document")]
     NotASample { place: String },
-    #[error("{place}: no token of this sample is trained on, because its response is empty")]
+    #[error("{place}: no token of this sample is trained on: its response is empty, or the template leaves it out")]
     NothingSupervised { place: String },
     #[error("`{file}` could not be read or written: {why}")]
     File { file: String, why: io::Error },

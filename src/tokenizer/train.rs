@@ -1,6 +1,6 @@
 //! Tokenizers as an experiment asks for them.
 
-use super::cut::{Cutting, cut};
+use super::cut::{Cutting, cut, cut_runs};
 use super::{Tokenizer, TokenizerError};
 use crate::data::{DataError, Record, Records};
 use crate::plan::spec;
@@ -17,6 +17,10 @@ pub const UNKNOWN: &str = "<|unk|>";
 /// The most text, in bytes, that BPE counts words in. The table of words grows with the text, and beyond a gigabyte of it
 /// merges no longer change.
 const TRAINING_LIMIT: u64 = 1 << 30;
+
+/// The longest run of letters, of digits, of blanks or of other characters that merges are learnt from whole, in bytes. Counting
+/// the pairs of a word takes time with the square of its length, and nothing is learnt from one of this length.
+const LONGEST_RUN: usize = 1 << 12;
 
 /// Trains or reads a tokenizer. `records` are those of its `train_on` (a pretrained one reads none), in order; `base` is
 /// the experiment's folder.
@@ -87,8 +91,9 @@ fn texts<'a>(
             match records.next()? {
                 Ok(record) => {
                     seen.fetch_add(record.bytes(), std::sync::atomic::Ordering::Relaxed);
-                    let cut: Vec<String> = cut(&record.text, Cutting::Words).into_iter().map(str::to_owned).collect();
-                    pieces = cut.into_iter();
+                    let cut =
+                        cut(&record.text, Cutting::Words).into_iter().flat_map(|piece| cut_runs(piece, LONGEST_RUN));
+                    pieces = cut.map(str::to_owned).collect::<Vec<_>>().into_iter();
                 }
                 Err(error) => {
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

@@ -218,3 +218,76 @@ fn an_import_that_fails_is_one_problem() {
 fn a_list_without_its_brackets_is_one_problem() {
     helps("metrics = [perplexity] }", "metrics = perplexity, bits_per_byte }", "E0101", "the two are a list");
 }
+
+/// The codes of the problems, and every edit that is offered.
+fn offers(old: &str, new: &str) -> (Vec<String>, Vec<String>) {
+    let (problems, _) = told(old, new);
+    let codes = problems.iter().map(|p| p["code"].as_str().unwrap().to_owned()).collect();
+    let fixes = problems.iter().flat_map(|p| p["fixes"].as_array().unwrap());
+    (codes, fixes.filter_map(|f| f["edits"][0]["new_text"].as_str()).map(str::to_owned).collect())
+}
+
+#[test]
+fn no_edit_turns_a_slip_into_something_else() {
+    // A level of error is not a confidence.
+    let claim = "claim better = fluency.pretrain.perplexity < 6 with p = 0.05\n\nexpect";
+    assert_eq!(offers("expect", claim), (vec!["E0301".to_owned()], vec![]));
+    // Python's whole division is no comment.
+    mends("vocab = 1_024 }", "vocab = 2_048 // 2 }", "E0111", "vocab = 2_048 / 2 }");
+    // A preset is no variant.
+    helps("teller from llama.tiny {", "teller : gpt2 {", "E0209", "`model NAME from gpt2.tiny`");
+    let (_, edits) = offers(": bpe {", ": gpt2 {");
+    assert!(!edits.iter().any(|e| e == "bpe"), "{edits:?}");
+}
+
+#[test]
+fn edits_offered_for_foreign_names_can_be_taken() {
+    let eval = |decoding: &str| format!("limit = 3, decoding = {decoding}, of = [pretrain]");
+    mends("of = [pretrain]", &eval("greedy(max_new_tokens = 16)"), "E0308", "greedy(max_tokens = 16 tokens)");
+    helps("of = [pretrain]", &eval("sampling(temperature = 0.5, do_sample = true)"), "E0308", "which is given already");
+    mends("  batch     = 1_024 tokens\n", "  until = valid_loss < 1\n", "E0201", "until = valid.loss < 1");
+    let warmup = "  schedule = cosine()\n  warmup = 10 steps\n";
+    helps("  batch     = 1_024 tokens\n", warmup, "E0318", "`warmup` is a field of `cosine`");
+    let sweep = "sweep rates {\n  over { pretrain.optimizer.lr in log(1e-4, 1e-2) }\n  minimize = pretrain.valid.loss\n}\nexpect";
+    mends("expect", sweep, "E0307", "in log(1e-4 .. 1e-2)");
+    mends("expect", &sweep.replace("over {", "over = {").replace("1e-4, ", "1e-4 .. "), "E0111", "  over  { pretrain");
+    mends("|> split", "|> dedup(threshold = 0.8) |> split", "E0308", "dedup(near = 0.8)");
+    mends("metrics = [perplexity]", "metrics = [ppl]", "E0201", "metrics = [perplexity]");
+}
+
+#[test]
+fn numbers_are_read_as_people_write_them() {
+    mends("= 250 steps", "= 1,000 steps", "E0108", "budget    = 1_000 steps");
+    mends("= 1_024 tokens\n", "= 1,048,576 tokens\n", "E0108", "batch     = 1_048_576 tokens");
+    mends("= 1_024 tokens\n", "= 10K tokens\n", "E0108", "batch     = 10k tokens");
+    mends("= 250 steps", "= 80", "E0313", "budget    = 80 steps");
+    mends("= 1_024 tokens\n", "= 8\n", "E0313", "batch     = 8 documents");
+    assert_eq!(offers("vocab = 1_024 }", "vocab = ${size} }").1, ["size"]);
+}
+
+#[test]
+fn a_variant_that_is_not_there_leaves_no_echo_in_what_judges_it() {
+    mends(": next_token {", ": clm {", "E0209", "stage pretrain : next_token {");
+}
+
+#[test]
+fn a_condition_outside_the_scale_of_its_metric_is_told() {
+    let folder = |expect: &str| {
+        let text = WHOLE.replacen("expect fluency.pretrain.perplexity < 6", expect, 1);
+        let document = Folder::with(&[("a.exp", &text)]).exp("check a.exp --format json").json();
+        document["problems"].as_array().unwrap().clone()
+    };
+    for (expect, said) in [
+        ("expect fluency.pretrain.perplexity < 0.5", Some("this never holds")),
+        ("expect fluency.pretrain.perplexity > 0.5", Some("this always holds")),
+        ("expect 0.5 > fluency.pretrain.perplexity", Some("this never holds")),
+        ("expect fluency.pretrain.perplexity < 50", None),
+    ] {
+        let problems = folder(expect);
+        let found = problems.iter().find(|p| p["code"] == "W1018").and_then(|p| p["message"].as_str());
+        match said {
+            Some(said) => assert!(found.is_some_and(|f| f.contains(said)), "{expect}: {problems:#?}"),
+            None => assert!(found.is_none(), "{expect}: {problems:#?}"),
+        }
+    }
+}

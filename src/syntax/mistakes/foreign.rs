@@ -123,7 +123,7 @@ fn path(place: &Place<'_>) -> Option<Mistake> {
 }
 
 fn comment(place: &Place<'_>) -> Option<Mistake> {
-    let slash = if place.starts("//") || place.starts("/*") {
+    let slash = if place.starts("//") || place.starts("/*") || place.starts("--") && place.behind_value() {
         place.at
     } else if place.starts("/") && place.text[..place.at].ends_with('/')
         || place.starts("*") && place.text[..place.at].ends_with('/')
@@ -135,6 +135,15 @@ fn comment(place: &Place<'_>) -> Option<Mistake> {
     let line = &place.text[slash..];
     let line = &line[..line.find(['\n', '\r']).unwrap_or(line.len())];
     let mistake = Mistake::new(Code::E0111, slash..slash + 2, "comments start with `#`");
+    // `4 // 2`: Python's division to a whole number, rather than a comment of one word.
+    let word = line[2..].trim();
+    if line.starts_with("//") && word.starts_with(|c: char| c.is_ascii_digit() || c == '(') && !word.contains(' ') {
+        return Some(mistake.help("a division is written `/`; `floor(a / b)` is whole").fix(
+            "write `/`",
+            slash..slash + 2,
+            "/",
+        ));
+    }
     if let (true, Some(close)) = (line.starts_with("/*"), line.find("*/")) {
         let comment = line[2..close].trim();
         let behind = line[close + 2..].trim();
@@ -296,6 +305,22 @@ fn jinja(place: &Place<'_>) -> Option<Mistake> {
 }
 
 fn braces(place: &Place<'_>) -> Option<Mistake> {
+    if place.starts("{") && place.text[..place.at].ends_with('$') {
+        let inside = place.rest()[1..].split('}').next().unwrap_or("");
+        let (start, end) = (place.at - 1, place.at + inside.len() + 2);
+        let plain = !inside.is_empty() && inside.chars().all(|c| goes_on_word(c) || c == '.');
+        let mistake = Mistake::new(Code::E0111, start..place.at + 1, "a value is named as it is, without `${…}`")
+            .help("in a text a hole is `{name}`");
+        let whole = plain && end <= place.text.len();
+        return Some(if whole { mistake.fix(format!("write `{inside}`"), start..end, inside) } else { mistake });
+    }
+    if place.starts("=") && place.before() == "over" && place.rest()[1..].trim_start().starts_with('{') {
+        return Some(
+            Mistake::new(Code::E0111, place.here(1), "axes stand in a block, without `=`")
+                .help("write `over { path in [a, b] }`")
+                .fix("remove `=`", place.here(1), ""),
+        );
+    }
     if place.wants_value() && place.starts("{") {
         return Some(
             Mistake::new(Code::E0111, place.here(1), "a value is not written in braces")

@@ -17,6 +17,7 @@ pub fn find(place: &Place<'_>) -> Option<Mistake> {
         .or_else(|| assignment(place))
         .or_else(|| reserved(place))
         .or_else(|| number(place))
+        .or_else(|| multiplier(place))
         .or_else(|| two_commas(place))
         .or_else(|| comma(place))
         .or_else(|| semicolon(place))
@@ -186,10 +187,14 @@ fn item_as_value(place: &Place<'_>) -> Option<Mistake> {
         variant => format!("{kind} {name} : {variant} {{ … }}"),
     };
     Some(
-        Mistake::new(Code::E0111, place.here(1), format!("a {kind} is declared with braces"))
-            .label("no value stands here")
-            .help(format!("write `{form}`, with a line for each field; only datasets are values"))
-            .ends(),
+        Mistake::new(
+            Code::E0111,
+            place.here(1),
+            format!("{} {kind} is declared with braces", if kind.starts_with('e') { "an" } else { "a" }),
+        )
+        .label("no value stands here")
+        .help(format!("write `{form}`, with a line for each field; only datasets are values"))
+        .ends(),
     )
 }
 
@@ -333,6 +338,32 @@ fn number(place: &Place<'_>) -> Option<Mistake> {
         }
     }
     None
+}
+
+/// `10K tokens`: a multiplier in the wrong case, which was read as a unit.
+fn multiplier(place: &Place<'_>) -> Option<Mistake> {
+    let before = place.before();
+    let letter = before.chars().next_back().filter(|c| matches!(c, 'K' | 'm' | 'b'))?;
+    let number = before[..before.len() - 1].trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '.'));
+    let digits = number.len() < before.len() - 1 && !number.ends_with(goes_on_word);
+    if !digits || before.len() == place.at || !place.rest().starts_with(starts_word) {
+        return None;
+    }
+    let (own, at) = (
+        if letter == 'K' {
+            "k"
+        } else if letter == 'm' {
+            "M"
+        } else {
+            "B"
+        },
+        before.len() - 1,
+    );
+    Some(
+        Mistake::new(Code::E0108, at..at + 1, format!("`{letter}` multiplies nothing"))
+            .help("there are k (1,000), M (a million), B, T and Ki, Mi, Gi, Ti")
+            .fix(format!("write `{own}`"), at..at + 1, own),
+    )
 }
 
 fn two_commas(place: &Place<'_>) -> Option<Mistake> {
