@@ -9,6 +9,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod bf16;
 mod clip;
 mod decode;
 mod eigen;
@@ -29,6 +30,7 @@ pub use activation::{
 };
 pub use adamw::{Adamw, adamw};
 pub use attention::{Dropout, Heads, View, attention, attention_back};
+pub use bf16::{bf16_is_native, matmul_bf16, round_bf16};
 pub use clip::{scale, sum_of_squares};
 pub use decode::{CacheShape, attend, log_total};
 pub use eigen::eigenvectors;
