@@ -9,7 +9,9 @@
 //! largest is infinite; NaN stays NaN. Subnormal numbers count as zeros where the instruction is used, which is how it is
 //! defined, and so do sums that are subnormal.
 
-use crate::matmul::{ALONE, Matrix, matmul};
+use crate::SMALL;
+use crate::lanes::vectorised;
+use crate::matmul::{Matrix, matmul};
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]
@@ -23,8 +25,8 @@ pub fn bf16_is_native() -> bool {
     false
 }
 
-/// `left` times `right`, row by row, of their numbers rounded to bf16; sums are f32. With all threads, whose count does
-/// not change the result.
+/// `left` times `right`, row by row, of their numbers rounded to bf16: summed in f32, and the sums rounded to bf16 as well. With
+/// all threads, whose count does not change the result.
 ///
 /// # Panics
 /// When the columns of one are not the rows of the other.
@@ -39,19 +41,37 @@ pub fn matmul_bf16(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
 /// [`matmul_bf16`] through the f32 product.
 pub(crate) fn matmul_of_rounded(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let (a, b) = (rounded(left.numbers()), rounded(right.numbers()));
-    matmul(left.with(&a), right.with(&b))
+    let mut product = matmul(left.with(&a), right.with(&b));
+    round_all(&mut product);
+    product
 }
 
 fn rounded(numbers: &[f32]) -> Vec<f32> {
-    if numbers.len() < ALONE {
-        return numbers.iter().map(|x| round_bf16(*x)).collect();
+    let mut numbers = numbers.to_vec();
+    round_all(&mut numbers);
+    numbers
+}
+
+/// Rounds numbers to bf16, with all threads.
+pub fn round_all(numbers: &mut [f32]) {
+    if numbers.len() < SMALL {
+        return round_few(numbers);
     }
-    numbers.par_iter().with_min_len(ALONE / 8).map(|x| round_bf16(*x)).collect()
+    numbers.par_chunks_mut(SMALL / 2).for_each(round_few);
+}
+
+vectorised! {
+    /// Rounds numbers to bf16.
+    pub(crate) fn round_few(numbers: &mut [f32]) {
+        for x in numbers {
+            *x = round_bf16(*x);
+        }
+    }
 }
 
 /// The bf16 nearest to `x`.
 #[inline(always)]
-pub fn round_bf16(x: f32) -> f32 {
+pub(crate) fn round_bf16(x: f32) -> f32 {
     let bits = x.to_bits();
     // Half of the last bit that stays, less one where that bit is even: a carry rounds up, into the exponent if need be.
     let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;

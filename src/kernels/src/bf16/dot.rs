@@ -76,7 +76,8 @@ pub(super) fn matmul(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
                 pack::<ROWS>(from, (rows_here, deep), a, threads);
                 // SAFETY: the place lies within the result.
                 let at = Shared(unsafe { to.as_mut_ptr().add(row * columns + column) });
-                let block = Block { at, row: columns, rows: rows_here, columns: columns_here, adds: depth > 0 };
+                let (adds, last) = (depth > 0, depth + deep == inner);
+                let block = Block { at, row: columns, rows: rows_here, columns: columns_here, adds, last };
                 block.fill((a, b), deep.div_ceil(2), threads);
             }
         }
@@ -255,6 +256,15 @@ fn transpose(x: [__m512i; LANES]) -> [__m512i; LANES] {
     y
 }
 
+/// Numbers rounded to bf16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+fn rounded(x: __m512) -> __m512 {
+    // SAFETY: both are 32 bytes without invalid values.
+    let halves: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(x)) };
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16))
+}
+
 #[inline(always)]
 fn as_words(numbers: __m512bh) -> __m512i {
     // SAFETY: both are 64 bytes without invalid values.
@@ -277,6 +287,8 @@ struct Block {
     columns: usize,
     /// Whether it holds a sum already.
     adds: bool,
+    /// Whether nothing more is added, so that the sums are rounded.
+    last: bool,
 }
 
 impl Block {
@@ -299,7 +311,8 @@ impl Block {
                             let a = a.at().add((left * pairs + from) * ROWS);
                             let b = b.at().add((right * pairs + from) * COLUMNS);
                             let to = self.at.at().add(left * ROWS * self.row + right * COLUMNS);
-                            tile((a, b), end - from, (to, self.row), (rows, columns), self.adds || step > 0);
+                            let (adds, last) = (self.adds || step > 0, self.last && step + 1 == steps);
+                            tile((a, b), end - from, (to, self.row), (rows, columns), (adds, last));
                         }
                     }
                 }
@@ -308,7 +321,8 @@ impl Block {
     }
 }
 
-/// A tile of the result: `to` with rows so far apart, of which there are so many rows and columns.
+/// A tile of the result: `to` with rows so far apart, of which there are so many rows and columns. Whether it adds to what is
+/// there, and whether it rounds the sums.
 ///
 /// # Safety
 /// The processor must have the instructions, the panels so many pairs, and `to` be writable by nobody else.
@@ -318,7 +332,7 @@ unsafe fn tile(
     pairs: usize,
     (to, row): (*mut f32, usize),
     (rows, columns): (usize, usize),
-    adds: bool,
+    (adds, last): (bool, bool),
 ) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     for _ in 0..pairs {
@@ -341,6 +355,7 @@ unsafe fn tile(
             unsafe {
                 let to = to.add(i * row).wrapping_add(half * LANES);
                 let sum = if adds { _mm512_add_ps(*sum, _mm512_maskz_loadu_ps(mask, to)) } else { *sum };
+                let sum = if last { rounded(sum) } else { sum };
                 _mm512_mask_storeu_ps(to, mask, sum);
             }
         }

@@ -48,8 +48,23 @@ fn products_are_those_of_rounded_numbers() {
             .collect();
         check(&a, &b, (m, n, k), |i, x, way| {
             let (sum, size) = exact[i];
-            assert!((f64::from(x) - sum).abs() <= 1e-6 * size, "{way} {m} {n} {k}, {i}: {x} is not {sum}");
+            // And what rounding the sum takes it further, at most half of its last bit.
+            let bound = 1e-6 * size + sum.abs() / 256.0;
+            assert!((f64::from(x) - sum).abs() <= bound, "{way} {m} {n} {k}, {i}: {x} is not {sum}");
+            assert_eq!(x.to_bits(), round_bf16(x).to_bits(), "{way}: the sum is rounded");
         });
+    }
+}
+
+/// Sums of whole numbers are exact, so that only rounding them changes anything.
+#[test]
+fn exact_sums_are_rounded_once() {
+    for (m, n, k) in [(5, 3, 40), (30, 70, 2500), (13, 33, 1025)] {
+        let whole = |x: Vec<f32>| -> Vec<f32> { x.into_iter().map(|x| (x * 4.0).round()).collect() };
+        let (a, b) = (whole(numbers(m * k, 5)), whole(numbers(k * n, 6)));
+        let exact = |i: usize| (0..k).map(|l| a[i / n * k + l] * b[l * n + i % n]).sum::<f32>();
+        let exact: Vec<f32> = (0..m * n).map(|i| round_bf16(exact(i))).collect();
+        check(&a, &b, (m, n, k), |i, x, way| assert_eq!(x, exact[i], "{way} {m} {n} {k}, {i}"));
     }
 }
 
@@ -110,4 +125,34 @@ fn a_product_is_the_same_for_any_number_of_threads() {
 fn nothing_times_nothing() {
     assert_eq!(matmul_bf16(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3)), vec![0.0; 6]);
     assert!(matmul_bf16(Matrix::new(&[], 0, 2), Matrix::new(&[1.0, 2.0], 2, 1)).is_empty());
+}
+
+#[test]
+fn attention_takes_and_gives_rounded_numbers() {
+    use crate::{Heads, View, attention, attention_back, operands_bf16};
+    for (time, window, kv_heads) in [(5, None, 1), (70, Some(20), 2), (130, None, 2)] {
+        let sizes = Heads { batch: 2, time, heads: 4, kv_heads, head_dim: 4 };
+        let x = numbers(2 * time * sizes.width(), 5);
+        let up: Vec<f32> = numbers(2 * time * sizes.out_width(), 6).into_iter().map(round_bf16).collect();
+        let run = |bf16: bool| {
+            let view = View { window, bf16, ..View::causal(4) };
+            let mut qkv = x.clone();
+            if bf16 {
+                operands_bf16(sizes, view.scale, &mut qkv);
+            }
+            let (mut out, mut logs) = (vec![0.0; up.len()], vec![0.0; 2 * time * 4]);
+            attention(sizes, view, &qkv, &mut out, &mut logs);
+            let mut back = vec![0.0; x.len()];
+            attention_back(sizes, view, &qkv, &out, &logs, &up, &mut back);
+            (out, back)
+        };
+        let (plain, half) = (run(false), run(true));
+        for (what, plain, half) in [("output", plain.0, half.0), ("gradient", plain.1, half.1)] {
+            // A half of a number of bf16 is one, and that is the scale of queries.
+            assert!(half.iter().all(|x| round_bf16(*x) == *x), "{what} of {time} is rounded");
+            let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            let apart = norm(&mut plain.iter().zip(&half).map(|(a, b)| a - b)) / norm(&mut plain.iter().copied());
+            assert!(apart > 1e-4 && apart < 2e-2, "{what} of {time}: {apart}");
+        }
+    }
 }
