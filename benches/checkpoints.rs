@@ -12,6 +12,7 @@
 mod shapes;
 
 use emberlab::device::choose;
+use emberlab::plan::spec::Precision;
 use emberlab::train::{Job, Observer, StepReport, Stop, train};
 use shapes::trials;
 use std::path::Path;
@@ -66,8 +67,8 @@ fn main() {
     let steps: u64 = arguments.get(1).and_then(|steps| steps.parse().ok()).unwrap_or(41);
     println!("{} ({}, {})", device.name, device.adapter, device.driver);
     for trial in trials(arguments.get(2).map(String::as_str)) {
-        let without = Times::of(&trial.job(steps, &device));
-        let with = Times::of(&Job { checkpoint: EVERY, ..trial.job(steps, &device) });
+        let without = Times::of(&trial.job(steps, Precision::F32, &device));
+        let with = Times::of(&Job { checkpoint: EVERY, ..trial.job(steps, Precision::F32, &device) });
         let usual = without.median(|_| true);
         println!(
             "{}: a step {:.0} ms, right after a save {:+.0} ms, the {} others between saves {:+.0} ms, all {:+.1} % with a \

@@ -1,8 +1,9 @@
 """Training speed beside PyTorch, in one run: ours, PyTorch eager and, where asked, torch.compile take turns.
 
-    python benches/compare.py [--rounds 3] [--steps 12] [--shapes 12M 50M] [--threads 2] [--compile]
+    python benches/compare.py [--rounds 3] [--steps 12] [--shapes 12M 50M] [--threads 2] [--compile] [--bf16]
 
-Needs cargo, and torch in the Python that runs it. Prints each figure as it comes, then a table of medians.
+Needs cargo, and torch in the Python that runs it. Prints each figure as it comes, then a table of medians. With --bf16 all
+train with matrix products of bf16 (`mixed_bf16`, `torch.autocast`), and ours in f32 takes its turn beside them.
 """
 
 import argparse
@@ -35,6 +36,7 @@ def main():
     parser.add_argument("--shapes", nargs="+", default=["12M", "50M"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--features", help="features of the build without the default ones, such as `engine`")
     args = parser.parse_args()
     build = ["--no-default-features", "--features", args.features] if args.features else []
@@ -44,8 +46,10 @@ def main():
     print("| shape | program | median tokens/s of each round | ours ÷ it | peak memory | share of sgemm |")
     print("| --- | --- | --- | --- | --- | --- |")
     for shape in args.shapes:
-        torch = [sys.executable, str(HERE / "train_torch.py"), shape, steps, threads]
-        programs = {"ours": [*OURS, *build, "--", "cpu", steps, shape], "torch eager": torch}
+        half, cpu = ["bf16"] if args.bf16 else [], [*OURS, *build, "--", "cpu", steps, shape]
+        torch = [sys.executable, str(HERE / "train_torch.py"), shape, steps, threads, *half]
+        programs = {"ours": [*cpu, "mixed_bf16"], "ours in f32": cpu} if half else {"ours": cpu}
+        programs["torch eager"] = torch
         if args.compile:
             programs["torch.compile"] = [*torch, "compile"]
         taken = {name: [] for name in programs}
@@ -56,7 +60,8 @@ def main():
         for name, all_ in taken.items():
             rates = ", ".join(f"{rate:,}" for rate, _, _ in all_)
             ratio = "" if name == "ours" else f"{ours / statistics.median(rate for rate, _, _ in all_):.2f}"
-            share = f"{statistics.median(share for _, _, share in all_):.0f} %" if name == "ours" else ""
+            shares = [share for _, _, share in all_ if share]
+            share = f"{statistics.median(shares):.0f} %" if shares else ""
             print(f"| {shape} | {name} | {rates} | {ratio} | {max(peak for _, peak, _ in all_):,} MB | {share} |", flush=True)
 
 

@@ -1,8 +1,9 @@
-//! Training speed: `cargo bench --bench train -- [DEVICE [STEPS [SHAPE]]]`, or with `--profile dev` for what `cargo run` gives.
+//! Training speed: `cargo bench --bench train -- [DEVICE [STEPS [SHAPE [PRECISION]]]]`, or with `--profile dev` for what `cargo run` gives.
 //!
 //! Prints tokens per second of two small shapes and of ones with 12 and 50 M parameters, without validation, and which share
-//! that is of the device's rate in square matrix products, taken before and after. SHAPE is the beginning of a name below; peak
-//! memory is that of the whole process, so it speaks of one shape where only one is run. `compare.py` sets it beside PyTorch.
+//! that is of the device's rate in square matrix products of f32, taken before and after. SHAPE is the beginning of a name below,
+//! PRECISION as an experiment writes it; peak memory is that of the whole process, so it speaks of one shape where only one is run.
+//! `compare.py` sets it beside PyTorch.
 #![allow(
     clippy::panic,
     clippy::print_stdout,
@@ -14,6 +15,7 @@ mod shapes;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use emberlab::device::{Kind, choose};
+use emberlab::plan::spec::Precision;
 use emberlab::plan::{parameters, training_flops_per_token};
 use emberlab::train::{Observer, StepReport, Stop, train};
 use emberlab_kernels::{Matrix, matmul};
@@ -71,13 +73,15 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let device = choose(arguments.first().map(String::as_str)).unwrap_or_else(|error| panic!("{error}"));
     let steps: u64 = arguments.get(1).and_then(|steps| steps.parse().ok()).unwrap_or(20);
+    let precision = arguments.get(3).map_or(Ok(Precision::F32), |name| serde_json::from_value(name.as_str().into()));
+    let precision = precision.unwrap_or_else(|error| panic!("{error}"));
     println!("{} ({}, {})", device.name, device.adapter, device.driver);
     for trial in trials(arguments.get(2).map(String::as_str)) {
         let cpu = device.kind == Kind::Cpu;
         let before = sgemm(&device.device, cpu);
         let mut rates = Rates(Vec::new());
-        let outcome =
-            train(&trial.job(steps, &device), &mut rates, &Stop::new()).unwrap_or_else(|error| panic!("{error}"));
+        let outcome = train(&trial.job(steps, precision, &device), &mut rates, &Stop::new())
+            .unwrap_or_else(|error| panic!("{error}"));
         let mut sorted = rates.0;
         sorted.sort_by(f64::total_cmp);
         let (median, best) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);

@@ -1,9 +1,9 @@
 """The shapes of train.rs in PyTorch on the CPU: the same layers, batch, sequence, optimiser and clipping, random tokens.
 
-    python benches/train_torch.py SHAPE [STEPS [THREADS [compile]]]
+    python benches/train_torch.py SHAPE [STEPS [THREADS [compile] [bf16]]]
 
 SHAPE is the beginning of a name of train.rs: `12M`, `50M`, `quickstart`, `shakespeare`, and `mixture`, which is the Mixtral of
-`transformers` with its balance loss.
+`transformers` with its balance loss. With `bf16` the forward pass runs under `torch.autocast`, as `precision = mixed_bf16` does.
 """
 
 import resource
@@ -112,7 +112,7 @@ def main():
     shape = sys.argv[1]
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     torch.set_num_threads(int(sys.argv[3]) if len(sys.argv) > 3 else 2)
-    compiled = len(sys.argv) > 4 and sys.argv[4] == "compile"
+    compiled, half = "compile" in sys.argv[4:], "bf16" in sys.argv[4:]
     torch.manual_seed(1)
     layers, width, heads, context, vocab, batch, llama = SHAPES[shape]
     model = (Mixture if shape == "mixture" else Model)(layers, width, heads, context, vocab, llama)
@@ -122,7 +122,8 @@ def main():
     for step in range(steps + 3):
         ids, targets = torch.randint(vocab, (2, batch, context))
         began = time.perf_counter()
-        loss = forward(ids, targets)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = forward(ids, targets)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -132,7 +133,7 @@ def main():
             rates.append(batch * context / (time.perf_counter() - began))
     rates.sort()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{shape}, torch {torch.__version__}{' compiled' if compiled else ''}, {torch.get_num_threads()} threads: "
+    print(f"{shape}, torch {torch.__version__}{' compiled' if compiled else ''}{' bf16' if half else ''}, {torch.get_num_threads()} threads: "
           f"median {rates[len(rates) // 2]:.0f}, best {rates[-1]:.0f} tokens/s, peak {peak} MB, "
           f"{sum(p.numel() for p in model.parameters())} parameters")
 

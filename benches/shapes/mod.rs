@@ -28,8 +28,8 @@ impl Trial {
         Trial { name, model, vocab, batch, corpus, optimizer, groups: Groups::default(), folder }
     }
 
-    /// Steps at a constant rate in f32, nothing validated, a checkpoint only at the end.
-    pub fn job<'a>(&'a self, steps: u64, device: &'a Chosen) -> Job<'a> {
+    /// Steps at a constant rate in `precision`, nothing validated, a checkpoint only at the end.
+    pub fn job<'a>(&'a self, steps: u64, precision: Precision, device: &'a Chosen) -> Job<'a> {
         Job {
             objective: Objective::NextToken,
             model: &self.model,
@@ -43,7 +43,7 @@ impl Trial {
             steps,
             adapter: None,
             recompute: false,
-            precision: Precision::F32,
+            precision,
             optimizer: &self.optimizer,
             groups: &self.groups,
             schedule: Schedule { shape: Shape::Constant, warmup: 0, steps },

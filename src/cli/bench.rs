@@ -117,7 +117,7 @@ pub fn imprecise(planned: &Planned, chosen: &Chosen) -> Problems {
                 .label(format!("needs {format}"))
                 .note(format!("`{}` ({}) has {has}; nothing has been started", chosen.name, chosen.adapter))
                 .help(format!(
-                    "{}leave `precision` out for f32; `--device cpu` computes with every format, more slowly than with f32",
+                    "{}leave `precision` out for f32; `--device cpu` computes with every format, with f16 more slowly than with f32",
                     other.unwrap_or_default()
                 )),
         );

@@ -42,7 +42,8 @@ pub fn run(_args: &Args, screen: &Screen) -> Result<Exit, Failure> {
     }
     screen.result(&table.render(None));
     screen.result(
-        "\nWith f16 a stage may have `precision = mixed_f16`, with bf16 `mixed_bf16`; the CPU is slower with them.\n",
+        "\nWith f16 a stage may have `precision = mixed_f16`, with bf16 `mixed_bf16`. A CPU is slower with f16 than with f32, and \
+         faster with bf16 if it has AVX512-BF16.\n",
     );
     screen.result(
         "\n→ is taken unless `--device` names another. Two runs of a plan on a device give the same weights: bitwise, or up \

@@ -37,11 +37,16 @@ pub struct Promise {
 /// first gradient twice and its record says whether the bits were the same.
 pub fn promise(kind: Kind) -> Promise {
     const HOST: &str = "initial weights, data order, dropout and sampling are drawn on the host";
+    const SUMS: &str = "sums have an order that does not depend on threads";
     match kind {
         Kind::Cpu => Promise {
             level: Level::Bitwise,
             why: "the same weights for any number of threads",
-            pinned: &[HOST, "sums have an order that does not depend on threads"],
+            // Which of the two it is differs between processors, and so do the last bits of `mixed_bf16`.
+            pinned: match emberlab_kernels::bf16_is_native() {
+                true => &[HOST, SUMS, "products of bf16 by the processor's own instruction (AVX512-BF16)"],
+                false => &[HOST, SUMS, "products of bf16 in f32, of rounded numbers"],
+            },
         },
         Kind::SoftwareGpu => Promise {
             level: Level::Bitwise,

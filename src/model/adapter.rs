@@ -5,9 +5,9 @@
 //! starts are those of PEFT.
 
 use super::architecture::Architecture;
-use super::host::product;
+use super::host::{product, product_in};
 use super::layout::{FeedForwardRoles, Init, Layout, LayoutBuilder, LeafId};
-use super::precision::round;
+use super::precision::operand;
 use crate::device::Format;
 use crate::plan::spec;
 use burn::tensor::Tensor;
@@ -172,14 +172,15 @@ impl Adapter {
         leaves: &[Tensor<2>],
         format: Option<Format>,
     ) -> Tensor<2> {
-        let rounded = |x: &Tensor<2>| round(format, x.clone());
+        let rounded = |x: &Tensor<2>| operand(format, x.clone());
+        let times = |a: &Tensor<2>, a_turned, b: &Tensor<2>, b_turned| product_in(format, a, a_turned, b, b_turned);
         let width = y.dims()[1];
         let parts = self.of(leaf);
         let mut pieces = self.pieces(parts, width, |part, first, rows| {
             let y = if rows == width { y.clone() } else { y.clone().narrow(1, first, rows) };
             let Some(part) = part else { return y };
-            let inner = product(x, false, &rounded(&leaves[part.down]), true);
-            let y = y + product(&rounded(&inner), false, &rounded(&leaves[part.up]), true).mul_scalar(self.scale);
+            let inner = times(x, false, &rounded(&leaves[part.down]), true);
+            let y = y + times(&rounded(&inner), false, &rounded(&leaves[part.up]), true).mul_scalar(self.scale);
             match part.magnitude {
                 None => y,
                 Some(magnitude) => {
@@ -202,7 +203,8 @@ impl Adapter {
         leaves: &[Tensor<2>],
         format: Option<Format>,
     ) -> AdapterGradients {
-        let rounded = |x: &Tensor<2>| round(format, x.clone());
+        let rounded = |x: &Tensor<2>| operand(format, x.clone());
+        let times = |a: &Tensor<2>, a_turned, b: &Tensor<2>, b_turned| product_in(format, a, a_turned, b, b_turned);
         let weight = &leaves[leaf];
         let width = weight.dims()[0];
         let mut gradients = Vec::new();
@@ -212,28 +214,28 @@ impl Adapter {
             let y = if whole { y.clone() } else { y.clone().narrow(1, first, rows) };
             let weight = if whole { weight.clone() } else { weight.clone().narrow(0, first, rows) };
             let Some(part) = part else {
-                inputs.push(product(&rounded(&y), false, &rounded(&weight), false));
+                inputs.push(times(&rounded(&y), false, &rounded(&weight), false));
                 return;
             };
             let (down, up) = (&leaves[part.down], &leaves[part.up]);
             match part.magnitude {
                 None => {
                     let (y, down) = (rounded(&y), rounded(down));
-                    let inner = product(x, false, &down, true);
-                    let through = rounded(&product(&y, false, &rounded(up), false).mul_scalar(self.scale));
-                    gradients.push((part.up, product(&y, true, &rounded(&inner), false).mul_scalar(self.scale)));
-                    gradients.push((part.down, product(&through, true, x, false)));
-                    inputs.push(product(&y, false, &rounded(&weight), false) + product(&through, false, &down, false));
+                    let inner = times(x, false, &down, true);
+                    let through = rounded(&times(&y, false, &rounded(up), false).mul_scalar(self.scale));
+                    gradients.push((part.up, times(&y, true, &rounded(&inner), false).mul_scalar(self.scale)));
+                    gradients.push((part.down, times(&through, true, x, false)));
+                    inputs.push(times(&y, false, &rounded(&weight), false) + times(&through, false, &down, false));
                 }
                 Some(magnitude) => {
                     let sum = weight + product(up, false, down, false).mul_scalar(self.scale);
                     let (ratio, lengths) = (ratio(&leaves[magnitude], &sum), lengths(&sum));
-                    let by_weight = product(&rounded(&y), true, x, false);
+                    let by_weight = times(&rounded(&y), true, x, false);
                     gradients.push((magnitude, (by_weight.clone() * sum.clone()).sum_dim(1).transpose() / lengths));
                     let by_weight = by_weight * ratio.clone().transpose().mul_scalar(self.scale);
                     gradients.push((part.up, product(&by_weight, false, down, true)));
                     gradients.push((part.down, product(up, true, &by_weight, false)));
-                    inputs.push(product(&rounded(&(y * ratio)), false, &rounded(&sum), false));
+                    inputs.push(times(&rounded(&(y * ratio)), false, &rounded(&sum), false));
                 }
             }
         });

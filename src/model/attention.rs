@@ -275,25 +275,27 @@ pub(super) struct Sight {
     pub rotary: bool,
     slopes: Vec<f32>,
     sharpness: f64,
+    /// Whether its products take and give numbers rounded to bf16.
+    bf16: bool,
 }
 
 impl Sight {
-    /// Of the block `layer`, where its attention is one that the kernel computes.
-    pub fn of(a: &Architecture, input: &Input, layer: usize) -> Option<Sight> {
-        if !input.causal {
+    /// Of the block `layer`, where its attention is one that the kernel computes, in the format of its products.
+    pub fn of(a: &Architecture, input: &Input, layer: usize, format: Option<Format>) -> Option<Sight> {
+        if !input.causal || format == Some(Format::F16) {
             return None;
         }
         let Architecture { heads, kv_heads, head_dim, .. } = *a;
         let sizes = kernels::Heads { batch: input.batch, time: input.time, heads, kv_heads, head_dim };
         let slopes = if a.position == Position::Alibi { alibi_slopes(heads) } else { Vec::new() };
         let (window, rotary, sharpness) = (a.window_of(layer), a.rotary(layer), a.sharpness());
-        Some(Sight { sizes, window, rotary, slopes, sharpness })
+        Some(Sight { sizes, window, rotary, slopes, sharpness, bf16: format == Some(Format::Bf16) })
     }
 
     fn view<'a>(&'a self, starts: &'a [u32], drop: Option<kernels::Dropout<'a>>) -> kernels::View<'a> {
         let causal = kernels::View::causal(self.sizes.head_dim);
         let scale = causal.scale * self.sharpness as f32;
-        kernels::View { window: self.window, slopes: &self.slopes, starts, scale, drop }
+        kernels::View { window: self.window, slopes: &self.slopes, starts, scale, drop, bf16: self.bf16 }
     }
 
     /// The dropout of a query's weights, as the mask of all `[batch, heads, time, time]` has it.
@@ -303,7 +305,8 @@ impl Sight {
     }
 }
 
-/// What going back needs where a kernel went forward: queries, keys and values as [`kernels::Heads`] lays them, turned.
+/// What going back needs where a kernel went forward: queries, keys and values as [`kernels::Heads`] lays them, turned, and for
+/// bf16 as [`kernels::operands_bf16`] leaves them.
 #[derive(Clone, Debug)]
 pub(super) struct KernelTape {
     sight: Sight,
@@ -323,7 +326,9 @@ impl KernelTape {
         let pieces = masks.pieces(self.sight.window.is_some());
         let scale = self.sight.sharpness / (head_dim as f64).sqrt();
         let drop = |dims| self.drop.map(|mask| mask.tensor(dims, &device));
-        attention(parts, scale, pieces, masks.alibi.clone(), drop, None).1
+        let (left, format) = if self.sight.bf16 { (1.0, Some(Format::Bf16)) } else { (scale, None) };
+        let (_, tape) = attention(parts, left, pieces, masks.alibi.clone(), drop, format);
+        AttentionTape { scale, ..tape }
     }
 }
 
@@ -337,8 +342,12 @@ pub(super) fn on_host(
     if !turn(&mut qkv, &sight, input, false) {
         return Err(qkv);
     }
-    let Some(numbers) = Host::of(&qkv) else { return Err(qkv) };
     let sizes = sight.sizes;
+    if sight.bf16 {
+        let scale = sight.view(&[], None).scale;
+        change(&mut qkv, |x| kernels::operands_bf16(sizes, scale, x));
+    }
+    let Some(numbers) = Host::of(&qkv) else { return Err(qkv) };
     let rows = sizes.batch * sizes.time;
     let (mut out, mut logs) = (vec![0.0; rows * sizes.out_width()], vec![0.0; rows * sizes.heads]);
     let mask = dropout.map(Dropout::next_mask);
@@ -353,13 +362,18 @@ pub(super) fn on_host(
 
 /// The gradient of `qkv` before its rotation, given the output and its gradient `y`; nothing where those lie elsewhere.
 pub(super) fn back_on_host(tape: &KernelTape, output: &Tensor<2>, y: &Tensor<2>, input: &Input) -> Option<Tensor<2>> {
-    let (qkv, out, up) = (Host::of(&tape.qkv)?, Host::of(output)?, Host::of(y)?);
+    // As the products take it, so that what a softmax cannot change cancels.
+    let mut y = y.clone();
+    if tape.sight.bf16 {
+        change(&mut y, kernels::round_all)?;
+    }
+    let (qkv, out, up) = (Host::of(&tape.qkv)?, Host::of(output)?, Host::of(&y)?);
     let drop = tape.drop.as_ref().map(|mask| tape.sight.drop(mask));
     let drop = drop.as_ref().map(|drop| drop as kernels::Dropout<'_>);
     let (sizes, view) = (tape.sight.sizes, tape.sight.view(&input.starts, drop));
     let mut back = vec![0.0; qkv.numbers().len()];
     kernels::attention_back(sizes, view, qkv.numbers(), out.numbers(), &tape.logs, up.numbers(), &mut back);
-    let mut back = tensor(back, tape.qkv.dims(), y);
+    let mut back = tensor(back, tape.qkv.dims(), &y);
     turn(&mut back, &tape.sight, input, true).then_some(back)
 }
 

@@ -3,8 +3,8 @@
 //! Logits are `rows × vocabulary` numbers, by far the largest thing in a training step. Here they exist for one block of
 //! rows only: loss and gradient of a block are computed together, by hand, and the block is dropped.
 
-use super::host::{change, product, tensor};
-use super::precision::round;
+use super::host::{change, product, product_in, tensor};
+use super::precision::operand;
 use crate::device::Format;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use emberlab_kernels as kernels;
@@ -62,7 +62,7 @@ pub(crate) fn head_gradient(
     scaled: Scaled<'_>,
 ) -> HeadGradient {
     let (Squeeze { cap, z_loss: z }, Scaled { format, scale }) = (squeeze, scaled);
-    let (hidden, weight) = (round(format, hidden), round(format, weight));
+    let (hidden, weight) = (operand(format, hidden), operand(format, weight));
     let [rows, _] = hidden.dims();
     let device = hidden.device();
     let (mut losses, mut penalties) = (Vec::new(), Vec::new());
@@ -71,7 +71,7 @@ pub(crate) fn head_gradient(
     for (start, len) in blocks(rows, weight.dims()[0]) {
         let h = narrow(&hidden, start, len, rows);
         let (targets, weights) = (&targets[start..start + len], &weights[start..start + len]);
-        let mut logits = capped(product(&h, false, &weight, true), cap);
+        let mut logits = capped(product_in(format, &h, false, &weight, true), cap);
         // The slope of the cap is 1 − tanh².
         let slope = cap.map(|cap| logits.clone().div_scalar(cap).square().neg().add_scalar(1.0));
         let vocab = weight.dims()[0];
@@ -98,15 +98,15 @@ pub(crate) fn head_gradient(
         if let Some(scale) = scale {
             logits = logits * scale.clone();
         }
-        let logits = round(format, logits);
+        let logits = operand(format, logits);
         if trained {
-            let step = product(&logits, true, &h, false);
+            let step = product_in(format, &logits, true, &h, false);
             sum = Some(match sum {
                 Some(sum) => sum + step,
                 None => step,
             });
         }
-        hiddens.push(product(&logits, false, &weight, false));
+        hiddens.push(product_in(format, &logits, false, &weight, false));
     }
     HeadGradient {
         loss: Tensor::cat(losses, 0).sum_dim(0),

@@ -3,8 +3,10 @@
 //! Everything here is absent for tensors of other devices and under autodiff; the callers then compose the same of burn's
 //! operations.
 
+use super::precision::{round, widen};
+use crate::device::Format;
 use burn::backend::{BackendTypes, Flex};
-use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use emberlab_kernels::{self as kernels, Matrix};
 
 type Primitive = <Flex as BackendTypes>::FloatTensorPrimitive;
@@ -35,9 +37,25 @@ pub(super) fn tensor<const D: usize, const E: usize>(
     Tensor::from_data(TensorData::new(numbers, dims), &like.device())
 }
 
-/// `left` times `right`, each the other way round if said so. The product of numbers of 16 bits is rounded to that once, and
-/// comes out as f32.
+/// Whether a tensor lies on the CPU as f32, so that kernels take it.
+pub(super) fn is_on_host<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && x.clone().try_into_primitive::<Flex>().is_ok()
+}
+
+/// `left` times `right` in f32, each the other way round if said so.
 pub(crate) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
+    product_in(None, left, left_turned, right, right_turned)
+}
+
+/// The same of [`operand`](super::precision::operand)s of a format. The product of numbers of 16 bits is rounded to that once,
+/// and comes out as f32.
+pub(super) fn product_in(
+    format: Option<Format>,
+    left: &Tensor<2>,
+    left_turned: bool,
+    right: &Tensor<2>,
+    right_turned: bool,
+) -> Tensor<2> {
     if let (Some(a), Some(b)) = (Host::of(left), Host::of(right)) {
         fn matrix(host: &Host, [rows, columns]: [usize; 2], turned: bool) -> (Matrix<'_>, usize) {
             let matrix = Matrix::new(host.numbers(), rows, columns);
@@ -45,11 +63,17 @@ pub(crate) fn product(left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, ri
         }
         let ((a, rows), (b, inner)) = (matrix(&a, left.dims(), left_turned), matrix(&b, right.dims(), right_turned));
         let columns = right.dims().iter().product::<usize>() / inner.max(1);
-        return tensor(kernels::matmul(a, b), [rows, columns], left);
+        let product = match format {
+            Some(Format::Bf16) => kernels::matmul_bf16(a, b),
+            _ => kernels::matmul(a, b),
+        };
+        return tensor(product, [rows, columns], left);
     }
-    let turn = |x: &Tensor<2>, turned: bool| if turned { x.clone().transpose() } else { x.clone() };
-    let product = turn(left, left_turned).matmul(turn(right, right_turned));
-    if left.dtype() == DType::F32 { product } else { product.cast(FloatDType::F32) }
+    let turn = |x: &Tensor<2>, turned: bool| {
+        let x = if x.dtype() == DType::F32 { round(format, x.clone()) } else { x.clone() };
+        if turned { x.transpose() } else { x }
+    };
+    widen(format, turn(left, left_turned).matmul(turn(right, right_turned)))
 }
 
 /// Changes the numbers of a tensor on the CPU, in place if nobody else holds it; one that lies elsewhere comes back as it was.

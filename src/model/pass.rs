@@ -12,10 +12,10 @@ use super::decoder::Input;
 use super::dropout::Dropout;
 use super::experts::{Account, Balance, ExpertsTape, Load, Matrices, Way, experts, experts_back};
 use super::feed_forward::{ActivationTape, activate, activate_back};
-use super::host::product;
+use super::host::product_in;
 use super::layout::{BlockRoles, ExpertRoles, FeedForwardRoles, Layout, LeafId, LinearRoles, NormRoles};
 use super::norm::{NormTape, norm, norm_back};
-use super::precision::{round, widen};
+use super::precision::{operand, round, widen};
 use super::probe::{Probe, Seen};
 use super::qk_norm::{QkNormTape, qk_norm, qk_norm_back};
 use super::table::table_gradient;
@@ -62,7 +62,7 @@ enum Kept {
 
 struct BlockTape {
     attention_norm: Option<NormTape>,
-    /// Input of the query, key and value projection, rounded to the format of products as the other inputs are.
+    /// Input of the query, key and value projection, an operand of products as the other inputs are.
     attention_input: Tensor<2>,
     qk_norm: Option<QkNormTape>,
     values: Option<ValuesTape>,
@@ -183,12 +183,12 @@ impl Pass<'_> {
         cache: Option<&mut Cache>,
     ) -> (Tensor<2>, BlockTape) {
         let (attention_input, attention_norm) = self.maybe_norm(x.clone(), roles.attention_norm.before);
-        let attention_input = self.round(attention_input);
+        let attention_input = self.operand(attention_input);
         let qkv = self.linear(&attention_input, roles.qkv);
         let (qkv, qk_norm) = self.qk_norm(qkv, roles);
         let (qkv, values) = self.add_values(qkv, &attention_input, input, roles);
         let (attention_output, attention) = self.attend(qkv, input, layer, cache);
-        let attention_output = self.round(attention_output);
+        let attention_output = self.operand(attention_output);
         let y = self.linear(&attention_output, roles.out);
         let (y, attention_after) = self.maybe_norm(y, roles.attention_norm.after);
         self.look(Seen::Attention, &y);
@@ -196,7 +196,7 @@ impl Pass<'_> {
         let x = x + y;
         let (mlp_input, mlp_norm) = self.maybe_norm(x.clone(), roles.mlp_norm.before);
         let mlp_input = match roles.feed_forward {
-            FeedForwardRoles::Dense { .. } => self.round(mlp_input),
+            FeedForwardRoles::Dense { .. } => self.operand(mlp_input),
             // Experts multiply in f32.
             FeedForwardRoles::Experts(_) => mlp_input,
         };
@@ -232,7 +232,7 @@ impl Pass<'_> {
             }
             FeedForwardRoles::Dense { up, down } => {
                 let (output, activation) = activate(kind, self.linear(x, up));
-                let output = self.round(output);
+                let output = self.operand(output);
                 let y = self.linear(&output, down);
                 (y, FeedForwardTape::Dense(Box::new(DenseTape { up, activation, output, down })))
             }
@@ -257,8 +257,7 @@ impl Pass<'_> {
             let (query, key, _) = self.heads(qkv.clone(), input, layer);
             probe.see(Seen::Scores, &attention::scores(query, key, a.attention_scale()));
         }
-        // The kernel computes in f32.
-        let sight = Sight::of(a, input, layer).filter(|_| self.format.is_none());
+        let sight = Sight::of(a, input, layer, self.format);
         if let (Some(sight), None) = (sight, &cache) {
             match attention::on_host(sight, qkv, input, self.dropout) {
                 Ok((y, tape)) => return (y, HeadsTape::Kernel(Box::new(tape))),
@@ -398,14 +397,18 @@ impl Pass<'_> {
         Tensor::cat(vec![turned, value], 1).swap_dims(1, 2).reshape([input.batch * input.time, all])
     }
 
-    /// `x` as it goes into a product.
-    fn round(&self, x: Tensor<2>) -> Tensor<2> {
-        round(self.format, x)
+    /// `x` as it goes into [`Pass::product`].
+    fn operand(&self, x: Tensor<2>) -> Tensor<2> {
+        operand(self.format, x)
     }
 
-    /// A linear layer of an input that is rounded already.
+    fn product(&self, left: &Tensor<2>, left_turned: bool, right: &Tensor<2>, right_turned: bool) -> Tensor<2> {
+        product_in(self.format, left, left_turned, right, right_turned)
+    }
+
+    /// A linear layer of an input that is an operand already.
     fn linear(&self, x: &Tensor<2>, roles: LinearRoles) -> Tensor<2> {
-        let mut y = product(x, false, &self.round(self.leaves[roles.weight].clone()), true);
+        let mut y = self.product(x, false, &self.operand(self.leaves[roles.weight].clone()), true);
         if let Some(adapter) = self.adapter_of(roles.weight) {
             y = adapter.forward(roles.weight, x, y, self.leaves, self.format);
         }
@@ -422,16 +425,16 @@ impl Pass<'_> {
             gradients.leaves.into_iter().for_each(|(leaf, gradient)| grads[leaf] = Some(gradient));
             return gradients.x;
         }
-        let weight = self.round(self.leaves[roles.weight].clone());
+        let weight = self.operand(self.leaves[roles.weight].clone());
         if self.adapter.is_some() {
-            return product(&self.round(y), false, &weight, false);
+            return self.product(&self.operand(y), false, &weight, false);
         }
         if let Some(bias) = roles.bias {
             grads[bias] = Some(y.clone().sum_dim(0));
         }
-        let y = self.round(y);
-        grads[roles.weight] = Some(product(&y, true, &x, false));
-        product(&y, false, &weight, false)
+        let y = self.operand(y);
+        grads[roles.weight] = Some(self.product(&y, true, &x, false));
+        self.product(&y, false, &weight, false)
     }
 
     /// The adapters, if this leaf has any.
@@ -516,7 +519,7 @@ impl Pass<'_> {
 
     /// What gates see of the attention's input: a product so small that it stays in f32.
     fn gated_by(&self, x: &Tensor<2>, gate: &Tensor<2>) -> Tensor<2> {
-        widen(self.format, x.clone().narrow(1, 0, gate.dims()[1]))
+        widen(self.format, round(self.format, x.clone().narrow(1, 0, gate.dims()[1])))
     }
 
     /// The gradient that the gates add to that of the attention's input, `[rows, width]`, given that of queries, keys and values.

@@ -89,6 +89,7 @@ fn larger_runs_stay_within_their_bounds() {
         ("llama 6×384", llama, "batch = 8 documents"),
         ("llama 6×384 in pieces", llama, "batch = 8 documents\n  micro_batch = 1"),
         ("llama 6×384, SGD", llama, "batch = 8 documents\n  optimizer = sgd(lr = 0.1, momentum = 0)"),
+        ("llama 6×384 in bf16", llama, "batch = 8 documents\n  precision = mixed_bf16"),
         ("gpt2 4×256", &gpt2("context = 256 tokens, dropout = 0"), "batch = 8 documents"),
         ("gpt2 4×256 with dropout", &gpt2("context = 256 tokens, dropout = 0.1"), "batch = 8 documents"),
     ]);

@@ -6,6 +6,7 @@
 //! As FlashAttention (Dao et al. 2022) does it on a GPU: scores exist for a block of queries at a time, only for the keys those
 //! may see, and going back computes them again from the logarithm of each row's sum.
 
+use crate::bf16::round_few;
 use crate::lanes::{exp, max, sum, vectorised};
 use crate::matmul::{Part, product};
 use rayon::prelude::*;
@@ -79,12 +80,15 @@ pub struct View<'a> {
     pub scale: f32,
     /// The dropout of weights. Going back asks for the same numbers again.
     pub drop: Option<Dropout<'a>>,
+    /// Whether what goes into a product of matrices and what comes out is rounded to bf16; everything between is f32. Queries,
+    /// keys and values are then those of [`operands_bf16`].
+    pub bf16: bool,
 }
 
 impl View<'_> {
     /// All keys up to the query's own, at the usual scale of `1 / √head_dim`.
     pub fn causal(head_dim: usize) -> View<'static> {
-        View { window: None, starts: &[], slopes: &[], scale: 1.0 / (head_dim as f32).sqrt(), drop: None }
+        View { window: None, starts: &[], slopes: &[], scale: 1.0 / (head_dim as f32).sqrt(), drop: None, bf16: false }
     }
 
     /// The first key that the query at `place` of `sequence` sees.
@@ -92,6 +96,18 @@ impl View<'_> {
         let window = self.window.map_or(0, |window| (place + 1).saturating_sub(window.max(1)));
         let start = self.starts.get(sequence * time + place).map_or(0, |start| *start as usize);
         window.max(start).min(place)
+    }
+
+    /// What scores are multiplied with that queries have not been already.
+    fn factor(&self) -> f32 {
+        if self.bf16 { 1.0 } else { self.scale }
+    }
+
+    /// Numbers as products take them and give them.
+    fn round(&self, numbers: &mut [f32]) {
+        if self.bf16 {
+            round_few(numbers);
+        }
     }
 
     /// Room for the dropout of one query, if there is one.
@@ -116,6 +132,7 @@ impl std::fmt::Debug for View<'_> {
             .field("slopes", &self.slopes)
             .field("scale", &self.scale)
             .field("drop", &self.drop.is_some())
+            .field("bf16", &self.bf16)
             .finish()
     }
 }
@@ -171,7 +188,8 @@ pub fn attention(sizes: Heads, view: View<'_>, qkv: &[f32], out: &mut [f32], log
                     let value = qkv.as_ptr().add(sizes.value(sequence, group) + low * width);
                     let value = Part { at: value, row: width, column: 1 };
                     let sizes3 = (rows, keys, head_dim);
-                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, view.scale, false, 1);
+                    product(scores.as_mut_ptr(), keys, query, key.transposed(), sizes3, view.factor(), false, 1);
+                    view.round(&mut scores[..rows * keys]);
                     for row in 0..rows {
                         let place = start + row;
                         let first = view.first(sequence, time, place) - low;
@@ -185,9 +203,13 @@ pub fn attention(sizes: Heads, view: View<'_>, qkv: &[f32], out: &mut [f32], log
                             scores[first..end].iter_mut().zip(drop).for_each(|(x, drop)| *x *= *drop);
                         }
                     }
+                    view.round(&mut scores[..rows * keys]);
                     let weights = Part { at: scores.as_ptr(), row: keys, column: 1 };
                     let to = target.at(sizes.out(sequence, head) + start * out_width);
                     product(to, out_width, weights, value, (rows, head_dim, keys), 1.0, false, 1);
+                    for row in 0..rows {
+                        view.round(std::slice::from_raw_parts_mut(to.add(row * out_width), head_dim));
+                    }
                 }
             }
         },
@@ -270,8 +292,10 @@ pub fn attention_back(
                     // and these columns are written by this task alone.
                     unsafe {
                         let scores = (rows, keys, head_dim);
-                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, view.scale, false, 1);
+                        product(weights.as_mut_ptr(), keys, query, key.transposed(), scores, view.factor(), false, 1);
                         product(slopes.as_mut_ptr(), keys, gradient, value.transposed(), scores, 1.0, false, 1);
+                        view.round(&mut weights[..rows * keys]);
+                        view.round(&mut slopes[..rows * keys]);
                         for row in 0..rows {
                             let at = out_at + row * out_width;
                             let (row_out, row_y) = (&out[at..at + head_dim], &y[at..at + head_dim]);
@@ -291,13 +315,15 @@ pub fn attention_back(
                             slope(weights, slopes, seen, tilt, log, row_out, row_y);
                             weights[seen.0..seen.1].iter_mut().zip(drop).for_each(|(x, drop)| *x *= *drop);
                         }
+                        view.round(&mut weights[..rows * keys]);
+                        view.round(&mut slopes[..rows * keys]);
                         let weights = Part { at: weights.as_ptr(), row: keys, column: 1 };
                         let slopes = Part { at: slopes.as_ptr(), row: keys, column: 1 };
                         let to = target.at(sizes.query(sequence, head) + start * width);
-                        product(to, width, slopes, key, (rows, head_dim, keys), view.scale, false, 1);
+                        product(to, width, slopes, key, (rows, head_dim, keys), view.factor(), false, 1);
                         // Keys that this block is the first to see hold nothing yet.
                         for (at, left, right, factor) in [
-                            (sizes.key(sequence, group), slopes.transposed(), query, view.scale),
+                            (sizes.key(sequence, group), slopes.transposed(), query, view.factor()),
                             (sizes.value(sequence, group), weights.transposed(), gradient, 1.0),
                         ] {
                             let (to, early) = (target.at(at + low * width), start - low);
@@ -312,6 +338,28 @@ pub fn attention_back(
             }
         },
     );
+    if view.bf16 {
+        scaled_rounded(sizes, (1.0, view.scale), back);
+    }
+}
+
+/// Scales the queries of `qkv` `[batch · time, width]` and rounds everything to bf16, for a [`View`] that has that.
+///
+/// # Panics
+/// When the slice does not fit the sizes.
+pub fn operands_bf16(sizes: Heads, scale: f32, qkv: &mut [f32]) {
+    assert_eq!(qkv.len(), sizes.batch * sizes.time * sizes.width(), "queries, keys and values");
+    scaled_rounded(sizes, (scale, 1.0), qkv);
+}
+
+/// Rounds rows of queries, keys and values to bf16; queries are multiplied with one factor before and with another after.
+fn scaled_rounded(sizes: Heads, (before, after): (f32, f32), qkv: &mut [f32]) {
+    crate::rows(qkv, sizes.width(), |_, row| {
+        let queries = ..sizes.out_width();
+        row[queries].iter_mut().for_each(|x| *x *= before);
+        round_few(row);
+        row[queries].iter_mut().for_each(|x| *x *= after);
+    });
 }
 
 vectorised! {

@@ -9,6 +9,7 @@
 mod activation;
 mod adamw;
 mod attention;
+mod bf16;
 mod clip;
 mod decode;
 mod eigen;
@@ -28,7 +29,8 @@ pub use activation::{
     geglu, geglu_back, gelu, gelu_back, relu, relu_back, relu_squared, relu_squared_back, swiglu, swiglu_back,
 };
 pub use adamw::{Adamw, adamw};
-pub use attention::{Dropout, Heads, View, attention, attention_back};
+pub use attention::{Dropout, Heads, View, attention, attention_back, operands_bf16};
+pub use bf16::{bf16_is_native, matmul_bf16, round_all};
 pub use clip::{scale, sum_of_squares};
 pub use decode::{CacheShape, attend, log_total};
 pub use eigen::eigenvectors;

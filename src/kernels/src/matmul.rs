@@ -50,11 +50,21 @@ impl<'a> Matrix<'a> {
         Matrix { turned: !self.turned, ..self }
     }
 
-    fn dims(&self) -> (usize, usize) {
+    pub(crate) fn numbers(&self) -> &'a [f32] {
+        self.numbers
+    }
+
+    /// The same of other numbers.
+    pub(crate) fn with<'b>(&self, numbers: &'b [f32]) -> Matrix<'b> {
+        Matrix { turned: self.turned, ..Matrix::new(numbers, self.rows, self.columns) }
+    }
+
+    /// Rows and columns.
+    pub(crate) fn dims(&self) -> (usize, usize) {
         if self.turned { (self.columns, self.rows) } else { (self.rows, self.columns) }
     }
 
-    fn part(&self) -> Part {
+    pub(crate) fn part(&self) -> Part {
         let part = Part { at: self.numbers.as_ptr(), row: self.columns, column: 1 };
         if self.turned { part.transposed() } else { part }
     }
