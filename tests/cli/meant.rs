@@ -251,7 +251,7 @@ fn edits_offered_for_foreign_names_can_be_taken() {
     let sweep = "sweep rates {\n  over { pretrain.optimizer.lr in log(1e-4, 1e-2) }\n  minimize = pretrain.valid.loss\n}\nexpect";
     mends("expect", sweep, "E0307", "in log(1e-4 .. 1e-2)");
     mends("expect", &sweep.replace("over {", "over = {").replace("1e-4, ", "1e-4 .. "), "E0111", "  over  { pretrain");
-    mends("|> split", "|> dedup(threshold = 0.8) |> split", "E0308", "dedup(near = 0.8)");
+    mends("|> split", "|> dedup(threshold = 0.8) |> split", "E0301", "dedup(near = 0.8)");
     mends("metrics = [perplexity]", "metrics = [ppl]", "E0201", "metrics = [perplexity]");
 }
 
