@@ -216,12 +216,14 @@ impl Build<'_> {
             }
         };
         let counts = self.data.counts;
-        let vocab = match stated_vocab(&spec) {
-            Some(entries) => Known::Value(super::parameters::size(entries)),
-            None => hash.clone().and_then(|h| match counts.vocab(&h) {
-                Some(entries) => Known::Value(entries),
-                None => Known::Unknown(format!("the characters of `{}` are not known until it is trained", from.name)),
-            }),
+        // A text may have fewer pairs than there are entries asked for; one that has been trained tells.
+        let made = hash.value().and_then(|hash| counts.vocab(hash));
+        let vocab = match (made, stated_vocab(&spec)) {
+            (Some(entries), _) => Known::Value(entries),
+            (None, Some(entries)) => Known::Value(super::parameters::size(entries)),
+            (None, None) => {
+                Known::Unknown(format!("the characters of `{}` are not known until it is trained", from.name))
+            }
         };
         let mut facts = facts::of_item(&self.items.checked.sources, from, "", &in_place);
         facts.retain(|f| !(f.path.ends_with(".file") && matches!(spec, spec::Tokenizer::TokenizerJson(_))));
