@@ -93,8 +93,9 @@ impl Checker<'_> {
             info.fields.values().filter(|f| !f.is_rest && !f.is_final).map(|f| f.name.clone()).collect();
         let more = info.rest(false).cloned();
         let named_rest = info.rest(true).cloned();
-        if let Some(field) = &named_rest
-            && let Some(problem) = unnamed(&info.name, &field.name, args)
+        if &*info.name == "split"
+            && self.resolved.is_library(info.module)
+            && let Some(problem) = unnamed(args)
         {
             self.report(problem);
             return Value::Error;
@@ -432,20 +433,19 @@ fn setting(name: Arc<str>, value: Given, span: Span) -> Setting {
     Setting { path: vec![Spanned::new(name, span)], op: FieldOp::Set, value, span }
 }
 
-/// The problem of numbers without names where each has one: `split(0.9, 0.1)`.
-fn unnamed(schema: &str, field: &str, args: &[Arg]) -> Option<Problem> {
+/// The problem of splits whose parts have no names: `split(0.9, 0.1)`.
+fn unnamed(args: &[Arg]) -> Option<Problem> {
     let bare: Vec<&Expr> = args
         .iter()
         .filter(|arg| arg.name.is_none() && matches!(&*arg.value.kind, ExprKind::Number(_)))
         .map(|arg| &arg.value)
         .collect();
     let (first, last) = (bare.first()?, bare.last()?);
-    let problem =
-        Problem::new(Code::E0307, first.span.to(last.span), format!("each of the {field} of a {schema} has a name"))
-            .label("of what?")
-            .help(format!("write `{schema}(NAME = …, NAME = …)`"));
+    let problem = Problem::new(Code::E0307, first.span.to(last.span), "each part of a split has a name")
+        .label("of what?")
+        .help("write `split(train = 90%, valid = 10%)`");
     let names = ["train", "valid", "test"];
-    if schema != "split" || !(2..=3).contains(&bare.len()) {
+    if !(2..=3).contains(&bare.len()) {
         return Some(problem);
     }
     let edits = bare.iter().zip(names).map(|(number, name)| Edit {

@@ -460,7 +460,11 @@ const TABLE: &[Row] = &[
     same("checkpoints", &["save_total_limit", "keep_last", "keep_last_n", "max_checkpoints"]),
     same("template", &["chat_template", "prompt_template", "prompt_format"]),
     same("search", &["method", "strategy", "algorithm", "sampler"]),
-    same("minimize", &["metric", "objective"]),
+    other(
+        "minimize",
+        &["metric", "objective", "goal", "direction"],
+        "`minimize = …` where lower is better and `maximize = …` where higher is",
+    ),
     same("seed", &["random_seed", "random_state", "manual_seed", "data_seed", "rng_seed"]),
     // Data, tokenizers and judgement.
     same("files", &["path", "paths", "data_files", "data_path", "file", "pattern"]),

@@ -14,6 +14,9 @@ use crate::types::{ItemId, RecordId, Traced, Type, Value};
 const ENDINGS: [&str; 12] =
     ["txt", "json", "jsonl", "csv", "tsv", "md", "gz", "zst", "parquet", "html", "exp", "safetensors"];
 
+/// How many texts of one check are tried without their quotes.
+const MOST_UNQUOTED: usize = 64;
+
 impl Checker<'_> {
     /// The edit that brings a name of the library into the file of `module`: a whole module, or one name out of it.
     pub(super) fn import_of(&self, module: u32, name: &str) -> Option<Fix> {
@@ -80,6 +83,11 @@ impl Checker<'_> {
     pub(super) fn unquoted(&mut self, env: &Env, value: &Traced, want: &Type) -> Option<Fix> {
         let Value::Text(text) = &value.value else { return None };
         let span = value.span;
+        // Each attempt reads as many blanks as stand before it.
+        self.unquoted += 1;
+        if self.unquoted > MOST_UNQUOTED {
+            return None;
+        }
         let plain = !text.is_empty() && text.len() < 200 && !text.contains(['\n', '\\', '"', '{']);
         if !plain || self.source_text(span) != format!("\"{text}\"") {
             return None;

@@ -5,7 +5,7 @@ use crate::diagnostics::{Code, Problem, suggest};
 use crate::source::Span;
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Kind, Name};
 use crate::types::core::Core;
-use crate::types::{ItemId, Later, Phase, RecordId, Traced, Type, Unit, Value};
+use crate::types::{ItemId, Later, Phase, RecordId, Traced, Type, Value};
 use std::sync::Arc;
 
 /// What is measured on training and on validation data.
@@ -294,7 +294,9 @@ impl Checker<'_> {
         let Some(metric) = path.last() else { return };
         let Some((_, (low, high))) = SCALES.iter().find(|(names, _)| names.contains(&metric.as_str())) else { return };
         let x = number.as_f64();
-        let (never, always) = if below { (x < *low, x > *high) } else { (x > *high, x < *low) };
+        let strict = matches!(op.value, BinaryOp::Less | BinaryOp::Greater);
+        let (under, above) = (|edge: f64| x < edge || strict && x == edge, |edge: f64| x > edge || strict && x == edge);
+        let (never, always) = if below { (under(*low), x > *high) } else { (above(*high), x < *low) };
         if !never && !always {
             return;
         }
@@ -305,9 +307,10 @@ impl Checker<'_> {
             format!("this {} holds: `{metric}` lies {scale}", if never { "never" } else { "always" }),
         )
         .label("decided before anything is measured");
-        let side = if matches!(l.value, Value::Number(..)) { &l } else { &r };
+        let (side, written) = if matches!(l.value, Value::Number(..)) { (&l, left) } else { (&r, right) };
         let text = self.source_text(side.span);
-        if *high == 1.0 && x > 1.0 && x <= 100.0 && matches!(side.value, Value::Number(_, Unit::One)) {
+        let literal = matches!(&*written.kind, ExprKind::Number(number) if number.unit.is_none());
+        if *high == 1.0 && x > 1.0 && x <= 100.0 && literal {
             problem = problem.fix(format!("write `{text}%`"), side.span, format!("{text}%"));
         }
         self.report(problem);
@@ -318,5 +321,5 @@ impl Checker<'_> {
 const SCALES: [(&[&str], (f64, f64)); 3] = [
     (&["rouge_1", "rouge_2", "rouge_l", "token_f1", "exact_match"], (0.0, 1.0)),
     (&["perplexity"], (1.0, f64::INFINITY)),
-    (&["bits_per_byte", "loss"], (0.0, f64::INFINITY)),
+    (&["bits_per_byte"], (0.0, f64::INFINITY)),
 ];

@@ -137,6 +137,8 @@ pub(crate) struct Checker<'r> {
     used_overrides: HashSet<usize>,
     /// Whether numbers are shown for people, without the dust of binary fractions.
     brief: bool,
+    /// Texts that were tried without their quotes.
+    unquoted: usize,
 }
 
 /// Whether a value has been evaluated.
@@ -224,6 +226,7 @@ impl<'r> Checker<'r> {
             reaching: Vec::new(),
             used_overrides: HashSet::new(),
             brief: false,
+            unquoted: 0,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Checker, Env, State};
 use crate::diagnostics::{Code, Problem};
+use crate::resolve::EntryKind;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, FieldOp, Name};
 use crate::types::{ItemId, RecordId, SchemaId, Traced, Type, Value};
@@ -124,7 +125,8 @@ impl Checker<'_> {
             if setting.op == FieldOp::Set {
                 let key: Vec<Arc<str>> = setting.path.iter().map(|p| p.value.clone()).collect();
                 let whole = path_span(&setting.path);
-                if let Some(first) = seen.insert(key.clone(), whole).or_else(|| set_in_call(layer, &setting.path)) {
+                if let Some(first) = seen.insert(key.clone(), whole).or_else(|| self.set_in_call(layer, &setting.path))
+                {
                     let name: Vec<&str> = key.iter().map(|k| &**k).collect();
                     self.report(
                         Problem::new(Code::E0303, whole, format!("`{}` is set twice", name.join(".")))
@@ -135,6 +137,23 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+
+    /// Where the call that makes `optimizer` sets the `lr` of a path `optimizer.lr` of the same layer. What the arguments of a
+    /// function do is for the function to say.
+    fn set_in_call(&self, layer: &Layer, path: &[Name]) -> Option<Span> {
+        let [head, inner] = path else { return None };
+        let whole =
+            |s: &&Setting| matches!(s.path.as_slice(), [only] if only.value == head.value) && s.op == FieldOp::Set;
+        let Given::Expr(made) = &layer.fields.iter().find(whole)?.value else { return None };
+        let ExprKind::Call(callee, args) = &*made.kind else { return None };
+        let ExprKind::Name(callee) = &*callee.kind else { return None };
+        let seen_from = std::iter::once(layer.env.module).chain(self.resolved.prelude.iter().copied());
+        let known = seen_from.filter_map(|module| self.resolved.module(module).names.get(callee)).next();
+        if known.is_none_or(|entry| entry.kind != EntryKind::Schema) {
+            return None;
+        }
+        args.iter().filter_map(|arg| arg.name.as_ref()).find(|name| name.value == inner.value).map(|name| name.span)
     }
 
     /// Evaluates every field of a record, those of the records within it, and its constraints.
@@ -216,15 +235,6 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// Where the call that makes `optimizer` sets the `lr` of a path `optimizer.lr` of the same layer.
-fn set_in_call(layer: &Layer, path: &[Name]) -> Option<Span> {
-    let [head, inner] = path else { return None };
-    let whole = |s: &&Setting| matches!(s.path.as_slice(), [only] if only.value == head.value) && s.op == FieldOp::Set;
-    let Given::Expr(made) = &layer.fields.iter().find(whole)?.value else { return None };
-    let ExprKind::Call(_, args) = &*made.kind else { return None };
-    args.iter().filter_map(|arg| arg.name.as_ref()).find(|name| name.value == inner.value).map(|name| name.span)
 }
 
 /// Whether a value, or a part of it, is wrong and has been reported.

@@ -11,7 +11,7 @@ use super::{Checker, Env, foreign};
 use crate::diagnostics::{Code, Edit, Fix, Problem, suggest};
 use crate::resolve::EntryKind;
 use crate::source::Span;
-use crate::syntax::ast::{Expr, ExprKind, Name};
+use crate::syntax::ast::{Expr, ExprKind, ItemKind, Name};
 use crate::syntax::words;
 use crate::types::{SchemaId, Type, Value};
 use std::sync::Arc;
@@ -338,7 +338,7 @@ impl Checker<'_> {
             && let Given::Expr(values) = &setting.value
             && (setting.path.len() > 1 || &*head.value == "over")
         {
-            return self.axis_outside(setting, values);
+            return self.axis_outside(env.module, setting, values);
         }
         if let Some(way) = self.known_elsewhere(&fields, head, setting, env, taken) {
             return way;
@@ -377,12 +377,21 @@ impl Checker<'_> {
     }
 
     /// An axis that stands among the fields of its sweep, or `over` without its block.
-    fn axis_outside(&self, setting: &Setting, values: &Expr) -> WayOut {
+    fn axis_outside(&self, module: u32, setting: &Setting, values: &Expr) -> WayOut {
         let path: Vec<&str> = setting.path.iter().map(|name| &*name.value).collect();
         let (path, values) = (path.join("."), self.source_text(values.span));
         let help = "axes stand in a block of their own: `over { pretrain.optimizer.lr in [1e-3, 3e-3] }`".to_owned();
         let mut way = WayOut { help: Some(help), ..WayOut::default() };
-        if path.contains('.') && values.len() < 200 {
+        // One block has all axes; several edits would each make their own.
+        let items = self.resolved.module(module).layers.iter().flat_map(|layer| &layer.ast.items);
+        let own = items.filter_map(|item| match &item.kind {
+            ItemKind::Sweep(sweep) => Some(sweep),
+            _ => None,
+        });
+        let alone = own
+            .filter(|sweep| sweep.fields.iter().any(|f| f.span == setting.span))
+            .all(|sweep| sweep.over.is_none() && sweep.fields.iter().filter(|f| f.path.len() > 1).count() == 1);
+        if path.contains('.') && values.len() < 200 && alone {
             let new_text = format!("over {{ {path} in {values} }}");
             way.fixes.push(Fix {
                 title: format!("write `over {{ {path} in … }}`"),

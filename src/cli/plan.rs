@@ -85,6 +85,14 @@ fn precise(_plan: &Plan) -> Option<Computes> {
     None
 }
 
+/// Whether products of 16 bits are those of bf16 alone, and this processor has an instruction for them.
+#[cfg(feature = "engine")]
+fn only_bf16(plan: &Plan) -> bool {
+    use crate::plan::spec::Precision;
+    let trained = plan.stages.iter().filter_map(|stage| stage.spec.training());
+    emberlab_kernels::bf16_is_native() && trained.map(|t| t.products()).all(|p| p != Precision::MixedF16)
+}
+
 /// What a run without `--device` would compute with. Asked only of plans that need to know: a GPU is started for it.
 #[cfg(feature = "engine")]
 fn precise(plan: &Plan) -> Option<Computes> {
@@ -97,7 +105,7 @@ fn precise(plan: &Plan) -> Option<Computes> {
     let chosen = crate::device::choose(None).ok()?;
     let lacking: Vec<String> = run::imprecise(plan, &chosen).into_iter().map(|(name, _)| name).collect();
     let verdict = match lacking.as_slice() {
-        [] if chosen.kind == crate::device::Kind::Cpu => {
+        [] if chosen.kind == crate::device::Kind::Cpu && !only_bf16(plan) => {
             "enough for every stage, and slower than f32: the CPU rounds as a GPU does".to_owned()
         }
         [] => "enough for every stage".to_owned(),

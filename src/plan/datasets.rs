@@ -9,7 +9,7 @@ use super::items::Items;
 use super::meaning::{self, DataFrom, split_digest};
 use super::references::of_dataset;
 use super::shape::kindred;
-use super::spec::{Dataset, Named, Ref, TextUnit};
+use super::spec::{Dataset, Named, Ref, SplitBy, TextUnit};
 use super::version;
 use crate::check::CheckedItem;
 use crate::diagnostics::{Code, Problem, Problems};
@@ -56,6 +56,7 @@ impl<'a> Datasets<'a> {
         let mut gathered = Gathered::default();
         let hash = self.walk(item, data, path, &mut gathered);
         if let Dataset::Split(split) = data
+            && split.by != SplitBy::Position
             && let Some(most) = most_documents(data, &gathered.sources).filter(|most| *most < split.parts.len())
         {
             self.problems.push(too_few(item, &name, data, most, split.parts.len()));

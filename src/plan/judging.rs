@@ -15,7 +15,7 @@ pub const TOKENS_AT_ONCE: usize = 1 << 14;
 pub const CACHE_BYTES: usize = 2 << 30;
 
 /// Columns of prompts that are read at once, of all texts of a batch together.
-pub const READ_AT_ONCE: usize = 1 << 12;
+pub const READ_AT_ONCE: usize = 1 << 11;
 
 /// Bytes to judge the network `model`, whose parameters are `parts`, by likelihood or by what it writes.
 pub fn judging(model: &Decoder, parts: &Parameters) -> u64 {
@@ -28,7 +28,9 @@ pub fn judging(model: &Decoder, parts: &Parameters) -> u64 {
     let likelihood = scored.saturating_mul(each).saturating_add(logits(scored));
     let column = size(model.layers).saturating_mul(2 * size(model.kv_heads)).saturating_mul(size(model.head_dim));
     let cached = column.saturating_mul(all.min(context.max(CACHE_BYTES as u64 / 4 / column.max(1))));
-    let read = all.min((READ_AT_ONCE + 64 * JUDGED_AT_ONCE) as u64).saturating_mul(each);
+    // What reads a prompt looks at all that is cached: on a GPU with scores of every pair.
+    let scores = size(model.heads).saturating_mul(context).saturating_mul(4);
+    let read = all.min(READ_AT_ONCE.max(64 * JUDGED_AT_ONCE) as u64).saturating_mul(each.saturating_add(scores));
     let written = cached.saturating_add(read).saturating_add(logits(JUDGED_AT_ONCE as u64));
     parts.total().saturating_add(likelihood.max(written)).saturating_mul(4)
 }

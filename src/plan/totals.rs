@@ -46,7 +46,7 @@ pub struct Price {
     pub flops: Known<f64>,
     pub seconds: Known<f64>,
     pub disk_bytes: Known<u64>,
-    /// The stage that needs most.
+    /// The stage or the judgement that needs most.
     pub memory_bytes: Known<u64>,
     /// Over all points, as if nothing were shared.
     pub unshared_flops: Known<f64>,
@@ -68,6 +68,9 @@ pub fn price(points: &[(Plan, Statuses)]) -> Price {
         distinct_others += u64::from(node.hash.value().is_none_or(|hash| seen.insert(hash)));
     }
     let Sums { tokens, flops, memory_bytes, disk_bytes, seconds, .. } = sums(&waiting);
+    let memory_bytes = points.iter().fold(memory_bytes, |most, (plan, statuses)| {
+        most.and_then(|most| judged(plan, statuses).map(|judged| most.max(judged)))
+    });
     Price {
         points: points.len() as u64,
         stages: all.len() as u64,

@@ -336,7 +336,7 @@ impl Walk<'_> {
             (Keeping::Best(_), Some(best)) => Some(best.loss),
             _ => trained.valid_loss,
         };
-        if let Some(text) = super::training::divergence(name, kept.or(trained.loss), vocab) {
+        if let Some(text) = super::training::divergence(name, trained.loss, vocab) {
             self.tell(Event::warning(text.clone()))?;
             warnings.push(text);
         }

@@ -6,7 +6,7 @@ use super::lower::{Lower, Origin};
 use super::mistakes;
 use super::patch::{Change, Patch};
 use super::words::{HARD_WORDS, ITEM_WORDS, first_word};
-use crate::diagnostics::Problem;
+use crate::diagnostics::{Code, Problem};
 use crate::source::{Span, Spanned};
 use pest::iterators::Pair;
 use std::ops::Range;
@@ -118,6 +118,50 @@ impl Lower<'_> {
             return Vec::new();
         }
         self.broken_fields(text, at)
+    }
+
+    /// `budget = 1,000 steps`, `lr = 0,001`: whether what stands behind a comma is the rest of the number before it, which is
+    /// told. The field before then has no value.
+    pub fn rest_of_number(&self, pair: &Pair<'_, Rule>, before: Option<&mut Field>) -> bool {
+        let (text, at) = piece(pair);
+        let Some(field) = before.filter(|field| matches!(&*field.value.kind, ExprKind::Number(n) if n.unit.is_none()))
+        else {
+            return false;
+        };
+        let (start, comma) = (field.value.span.start as usize, field.value.span.end as usize);
+        let from = self.origin.span(at..at).start as usize;
+        let whole = self.origin.file.text.get(start..).unwrap_or("");
+        let head = whole.get(..comma - start).unwrap_or("");
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        if from != comma + 1 || !whole[head.len()..].starts_with(',') || digits(text) == 0 || digits(head) < head.len()
+        {
+            return false;
+        }
+        let mut groups = Vec::new();
+        let mut rest = &whole[head.len()..];
+        while let Some(behind) = rest.strip_prefix(',').filter(|behind| digits(behind) > 0) {
+            groups.push(&behind[..digits(behind)]);
+            rest = &behind[digits(behind)..];
+        }
+        let end = start + whole.len() - rest.len();
+        let thousands = head.len() <= 3 && !head.starts_with('0') && groups.iter().all(|group| group.len() == 3);
+        let number = match thousands {
+            true => format!("{head}_{}", groups.join("_")),
+            false => format!("{head}.{}", groups.concat()),
+        };
+        let message = match thousands {
+            true => "thousands are not set apart with commas",
+            false => "a number has a point and no comma",
+        };
+        let span = Span { file: field.value.span.file, start: start as u32, end: end as u32 };
+        let mut problem = Problem::new(Code::E0108, span, message).label("a comma ends a field");
+        if thousands || groups.len() == 1 {
+            problem = problem.fix(format!("write `{number}`"), span, number);
+        }
+        self.problem(problem);
+        self.quiet.borrow_mut().push(start..end);
+        field.value = Expr::new(ExprKind::Error, span);
+        true
     }
 
     /// A block of axes that is broken, or that something else follows on its line; and the fields behind it.

@@ -291,3 +291,38 @@ fn a_condition_outside_the_scale_of_its_metric_is_told() {
         }
     }
 }
+
+/// Files that say something unusual and are right.
+#[test]
+fn what_is_right_stays_right() {
+    let with = |old: &str, new: &str| {
+        let text = WHOLE.replacen(old, new, 1);
+        let document = Folder::with(&[("a.exp", &text)]).exp("check a.exp --format json").json();
+        assert_eq!(document["problems"].as_array().map(Vec::len), Some(0), "{text}\n{document:#}");
+    };
+    with("expect", "let note = \"\"\"\n  budget = 1,000 steps\n\"\"\"\n\nexpect");
+    with("expect", "let many = [\n  1,200,\n  300\n]\n\nexpect");
+    with("expect", "let half = 10 / 2\nlet name = \"a/b.txt\"\n\nexpect");
+    // What a function does with its arguments is its own affair.
+    let function = "fn mine(lr : Float) : optimizer = adamw(lr = lr / 10, beta1 = 0.8)\n\nstage pretrain";
+    let text = WHOLE.replacen("stage pretrain", function, 1);
+    let text = text.replacen("adamw(lr = 3e-3)\n", "mine(lr = 1e-3)\n  optimizer.lr = 5e-4\n", 1);
+    Folder::with(&[("a.exp", &text)]).exp("check a.exp").code(0);
+    let blend = "schema blend { total : Int\n  rest parts : Map[Ratio]\n}\n\nlet mine = blend(3, a = 10%)\n\nexpect";
+    with("expect", blend);
+}
+
+#[test]
+fn edits_keep_the_value() {
+    let model = |field: &str| format!("context = 128 tokens, {field} }}");
+    mends("context = 128 tokens }", &model("dropout = 0,125"), "E0108", "dropout = 0.125");
+    mends("context = 128 tokens }", &model("dropout = 0,5"), "E0108", "dropout = 0.5");
+    // Which way a metric is better is not for an edit to say.
+    let sweep = |field: &str| {
+        format!("sweep s {{\n  over {{ pretrain.optimizer.lr in [1e-3, 3e-3] }}\n  {field}\n}}\n\nexpect")
+    };
+    assert!(offers("expect", &sweep("metric = fluency.pretrain.perplexity")).1.is_empty());
+    // Two axes belong into one block.
+    let two = "sweep s {\n  pretrain.optimizer.lr = [1e-3, 3e-3]\n  teller.layers = [2, 4]\n  minimize = pretrain.valid.loss\n}\n\nexpect";
+    assert!(offers("expect", two).1.is_empty());
+}

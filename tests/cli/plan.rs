@@ -143,4 +143,8 @@ fn a_split_that_cannot_be_filled_is_told_before_anything_runs() {
     assert_eq!(folder("", 1), 1, "one file is one document");
     assert_eq!(folder("", 2), 0);
     assert_eq!(folder(", document = paragraph", 1), 0);
+    // By position one document stands in every split.
+    let by_position = text("").replace("valid = 10%)", "valid = 10%, by = position)");
+    let whole = Folder::with(&[("data/0.txt", "One.\n"), ("a.exp", &by_position)]).exp("plan a.exp").code(0);
+    assert!(!whole.err.contains("W1017"), "{}", whole.err);
 }

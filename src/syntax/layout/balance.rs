@@ -3,7 +3,6 @@
 //! Every guess is an edit that balances the item, so the grammar can go on and the fields around it are not lost. The
 //! guesses use the layout of the lines, but only once something is known to be missing.
 
-mod numbers;
 mod texts;
 
 use super::super::patch::Change;
@@ -545,7 +544,6 @@ impl Balancer<'_> {
         for at in std::mem::take(&mut self.strays) {
             self.stray_brace(at);
         }
-        self.thousands();
         self.out.faults.sort_by_key(|f| (f.range.start, f.change.range.start));
         self.out.breaks.sort_unstable();
         self.out

@@ -199,7 +199,13 @@ impl Lower<'_> {
         };
         let block = kids.find(Rule::block)?;
         let body = self.span(&block);
-        let fields = block.into_inner().flat_map(|p| self.block_part(p)).collect();
+        let mut fields = Vec::new();
+        for part in block.into_inner() {
+            if part.as_rule() == Rule::broken_field && self.rest_of_number(&part, fields.last_mut()) {
+                continue;
+            }
+            fields.extend(self.block_part(part));
+        }
         Some(Decl { kind, name, base, variant, fields, body })
     }
 

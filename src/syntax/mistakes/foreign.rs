@@ -112,7 +112,9 @@ fn path(place: &Place<'_>) -> Option<Mistake> {
     let start = if pattern { before.trim_end_matches(goes_on).len() } else { place.at };
     let end = place.at + place.rest().find(|c: char| !goes_on(c)).unwrap_or(place.rest().len());
     let path = &place.text[start..end];
-    if path.ends_with("*/") || path.chars().all(|c| matches!(c, '.' | '/')) {
+    let named =
+        path.trim_start_matches(['.', '~', '/']).starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '*');
+    if path.ends_with("*/") || !named || !path.contains(char::is_alphabetic) {
         return None;
     }
     Some(Mistake::new(Code::E0111, start..end, "a path stands in quotes").fix(
