@@ -23,8 +23,8 @@ pub enum DataError {
     NotJson { place: String, why: String, hint: &'static str },
     #[error("{place}: a line must hold an object such as {{\"text\": …}}, and this one holds {found}{hint}")]
     NotObject { place: String, found: &'static str, hint: &'static str },
-    #[error("{place}: there is no field `{field}` among {present}{}", did_you_mean(.near, ""))]
-    NoField { place: String, field: String, near: Vec<String>, present: String },
+    #[error("{place}: there is no field `{field}` among {present}{}{chat}", did_you_mean(.near, ""))]
+    NoField { place: String, field: String, near: Vec<String>, present: String, chat: &'static str },
     #[error("{place}: the field `{field}` must be text, and here it is {found}")]
     NotTextField { place: String, field: String, found: &'static str },
     #[error("`{given}` is given without `{missing}`; a sample needs both, a document neither")]

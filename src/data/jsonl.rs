@@ -136,6 +136,15 @@ fn text_field(row: &mut Map<String, Value>, field: &str, place: &str) -> Result<
                 place: place.to_owned(),
                 field: field.to_owned(),
                 near: similar(field, names.iter().copied()).into_iter().map(str::to_owned).collect(),
+                chat: match ["messages", "conversations", "conversation"]
+                    .iter()
+                    .any(|list| row.get(*list).is_some_and(Value::is_array))
+                {
+                    true => {
+                        "; lists of chat messages are not read: write `prompt` and `response` of each turn as fields of a line"
+                    }
+                    false => "",
+                },
                 present: names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", "),
             })
         }
@@ -193,5 +202,16 @@ mod tests {
         assert!(error("[\n{}").contains("one JSON array"));
         assert!(error("3").contains("this one holds a number"));
         assert!(all("", Some("p"), None).unwrap_err().contains("`prompt` is given without `response`"));
+    }
+
+    #[test]
+    fn lists_of_chat_messages_and_arrays_are_told_as_what_they_are() {
+        let chat = "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}\n";
+        let told = all(chat, Some("prompt"), Some("response")).unwrap_err();
+        assert!(told.contains("lists of chat messages are not read"), "{told}");
+        let told = all("{\"txt\": \"a\"}\n", None, None).unwrap_err();
+        assert!(!told.contains("chat"), "{told}");
+        let told = all("[{\"text\": \"a\"}, {\"text\": \"b\"}]\n", None, None).unwrap_err();
+        assert!(told.contains("jq -c"), "the whole file is one array, on one line: {told}");
     }
 }

@@ -104,6 +104,46 @@ fn what_is_remembered_of_a_text_is_not_read_again_and_changes_nothing() {
 }
 
 /// A turn that fails leaves nothing behind that the next would take for what it is not.
+/// A batch reads fewer columns at once than one text alone, and the texts are the same.
+fn read_in_pieces(spec: &spec::Decoder, device: &Device, prompts: &[Vec<u32>]) {
+    let decoder = on(&spec::Decoder { context: 256, ..spec.clone() }, device);
+    let options = |batch| GenerateOptions { max_tokens: 3, batch, ..GenerateOptions::default() };
+    let together = decoder.generate(prompts, &options(prompts.len())).unwrap();
+    let apart = decoder.generate(prompts, &options(1)).unwrap();
+    for (together, apart) in together.iter().zip(&apart) {
+        assert_eq!(together.tokens, apart.tokens);
+        for (a, b) in together.logprobs.iter().zip(&apart.logprobs) {
+            assert!((a - b).abs() < 1e-4, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
+fn long_prompts_are_read_in_pieces() {
+    let windowed = spec::Decoder { window: Some(70), ..llama() };
+    let alibi = spec::Decoder { position: spec::Position::Alibi, window: Some(40), global_every: Some(2), ..llama() };
+    // 32 texts read 64 columns at once; some are shorter than that, and begin with padding alone.
+    let prompts: Vec<Vec<u32>> = (0..32).map(|i| tokens(i, 10 + 4 * i as usize)).collect();
+    for spec in [llama(), gpt2(), windowed.clone(), alibi] {
+        read_in_pieces(&spec, &cpu().device, &prompts);
+    }
+    if let Some(device) = software() {
+        read_in_pieces(&windowed, &device.device, &prompts);
+    }
+}
+
+#[test]
+fn few_windows_of_a_long_context_go_at_once() {
+    let decoder = decoder(&spec::Decoder { context: 1_024, layers: 1, ..llama() });
+    let sequences: Vec<Vec<u32>> = (0..20).map(|i| tokens(i, 1_024 - 3 * i as usize)).collect();
+    let together = decoder.logprobs(&sequences, 32, None).unwrap();
+    for (sequence, together) in sequences.iter().zip(&together) {
+        let alone = decoder.logprobs(std::slice::from_ref(sequence), 1, None).unwrap().remove(0);
+        assert_eq!((alone.len(), together.len()), (sequence.len() - 1, sequence.len() - 1));
+        assert!(alone.iter().zip(together).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+}
+
 #[test]
 fn a_text_goes_on_after_a_failure_as_if_it_had_not_happened() {
     let spec = spec::Decoder { init_std: 0.3, context: 64, ..llama() };
