@@ -326,3 +326,11 @@ fn edits_keep_the_value() {
     let two = "sweep s {\n  pretrain.optimizer.lr = [1e-3, 3e-3]\n  teller.layers = [2, 4]\n  minimize = pretrain.valid.loss\n}\n\nexpect";
     assert!(offers("expect", two).1.is_empty());
 }
+
+#[test]
+fn a_file_in_another_format_is_told_as_one() {
+    for (text, other) in [("{\n  \"model\": 3\n}\n", "JSON"), ("[model]\nlayers = 3\n", "TOML")] {
+        let told = Folder::with(&[("a.exp", text)]).exp("check a.exp").code(1);
+        assert!((told.out + &told.err).contains(&format!("this is no {other}: items are")), "{text}");
+    }
+}

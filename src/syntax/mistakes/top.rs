@@ -150,10 +150,21 @@ fn start_of_line(text: &str, start: usize) -> Mistake {
             .help("a value ends with its line, unless it stands in `( … )` or `[ … ]`; only `|>` may open a line")
             .ends();
     }
-    Mistake::new(Code::E0107, range, format!("{what} does not start an item"))
-        .label("an item keyword is expected at the start of the line")
-        .help("remove it, or put it inside an item")
-        .ends()
+    let other = match text.as_bytes().first() {
+        Some(b'{') => Some("JSON"),
+        Some(b'[') => Some("TOML"),
+        _ => None,
+    };
+    let mistake = Mistake::new(Code::E0107, range, format!("{what} does not start an item"))
+        .label("an item keyword is expected at the start of the line");
+    match other {
+        Some(other) if start == 0 => mistake
+            .help(format!(
+                "this is no {other}: items are `KIND name {{ field = value }}`; `exp init` writes a first file"
+            ))
+            .ends(),
+        _ => mistake.help("remove it, or put it inside an item").ends(),
+    }
 }
 
 pub fn yaml_list(start: usize) -> Mistake {
