@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::report::{Align, Table, format};
 use crate::run::display::Form;
 use crate::run::{self, Bench};
-use crate::store::{Check, Event};
+use crate::store::Check;
 use indexmap::IndexMap;
 use serde_json::json;
 use std::fs::File;
@@ -66,8 +66,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         let made = run::make_dataset(&bench, &plan, planned, &folders, &mut |making| {
             match making {
                 run::Making::Begins(_) => screen.note(&format!("making `{}`", planned.name)),
-                run::Making::Waits(Event::Notice { text, .. }) => screen.note(&text),
-                run::Making::Waits(_) => {}
+                run::Making::Waits(text) => screen.note(&text),
             }
             Ok(())
         });

@@ -30,7 +30,7 @@ impl Walk<'_> {
             Making::Begins(hash) => {
                 self.tell(Event::DataStarted { dataset: planned.name.clone(), hash: hash.to_owned() })
             }
-            Making::Waits(event) => self.tell(event),
+            Making::Waits(text) => self.tell(Event::info(text)),
         });
         self.datasets = folders;
         let (object, cached) = made?;
@@ -236,9 +236,9 @@ impl Walk<'_> {
         let bench = self.bench;
         let mut patience = Patience::new(kind, name);
         let claim = bench.lab.claim(kind, hash, name, bench.check, &mut |owner| {
-            if let Some(event) = patience.ends(owner) {
+            if let Some(text) = patience.ends(owner) {
                 // What cannot be told is told of with the next event.
-                drop(self.tell(event));
+                drop(self.tell(Event::info(text)));
             }
             !bench.stop.asked()
         });
@@ -257,8 +257,8 @@ impl Walk<'_> {
 pub enum Making<'a> {
     /// It begins, for the dataset of this hash.
     Begins(&'a str),
-    /// Another process is at it, and is waited for.
-    Waits(Event),
+    /// Another process is at it, and is waited for; in words.
+    Waits(String),
 }
 
 /// How long another process is waited for without a word.
@@ -274,12 +274,12 @@ impl Patience {
     }
 
     /// What to say of waiting for `owner`, once, after a second.
-    fn ends(&mut self, owner: &Owner) -> Option<Event> {
+    fn ends(&mut self, owner: &Owner) -> Option<String> {
         if self.told || self.since.elapsed() < Duration::from_secs(1) {
             return None;
         }
         self.told = true;
-        Some(Event::info(format!("waiting for {}, which {owner} is making", self.what)))
+        Some(format!("waiting for {}, which {owner} is making", self.what))
     }
 }
 
@@ -301,8 +301,8 @@ pub fn make_dataset(
     };
     let mut patience = Patience::new(ObjectKind::Dataset, &planned.name);
     let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |owner| {
-        if let Some(event) = patience.ends(owner) {
-            drop(says(Making::Waits(event)));
+        if let Some(text) = patience.ends(owner) {
+            drop(says(Making::Waits(text)));
         }
         !bench.stop.asked()
     });
