@@ -543,4 +543,23 @@ mod tests {
         assert_eq!(ours("Hidden-Size"), ["width"]);
         assert!(ours("layers").is_empty());
     }
+
+    #[test]
+    fn every_name_and_variant_of_the_tables_is_in_the_library() {
+        let library: String = stdlib::prelude().map(|(_, text)| text).collect();
+        let declared = |word: &str, name: &str| {
+            library.lines().any(|line| {
+                let rest = line.strip_prefix(word).and_then(|rest| rest.trim_start().strip_prefix(name));
+                rest.is_some_and(|rest| rest.starts_with([' ', '(']))
+            })
+        };
+        for (ours, _) in NAMES {
+            let measured = matches!(*ours, "valid" | "train");
+            let builtin = crate::check::builtins::find(ours).is_some();
+            assert!(measured || builtin || declared("schema", ours) || declared("fn", ours), "{ours}");
+        }
+        for (kind, ours, _) in VARIANTS {
+            assert!(declared("schema", ours), "there is no {} `{ours}`", kind.keyword());
+        }
+    }
 }

@@ -256,13 +256,11 @@ impl Checker<'_> {
         }
         if problem.fixes.is_empty() {
             let names: Vec<&str> = known.iter().map(|k| &**k).collect();
-            problem = problem.help(match (kind, self.import_of(module, &variant.value.to_ascii_lowercase())) {
-                (Kind::Model, Some(import)) => format!(
-                    "a preset is what a model is made `from`: {}, then `model NAME from {}.tiny`, or another of its sizes",
-                    import.title,
-                    variant.value.to_ascii_lowercase()
-                ),
-                _ => format!("there are {}", names.join(", ")),
+            problem = problem.help(match super::meant::preset(&variant.value).filter(|_| kind == Kind::Model) {
+                Some((module, preset)) => {
+                    format!("a preset is what a model is made `from`: `use {module}`, then `model NAME from {preset}`")
+                }
+                None => format!("there are {}", names.join(", ")),
             });
         }
         self.report(problem);

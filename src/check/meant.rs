@@ -189,6 +189,14 @@ impl Checker<'_> {
     }
 }
 
+/// The module of published networks that is called `name`, and the first network in it: `std.models.gpt2` and `gpt2.small`.
+pub(super) fn preset(name: &str) -> Option<(String, String)> {
+    let name = name.to_ascii_lowercase();
+    let text = stdlib::file(&format!("std/models/{name}.exp"))?;
+    let first = text.lines().find_map(|line| line.strip_prefix("model "))?;
+    Some((format!("std.models.{name}"), format!("{name}.{}", words::first_word(first))))
+}
+
 /// Whether a line of a library file defines `name` on its top level.
 fn defines(line: &str, name: &str) -> bool {
     let word = words::first_word(line);

@@ -323,3 +323,17 @@ const SCALES: [(&[&str], (f64, f64)); 3] = [
     (&["perplexity"], (1.0, f64::INFINITY)),
     (&["bits_per_byte"], (0.0, f64::INFINITY)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::SCALES;
+    use crate::stdlib;
+
+    #[test]
+    fn every_metric_with_a_scale_is_in_the_library() {
+        let library: String = stdlib::prelude().map(|(_, text)| text).collect();
+        for metric in SCALES.iter().flat_map(|(names, _)| *names) {
+            assert!(library.contains(&format!("schema {metric} is metric")), "{metric}");
+        }
+    }
+}

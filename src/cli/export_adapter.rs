@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, stage: &Stage, record: &Record, screen: &Screen) 
     let format = NumberFormat::from(args.dtype);
     let mut config = config(lora, &modules, base.folder.as_deref());
     if base.is_gpt2 {
-        let renamed = gpt2::renamed(adapters, lora, usize::try_from(planned.model.width).unwrap_or(0))?;
+        let renamed = gpt2::renamed(adapters, lora)?;
         config["target_modules"] = json!(renamed.modules);
         gpt2::configure(&mut config, renamed.patterns);
         adapters = renamed.weights;

@@ -1,6 +1,6 @@
 //! An upper bound on the memory of judging: a network's weights, and what goes through it at once on the way forward.
 
-use super::memory::forward;
+use super::memory::{MASK_COPIES, forward};
 use super::parameters::{Parameters, size};
 use super::spec::Decoder;
 
@@ -25,11 +25,13 @@ pub fn judging(model: &Decoder, parts: &Parameters) -> u64 {
     let (each, logits) = forward(model, context, vocab);
     // Windows are padded to sixteen tokens.
     let scored = all.min(context.max(TOKENS_AT_ONCE as u64).saturating_add(16));
-    let likelihood = scored.saturating_mul(each).saturating_add(logits(scored));
+    // Windows see what is before them, all in the same way: one mask is that of all rows.
+    let masks = context.saturating_mul(context).saturating_mul(MASK_COPIES);
+    let likelihood = scored.saturating_mul(each).saturating_add(masks).saturating_add(logits(scored));
     let column = size(model.layers).saturating_mul(2 * size(model.kv_heads)).saturating_mul(size(model.head_dim));
     let cached = column.saturating_mul(all.min(context.max(CACHE_BYTES as u64 / 4 / column.max(1))));
-    // What reads a prompt looks at all that is cached: on a GPU with scores of every pair.
-    let scores = size(model.heads).saturating_mul(context).saturating_mul(4);
+    // What reads a prompt looks at all that is cached: on a GPU with scores of every pair, and a mask for each text.
+    let scores = size(model.heads).saturating_mul(4).saturating_add(MASK_COPIES).saturating_mul(context);
     let read = all.min(READ_AT_ONCE.max(64 * JUDGED_AT_ONCE) as u64).saturating_mul(each.saturating_add(scores));
     let written = cached.saturating_add(read).saturating_add(logits(JUDGED_AT_ONCE as u64));
     parts.total().saturating_add(likelihood.max(written)).saturating_mul(4)

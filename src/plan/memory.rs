@@ -33,7 +33,7 @@ const PIECES: usize = 8;
 const SCORE_COPIES: u64 = 8;
 
 /// Tensors of the size of a mask alive at once: two of them, of blocks with a window and without, and what one is made from.
-const MASK_COPIES: u64 = 7;
+pub(super) const MASK_COPIES: u64 = 7;
 
 /// Bytes that a token of the step's rows takes on the host: input, target, whether it counts, where its document begins; twice,
 /// while samples are put together into rows.
@@ -151,17 +151,15 @@ fn scored_at_once(model: &Decoder, sequence: u64, half: bool) -> u64 {
     masks.saturating_add(scores).saturating_add(if half { scores / 2 } else { 0 }).saturating_add(keys)
 }
 
-/// Numbers that a pass forward alone holds for one token of a sequence, and those of the logits of so many tokens.
+/// Numbers that a pass forward alone holds for one token of a sequence, without masks, and those of the logits of so many
+/// tokens.
 pub(super) fn forward(model: &Decoder, sequence: u64, vocab: u64) -> (u64, impl Fn(u64) -> u64) {
     // Embedding, position and their sum; the last norm. Nothing is dropped out.
     let ends = size(model.width).saturating_mul(4 + norm(model));
     let plain = Decoder { dropout: 0.0, ..model.clone() };
     // Scores of some queries: products, masked, shifted, exponentials.
     let scores = in_pieces(sequence).map_or(0, |queries| size(model.heads).saturating_mul(queries).saturating_mul(4));
-    let each = block(&plain, sequence)
-        .saturating_add(ends)
-        .saturating_add(scores)
-        .saturating_add(sequence.saturating_mul(MASK_COPIES));
+    let each = block(&plain, sequence).saturating_add(ends).saturating_add(scores);
     let most = LOGITS_AT_ONCE.max(vocab);
     (each, move |tokens: u64| tokens.saturating_mul(vocab).min(most).saturating_mul(LOGIT_COPIES))
 }

@@ -4,7 +4,7 @@ use super::{Bench, Failure, Walk};
 use crate::data::{self, Context};
 use crate::plan::spec::{self, Dataset, Ref, Template};
 use crate::plan::{Digest, Known, Plan, PlannedDataset, PlannedTokenizer, digest};
-use crate::store::{Claim, Draft, Event, Object, ObjectKind, Owner};
+use crate::store::{Claim, Draft, Event, Object, ObjectKind};
 use crate::tokenizer::{self, Chat, Shards, TokenWriter, Tokenizer, TokenizerError};
 use indexmap::IndexMap;
 use serde_json::json;
@@ -233,19 +233,7 @@ impl Walk<'_> {
 
     /// An object, or the right to make it; waits while another process makes it.
     pub(super) fn claim(&mut self, kind: ObjectKind, hash: &str, name: &str) -> Result<Claim, Failure> {
-        let bench = self.bench;
-        let mut patience = Patience::new(kind, name);
-        let claim = bench.lab.claim(kind, hash, name, bench.check, &mut |owner| {
-            if let Some(text) = patience.ends(owner) {
-                // What cannot be told is told of with the next event.
-                drop(self.tell(Event::info(text)));
-            }
-            !bench.stop.asked()
-        });
-        match claim {
-            Err(_) if bench.stop.asked() => Err(Failure::Stopped),
-            other => Ok(other?),
-        }
+        claim(self.bench, kind, hash, name, &mut |text| self.tell(Event::info(text)))
     }
 
     pub(super) fn used(&mut self, kind: ObjectKind, hash: &str, cached: bool) -> Result<(), Failure> {
@@ -262,24 +250,29 @@ pub enum Making<'a> {
 }
 
 /// How long another process is waited for without a word.
-struct Patience {
-    what: String,
-    since: Instant,
-    told: bool,
-}
+const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Patience {
-    fn new(kind: ObjectKind, name: &str) -> Patience {
-        Patience { what: format!("{} `{name}`", kind.name()), since: Instant::now(), told: false }
-    }
-
-    /// What to say of waiting for `owner`, once, after a second.
-    fn ends(&mut self, owner: &Owner) -> Option<String> {
-        if self.told || self.since.elapsed() < Duration::from_secs(1) {
-            return None;
+/// An object, or the right to make it; waits while another process makes it, which `waits` is told once.
+fn claim(
+    bench: &Bench<'_>,
+    kind: ObjectKind,
+    hash: &str,
+    name: &str,
+    waits: &mut dyn FnMut(String) -> Result<(), Failure>,
+) -> Result<Claim, Failure> {
+    let since = Instant::now();
+    let mut told = None;
+    let claim = bench.lab.claim(kind, hash, name, bench.check, &mut |owner| {
+        if told.is_none() && since.elapsed() >= PATIENCE {
+            told = Some(waits(format!("waiting for {} `{name}`, which {owner} is making", kind.name())));
         }
-        self.told = true;
-        Some(format!("waiting for {}, which {owner} is making", self.what))
+        // An event that cannot be kept must end the run.
+        !bench.stop.asked() && !matches!(told, Some(Err(_)))
+    });
+    match (claim, told) {
+        (_, Some(Err(failure))) => Err(failure),
+        (Err(_), _) if bench.stop.asked() => Err(Failure::Stopped),
+        (other, _) => Ok(other?),
     }
 }
 
@@ -299,18 +292,10 @@ pub fn make_dataset(
         Known::Value(hash) => hash,
         Known::Unknown(why) => return Err(Failure::Unplanned { name: planned.name.clone(), why: why.clone() }),
     };
-    let mut patience = Patience::new(ObjectKind::Dataset, &planned.name);
-    let claim = bench.lab.claim(ObjectKind::Dataset, hash, &planned.name, bench.check, &mut |owner| {
-        if let Some(text) = patience.ends(owner) {
-            drop(says(Making::Waits(text)));
-        }
-        !bench.stop.asked()
-    });
-    let draft = match claim {
-        Err(_) if bench.stop.asked() => return Err(Failure::Stopped),
-        Err(error) => return Err(error.into()),
-        Ok(Claim::Ready(object)) => return Ok((object, true)),
-        Ok(Claim::Build(draft)) => draft,
+    let mut waits = |text| says(Making::Waits(text));
+    let draft = match claim(bench, ObjectKind::Dataset, hash, &planned.name, &mut waits)? {
+        Claim::Ready(object) => return Ok((object, true)),
+        Claim::Build(draft) => draft,
     };
     says(Making::Begins(hash))?;
     let named = |reference: &Ref| -> Result<PathBuf, String> {

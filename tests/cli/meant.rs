@@ -235,7 +235,13 @@ fn no_edit_turns_a_slip_into_something_else() {
     // Python's whole division is no comment.
     mends("vocab = 1_024 }", "vocab = 2_048 // 2 }", "E0111", "vocab = 2_048 / 2 }");
     // A preset is no variant.
-    helps("teller from llama.tiny {", "teller : gpt2 {", "E0209", "`model NAME from gpt2.tiny`");
+    helps(
+        "teller from llama.tiny {",
+        "teller : gpt2 {",
+        "E0209",
+        "`use std.models.gpt2`, then `model NAME from gpt2.small`",
+    );
+    mends("from llama.tiny {", "from gpt2.small {", "E0201", "use std.models.gpt2");
     let (_, edits) = offers(": bpe {", ": gpt2 {");
     assert!(!edits.iter().any(|e| e == "bpe"), "{edits:?}");
 }

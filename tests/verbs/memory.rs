@@ -1,7 +1,7 @@
 //! The bound on memory that a plan states, against what a run takes.
 #![cfg(target_os = "linux")]
 
-use crate::{exp, folder, json};
+use crate::{command, exp, folder, json};
 use serde_json::Value as Json;
 
 /// An experiment of one short stage.
@@ -75,6 +75,42 @@ fn a_small_run_stays_within_its_bound() {
         ("mixtral 2×128", MIXED, "batch = 16 documents"),
         ("llama 2×128 with value embeddings", VALUED, "batch = 16 documents"),
     ]);
+}
+
+/// The most memory that a process held that only judges, in bytes, and the bound of its plan.
+fn judged(model: &str) -> (u64, u64) {
+    let place = folder(&format!(
+        "{}\neval fluency {{ of = [large_stage], on = stories.train, metrics = [perplexity] }}\n\n\
+         eval answers {{ of = [large_stage], on = questions.train, metrics = [rouge_l], limit = 40 }}\n",
+        stage(model, "batch = 1 documents")
+    ));
+    let words = ["small.exp", "--device", "cpu", "--format", "json"];
+    json(place.path(), &[&["run"][..], &words, &["--until", "large_stage"]].concat());
+    let plan: Json = serde_json::from_str(&exp(place.path(), &["plan", "small.exp", "--format", "json"]).out).unwrap();
+    let mut child = command(place.path(), &[&["run"][..], &words, &["-q"]].concat()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) << 10);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+    (peak, plan["totals"]["memory_bytes"].as_u64().unwrap())
+}
+
+#[test]
+fn judging_stays_within_its_bound() {
+    let nothing = "llama.tiny { layers = 1, heads = 1, kv_heads = 1, width = 8, hidden = 8, context = 8 tokens }";
+    let (base, _) = judged(nothing);
+    for (name, model) in [("llama 2×128", TINY), ("llama 2×128, long", LONG)] {
+        let (peak, bound) = judged(model);
+        let grown = peak.saturating_sub(base);
+        println!("{name}: bound {} MiB, measured {} MiB beyond {} MiB", bound >> 20, grown >> 20, base >> 20);
+        assert!(base > 0 && peak > 0 && bound > grown, "{name}: bound {bound}, measured {grown}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod manual;
 mod page;
 
 use super::{Exit, Failure, Screen, markdown};
-use manual::{Found, Manual};
-use serde_json::json;
+use manual::{Entry, Found, Manual};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args, Debug)]
@@ -30,66 +30,51 @@ pub fn run(args: &Args, screen: &Screen) -> Result<Exit, Failure> {
         write_html(&manual, folder, screen)?;
         return Ok(Exit::Done);
     }
-    if let Some((name, docs)) = args.name.as_deref().filter(|n| manual.find(n).is_none()).and_then(keywords::find) {
-        if screen.is_json() {
-            let entry = json!({ "name": name, "module": null, "kind": "keyword", "signature": name, "docs": docs,
-                "fields": [], "checks": [], "base": null, "inherited": [], "variants": [] });
-            screen.document(&json!({ "schema_version": 1, "entries": [entry] }));
-        } else if args.markdown {
-            screen.raw(&keywords::page(name, docs));
-        } else {
-            screen.result(&markdown::render(&keywords::page(name, docs), screen.width()));
+    let (text, entries) = match &args.name {
+        None if args.markdown => {
+            (manual.modules.iter().map(page::module).collect::<Vec<_>>().join("\n"), manual.entries())
         }
-        return Ok(Exit::Done);
-    }
-    if let Some((text, json)) =
-        args.name.as_deref().filter(|n| manual.find(n).is_none()).and_then(|n| fields(&manual, n))
-    {
-        if screen.is_json() {
-            screen.document(&json!({ "schema_version": 1, "entries": json }));
-        } else if args.markdown {
-            screen.raw(&text);
-        } else {
-            screen.result(&markdown::render(&text, screen.width()));
-        }
-        return Ok(Exit::Done);
-    }
-    if screen.is_json() {
-        let pages = match &args.name {
-            Some(name) => match find(&manual, name)? {
-                Found::Module(module) => module.entries.iter().collect(),
-                Found::Entries(entries) => entries,
-            },
-            None => manual.entries(),
-        };
-        let entries: Vec<_> = pages.into_iter().map(page::entry_json).collect();
-        screen.document(&json!({ "schema_version": 1, "entries": entries }));
-        return Ok(Exit::Done);
-    }
-    let text = match &args.name {
-        None if args.markdown => manual.modules.iter().map(page::module).collect::<Vec<_>>().join("\n"),
-        None => page::contents(&manual),
-        Some(name) => match find(&manual, name)? {
-            Found::Module(module) => page::module(module),
-            Found::Entries(entries) => {
-                let mut text = entries.into_iter().map(page::entry).collect::<Vec<_>>().join("\n");
+        None => (page::contents(&manual), manual.entries()),
+        Some(name) => match manual.find(name) {
+            Some(Found::Module(module)) => (page::module(module), module.entries.iter().collect()),
+            Some(Found::Entries(entries)) => {
+                let mut text = entries.iter().map(|entry| page::entry(entry)).collect::<Vec<_>>().join("\n");
                 for module in manual.modules_called(name) {
                     text.push_str(&format!("\nThere is a module of that name too: `exp doc {}`.\n", module.name));
                 }
-                text
+                (text, entries)
             }
+            None => match (keywords::find(name), fields(&manual, name)) {
+                (Some((name, docs)), _) => {
+                    return Ok(show(args, screen, &keywords::page(name, docs), || {
+                        vec![json!({ "name": name, "module": null, "kind": "keyword", "signature": name, "docs": docs,
+                        "fields": [], "checks": [], "base": null, "inherited": [], "variants": [] })]
+                    }));
+                }
+                (None, Some(found)) => found,
+                (None, None) => {
+                    return Err(Failure::UnknownName { name: name.clone(), similar: manual.near(name) });
+                }
+            },
         },
     };
-    if args.markdown {
-        screen.raw(&text);
+    Ok(show(args, screen, &text, || entries.into_iter().map(page::entry_json).collect()))
+}
+
+/// Shows a page as it was asked for.
+fn show(args: &Args, screen: &Screen, text: &str, entries: impl FnOnce() -> Vec<Value>) -> Exit {
+    if screen.is_json() {
+        screen.document(&json!({ "schema_version": 1, "entries": entries() }));
+    } else if args.markdown {
+        screen.raw(text);
     } else {
-        screen.result(&markdown::render(&text, screen.width()));
+        screen.result(&markdown::render(text, screen.width()));
     }
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// The page of a field, by its own name or by one that other tools have for it, and the schemas that have it.
-fn fields(manual: &Manual, name: &str) -> Option<(String, Vec<serde_json::Value>)> {
+fn fields<'a>(manual: &'a Manual, name: &str) -> Option<(String, Vec<&'a Entry>)> {
     let own = manual.fields_called(name);
     let (called, foreign, found) = if own.is_empty() {
         let (called, found) = crate::check::fields_known_as(name).into_iter().find_map(|ours| {
@@ -100,13 +85,8 @@ fn fields(manual: &Manual, name: &str) -> Option<(String, Vec<serde_json::Value>
     } else {
         (name, None, own)
     };
-    let schemas = found.iter().map(|(entry, _)| page::entry_json(entry)).collect();
-    Some((page::fields(called, foreign, &found), schemas))
-}
-
-/// What is called `name`.
-fn find<'a>(manual: &'a Manual, name: &str) -> Result<Found<'a>, Failure> {
-    manual.find(name).ok_or_else(|| Failure::UnknownName { name: name.to_owned(), similar: manual.near(name) })
+    let text = page::fields(called, foreign, &found);
+    Some((text, found.into_iter().map(|(entry, _)| entry).collect()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "writing the manual is what was asked for")]

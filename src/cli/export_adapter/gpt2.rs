@@ -5,10 +5,13 @@ use crate::model::Named;
 use crate::plan::spec::{Lora, LoraTarget};
 use serde_json::{Value as Json, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What makes up `c_attn`, in the order of its rows.
 const JOINT: [LoraTarget; 3] = [LoraTarget::Query, LoraTarget::Key, LoraTarget::Value];
+
+/// What an adapter consists of, as PEFT calls it.
+const PARTS: [&str; 3] = ["lora_A.weight", "lora_B.weight", "lora_magnitude_vector"];
 
 /// Adapters under the names of GPT-2's modules, and what the configuration says of them.
 pub(super) struct Renamed {
@@ -25,8 +28,9 @@ pub(super) struct Renamed {
 /// the rank, `n` times the others'.
 ///
 /// # Errors
-/// When only some of the three have magnitudes: those of DoRA are of every row of a matrix.
-pub(super) fn renamed(adapters: Vec<Named<'static>>, lora: &Lora, width: usize) -> Result<Renamed, Failure> {
+/// When only some of the three have magnitudes, since those of DoRA are of every row of a matrix; and when the adapters are not
+/// those of such a network.
+pub(super) fn renamed(adapters: Vec<Named<'static>>, lora: &Lora) -> Result<Renamed, Failure> {
     let joint: Vec<LoraTarget> = JOINT.into_iter().filter(|target| lora.on.contains(target)).collect();
     if lora.magnitude && !matches!(joint.len(), 0 | 3) {
         return Err(Failure::Usage {
@@ -40,48 +44,48 @@ pub(super) fn renamed(adapters: Vec<Named<'static>>, lora: &Lora, width: usize) 
             ),
         });
     }
-    let rank = usize::try_from(lora.rank).unwrap_or(1);
+    let strange = |name: &str| Failure::Run { message: format!("`{name}` is no adapter of a GPT-2"), help: None };
     let mut weights = Vec::new();
     let mut layers: BTreeMap<usize, BTreeMap<String, Named<'static>>> = BTreeMap::new();
     for adapter in adapters {
-        let Some((layer, rest)) = placed(&adapter.name) else { continue };
+        let (layer, rest) = placed(&adapter.name).ok_or_else(|| strange(&adapter.name))?;
         layers.entry(layer).or_default().insert(rest.to_owned(), adapter);
     }
+    let mut rank = 0;
     for (layer, mut parts) in layers {
         let block = format!("base_model.model.transformer.h.{layer}");
         for (target, module) in
             [(LoraTarget::Output, "attn.c_proj"), (LoraTarget::Up, "mlp.c_fc"), (LoraTarget::Down, "mlp.c_proj")]
         {
-            for part in ["lora_A.weight", "lora_B.weight", "lora_magnitude_vector"] {
+            for part in PARTS {
                 if let Some(found) = parts.remove(&format!("{}.{part}", target.module())) {
                     weights.push(Named { name: Cow::Owned(format!("{block}.{module}.{part}")), ..found });
                 }
             }
         }
-        if joint.is_empty() {
-            continue;
-        }
-        let mut take = |target: LoraTarget, part: &str| parts.remove(&format!("{}.{part}", target.module()));
-        let inner = joint.len() * rank;
-        let (mut down, mut up, mut lengths) = (Vec::new(), vec![0.0f32; 3 * width * inner], Vec::new());
-        for (n, target) in joint.iter().enumerate() {
-            let (Some(a), Some(b)) = (take(*target, "lora_A.weight"), take(*target, "lora_B.weight")) else { continue };
-            down.extend_from_slice(&a.numbers);
-            let first = JOINT.iter().position(|t| t == target).unwrap_or(0) * width;
-            for (row, numbers) in b.numbers.chunks_exact(rank).enumerate() {
-                let at = (first + row) * inner + n * rank;
-                up[at..at + rank].copy_from_slice(numbers);
+        if !joint.is_empty() {
+            let mut taken = Vec::new();
+            for target in &joint {
+                let take = |part: &str| parts.remove(&format!("{}.{part}", target.module()));
+                let [down, up, lengths] = PARTS.map(take);
+                let (Some(down), Some(up)) = (down, up) else { return Err(strange(&format!("{block}.attn.c_attn"))) };
+                taken.push(Part { target: *target, down, up, lengths });
             }
-            lengths.extend(take(*target, "lora_magnitude_vector").iter().flat_map(|m| m.numbers.to_vec()));
+            let sizes = taken.iter().map(Part::sizes).collect::<BTreeSet<_>>();
+            let Some(Some((shared, rows))) = sizes.first().copied().filter(|_| sizes.len() == 1) else {
+                return Err(strange(&format!("{block}.attn.c_attn")));
+            };
+            rank = shared;
+            let [down, up, lengths] = together(&taken, rank, rows);
+            for (part, (shape, numbers)) in PARTS.into_iter().zip([down, up, lengths]) {
+                if !numbers.is_empty() {
+                    let name = Cow::Owned(format!("{block}.attn.c_attn.{part}"));
+                    weights.push(Named { name, shape, numbers: Cow::Owned(numbers) });
+                }
+            }
         }
-        let mut keep = |part: &str, shape: Vec<usize>, numbers: Vec<f32>| {
-            let name = Cow::Owned(format!("{block}.attn.c_attn.{part}"));
-            weights.push(Named { name, shape, numbers: Cow::Owned(numbers) });
-        };
-        keep("lora_A.weight", vec![inner, down.len() / inner], down);
-        keep("lora_B.weight", vec![3 * width, inner], up);
-        if !lengths.is_empty() {
-            keep("lora_magnitude_vector", vec![lengths.len()], lengths);
+        if let Some(left) = parts.keys().next() {
+            return Err(strange(left));
         }
     }
     weights.sort_by(|a, b| a.name.cmp(&b.name));
@@ -96,6 +100,38 @@ pub(super) fn renamed(adapters: Vec<Named<'static>>, lora: &Lora, width: usize) 
     let alpha = lora.alpha * if lora.rank_stabilized { times.sqrt() } else { times };
     let patterns = (joint.len() > 1).then_some((joint.len() * rank, alpha));
     Ok(Renamed { weights, modules, patterns })
+}
+
+/// The adapter of one of the three: `down` `[rank, in]`, `up` `[rows, rank]`, and of DoRA the lengths of its rows.
+struct Part {
+    target: LoraTarget,
+    down: Named<'static>,
+    up: Named<'static>,
+    lengths: Option<Named<'static>>,
+}
+
+impl Part {
+    /// Rank and rows, if the two matrices fit each other.
+    fn sizes(&self) -> Option<(usize, usize)> {
+        let ([rank, _], [rows, inner]) = (self.down.shape.as_slice(), self.up.shape.as_slice()) else { return None };
+        (*rank > 0 && inner == rank).then_some((*rank, *rows))
+    }
+}
+
+/// Shapes and numbers of the adapter of the whole matrix, in the order of [`PARTS`]; no lengths where there are none.
+fn together(parts: &[Part], rank: usize, rows: usize) -> [(Vec<usize>, Vec<f32>); 3] {
+    let inner = parts.len() * rank;
+    let (mut down, mut up, mut lengths) = (Vec::new(), vec![0.0f32; JOINT.len() * rows * inner], Vec::new());
+    for (n, part) in parts.iter().enumerate() {
+        down.extend_from_slice(&part.down.numbers);
+        let place = JOINT.iter().position(|target| *target == part.target).unwrap_or(0) * rows;
+        for (row, numbers) in part.up.numbers.chunks_exact(rank).enumerate() {
+            let at = (place + row) * inner + n * rank;
+            up[at..at + rank].copy_from_slice(numbers);
+        }
+        lengths.extend(part.lengths.iter().flat_map(|lengths| lengths.numbers.iter().copied()));
+    }
+    [(vec![inner, down.len() / inner], down), (vec![JOINT.len() * rows, inner], up), (vec![lengths.len()], lengths)]
 }
 
 /// Layer and the rest of the name of an adapter, under the names of Llama's modules.
@@ -122,5 +158,21 @@ mod tests {
         let name = "base_model.model.model.layers.11.self_attn.q_proj.lora_A.weight";
         assert_eq!(placed(name), Some((11, "self_attn.q_proj.lora_A.weight")));
         assert_eq!(placed("lm_head.lora_A.weight"), None);
+    }
+
+    #[test]
+    fn an_adapter_that_has_no_place_is_not_left_out() {
+        let lora = |on| Lora { rank: 1, alpha: 1.0, on, rank_stabilized: false, magnitude: false };
+        let named = |name: &str| Named {
+            name: Cow::Owned(format!("base_model.model.model.layers.0.{name}")),
+            shape: vec![1, 1],
+            numbers: Cow::Owned(vec![1.0]),
+        };
+        for (names, on) in [
+            (vec!["mlp.gate_proj.lora_A.weight"], vec![LoraTarget::Up]),
+            (vec!["self_attn.q_proj.lora_A.weight"], vec![LoraTarget::Query]),
+        ] {
+            assert!(renamed(names.into_iter().map(named).collect(), &lora(on)).is_err());
+        }
     }
 }
